@@ -1,0 +1,39 @@
+# `make book` and `make test` do all the set-up on a fresh machine: Python 3.11 or 3.12 is enough.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+PROFILE ?= embedded
+
+.PHONY: help book test lab figures lint browser clean
+help:            ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install one, or make PYTHON=/path/to/it"; exit 2; }
+	@echo "installing into $(VENV): about 6 GB, two to five minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,lab,test]'
+	@touch $(READY)
+
+book: $(READY)   ## execute the chapters and make the pages: _build/$(PROFILE)/html/index.html
+	$(BIN)/arsr book --profile $(PROFILE) $(if $(DATA),--data $(DATA))
+
+test: $(READY)   ## the default test suite
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+browser: $(READY) ## open the built pages in Chromium, network off
+	$(BIN)/python -m pytest -m browser tests/test_browser.py $(ARGS)
+
+lab: $(READY)    ## open the chapters as notebooks in JupyterLab
+	$(BIN)/jupyter lab book
+
+figures: $(READY) ## build the book and copy its figures to figures/
+	$(BIN)/arsr book --figures
+
+lint: $(READY)   ## style
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean:           ## remove everything that was built
+	rm -rf _build

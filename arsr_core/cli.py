@@ -1,0 +1,161 @@
+"""The `arsr` command. Wrong input ends with one line and exit code 2; a failing chapter with exit code 1."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from arsr_core import InputError, __version__
+
+app = typer.Typer(
+    help="Two-stream action recognition-oriented video super-resolution: the book and its tools.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Data sets: what is complete, missing or unreadable; embedded clips as video files.")
+app.add_typer(data_app, name="data", no_args_is_help=True)
+
+Profile = Annotated[str, typer.Option(help="Parameter file in book/params: embedded, small or paper.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of real clips, for the profiles that need one.")]
+Root = Annotated[Path, typer.Option(help="The project's checkout.")]
+Set = Annotated[list[str], typer.Option("--set", "-p", metavar="NAME=VALUE", help="Override one parameter.")]
+
+
+def main() -> None:
+    """Entry point: run the command, print an `InputError` as one line."""
+    try:
+        app()
+    except InputError as error:
+        print("arsr: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"arsr {__version__}")
+        raise typer.Exit
+
+
+@app.command("book")
+def book_(
+    profile: Profile = "embedded",
+    data: Data = None,
+    root: Root = Path("."),
+    out: Annotated[Path | None, typer.Option(help="Build folder; default: _build/PROFILE.")] = None,
+    settings: Set = [],  # noqa: B006  (typer copies it)
+    jobs: Annotated[int, typer.Option(min=0, help="Chapters at a time; 0: one a core.")] = 0,
+    keep: Annotated[bool, typer.Option(help="Commit the numbers: write them to results/ as measurements.")] = False,
+    figures: Annotated[bool, typer.Option(help="Copy the chapters' figures to figures/.")] = False,
+) -> None:
+    """Build the book: execute the chapters that changed, make the pages, check that they open offline.
+
+    Examples:
+
+      arsr book
+
+      arsr book --profile small --data ../shared/data
+
+      arsr book --set frames=16 --out _build/short
+    """
+    from arsr_core import book
+
+    config = book.Build(root, profile, data, out, _settings(settings), jobs)
+    try:
+        index = book.build(config, say=_say)
+        executed = book.execute(config, config.chapters, say=lambda line: None)
+        if keep:
+            command = shlex.join(["arsr", "book", "--profile", profile, *(["--data", "ROOT"] if data else [])])
+            for path in book.keep(config, executed, command):
+                _say(f"kept: {path}")
+        if figures:
+            _say(f"figures: {len(book.export_figures(config, executed))} files copied to {config.root / 'figures'}")
+    except book.ChapterError as error:
+        print(f"arsr: {error}", file=sys.stderr)
+        sys.exit(1)
+    _say(f"book: {index}")
+
+
+@app.command()
+def run(
+    chapter: Annotated[str, typer.Argument(help="A chapter's number or name, e.g. 01.")],
+    profile: Profile = "embedded",
+    data: Data = None,
+    root: Root = Path("."),
+    out: Annotated[Path | None, typer.Option(help="Build folder; default: _build/PROFILE.")] = None,
+    settings: Set = [],  # noqa: B006
+) -> None:
+    """Execute one chapter with papermill and print where its notebook, records and figures lie.
+
+    Examples:
+
+      arsr run 01
+
+      arsr run 01 --profile small --data ../shared/data -p flow_pairs=4
+    """
+    from arsr_core import book
+
+    book.require_book_packages()
+    config = book.Build(root, profile, data, out, _settings(settings))
+    names = [c.stem for c in config.chapters]
+    found = [c for c in config.chapters if c.stem == chapter or c.stem.startswith(f"{chapter}-")]
+    if len(found) != 1:
+        raise InputError(f"no chapter {chapter!r}; choose one of {', '.join(names)}")
+    try:
+        folder = book.execute(config, found, say=_say)[found[0]]
+    except book.ChapterError as error:
+        print(f"arsr: {error}", file=sys.stderr)
+        sys.exit(1)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        print(path)
+
+
+@data_app.command("check")
+def data_check(
+    kind: Annotated[str, typer.Argument(help="ucf101, hmdb51, weizmann or ut_interaction.")],
+    root: Annotated[Path, typer.Argument(help="The data set's folder.")],
+    splits: Annotated[Path | None, typer.Option(help="Folder of the official split files.")] = None,
+    split: Annotated[int, typer.Option(min=1, max=3, help="Official split.")] = 1,
+    decode: Annotated[bool, typer.Option(help="Decode every frame instead of the first.")] = False,
+) -> None:
+    """Say per class what is complete, missing, unreadable or extra. Exit code 0: complete, 1: not.
+
+    Examples:
+
+      arsr data check hmdb51 data/hmdb51 --splits data/splits/hmdb51_splits
+
+      arsr data check weizmann data/weizmann --decode
+    """
+    from arsr_core.data import folders
+
+    report = folders.check(kind, root, splits=splits, split=split, decode=decode)
+    print(report)
+    raise typer.Exit(0 if report.complete else 1)
+
+
+def _settings(pairs: list[str]) -> dict:
+    """NAME=VALUE pairs, values read as YAML (numbers, lists, booleans)."""
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"--set {pair!r}: expected NAME=VALUE, e.g. --set frames=16")
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"--set {pair!r}: the value is no YAML; quote it, e.g. --set 'clips=[a.avi, b.avi]'") from None
+    return values
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

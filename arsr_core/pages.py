@@ -1,0 +1,193 @@
+"""Sphinx extension of the book: numbers from records, their badges, and pages that need no network.
+
+    {num}`table4.sosr.hmdb51.tsn.spatial:.1f`   53.6 % and the badge, linked to the record
+    ```{records}
+    ```                                         every record, with count, interval and source
+"""
+
+import html
+import re
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxRole
+
+from arsr_core import __version__, results
+
+RECORDS_PAGE = "book/records"
+
+
+def setup(app):
+    app.connect("builder-inited", _load_records)
+    app.connect("html-page-context", _drop_scripts_from_outside, priority=900)
+    app.connect("build-finished", _fail_if_online)
+    app.add_role("num", Number())
+    app.add_directive("records", Records)
+    return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def format_value(record: results.Record, spec: str = "") -> str:
+    """The value with its unit, e.g. `53.59 %`; default precision: two decimals."""
+    text = format(record.value, spec or ".2f").replace("-", "\N{MINUS SIGN}")
+    return f"{text}\N{NO-BREAK SPACE}{record.unit}".rstrip()
+
+
+def anchor(key: str) -> str:
+    """The record's anchor on the records page."""
+    return "record-" + re.sub(r"[^a-z0-9]+", "-", key.replace("+", "-and-"))
+
+
+def badge(record: results.Record) -> str:
+    """The badge as HTML: its kind is a class, its explanation a title."""
+    kind = record.provenance.kind
+    title = html.escape(f"{results.BADGES[kind]}: {record.provenance.source}", quote=True)
+    return f'<span class="arsr-badge arsr-badge-{kind}" title="{title}">{html.escape(record.provenance.badge)}</span>'
+
+
+class Number(SphinxRole):
+    """{num}`key:format`: the record's value and unit, its badge, and a link to where it comes from."""
+
+    def run(self):
+        key, _, spec = self.text.partition(":")
+        record = self.env.arsr_records.get(key)
+        if record is None:
+            known = _nearest(key, self.env.arsr_records)
+            message = self.inliner.reporter.error(
+                f"unknown record {key!r} in a num role; did you mean {known}?", line=self.lineno
+            )
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        page = "../" * self.env.docname.count("/") + RECORDS_PAGE + ".html"
+        link = nodes.reference("", format_value(record, spec), refuri=f"{page}#{anchor(key)}", internal=True)
+        return [link, nodes.raw("", badge(record), format="html")], []
+
+
+class Records(Directive):
+    """Every record the book knows: one table for each study and provenance, an anchor for each record."""
+
+    def run(self):
+        studies: dict[tuple, list[results.Record]] = {}
+        for record in self.state.document.settings.env.arsr_records.values():
+            studies.setdefault((record.key.split(".")[0], record.provenance.model_dump_json()), []).append(record)
+        ordered = sorted(studies.items(), key=lambda item: (item[1][0].provenance.kind == "paper", item[0]))
+        return [nodes.raw("", _table(records), format="html") for _, records in ordered]
+
+
+def _table(records: list[results.Record]) -> str:
+    """A foldable table of records that share their provenance."""
+    first = records[0]
+    rows = "".join(
+        f'<tr id="{anchor(r.key)}"><th scope="row">{html.escape(r.description)}<br><code>{html.escape(r.key)}</code></th>'
+        f"<td>{format_value(r, '.4g' if r.unit in ('', 'px') else '')}</td><td>{_count(r)}</td><td>{_interval(r)}</td></tr>"
+        for r in records
+    )
+    heads = "".join(f'<th scope="col">{h}</th>' for h in ("What", "Value", "Count", "95 % interval"))
+    label = html.escape(f"Records of {first.provenance.source}", quote=True)
+    # a browser opens the details when a link leads into them; the paper's many start closed
+    opened = "" if first.provenance.kind == "paper" else " open"
+    return (
+        f'<details class="records"{opened}><summary>{html.escape(first.provenance.source)} ({len(records)}) {badge(first)}'
+        f"</summary>{_whence(first.provenance)}"
+        f'<div tabindex="0" role="region" aria-label="{label}"><table aria-label="{label}">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _whence(provenance: results.Provenance) -> str:
+    """How to get the numbers again, as a definition list."""
+    entries = {
+        "Command": provenance.command and f"<code>{html.escape(provenance.command)}</code>",
+        "Data": provenance.data and html.escape(provenance.data),
+        "Note": provenance.note and html.escape(provenance.note),
+        "Versions": html.escape(", ".join(f"{name} {v}" for name, v in provenance.versions.items())),
+    }
+    return "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in entries.items() if v) + "</dl>"
+
+
+def _count(record) -> str:
+    if record.count is not None:
+        return f"{record.count}\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}{record.n}"
+    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{record.n}" if record.n else "\N{EN DASH}"
+
+
+def _interval(record) -> str:
+    if record.low is None:
+        return "\N{EN DASH}"
+    spec = ".3g" if record.unit in ("", "px") else ".2f"
+    low, high = (format(v, spec).replace("-", "\N{MINUS SIGN}") for v in (record.low, record.high))
+    return f"{low} to {high} <small>({html.escape(record.interval)})</small>"
+
+
+def _nearest(key: str, known) -> str:
+    from difflib import get_close_matches
+
+    return ", ".join(get_close_matches(key, known, n=3, cutoff=0.4)) or f"one of {len(known)} on the records page"
+
+
+def _load_records(app):
+    app.env.arsr_records = results.load(Path(app.srcdir) / "records.json")
+
+
+def _drop_scripts_from_outside(app, pagename, templatename, context, doctree):
+    """Take out what the theme adds for live kernels: thebe's scripts (from a CDN) and the widgets' saved state."""
+
+    def wanted(entry) -> bool:
+        attributes = getattr(entry, "attributes", None) or {}
+        names = f"{getattr(entry, 'filename', entry)} {attributes.get('body', '')}"
+        return "thebe" not in names.lower() and "widget-state" not in str(attributes.get("type", ""))
+
+    for kind in ("script_files", "css_files"):
+        context[kind] = [entry for entry in context.get(kind, []) if wanted(entry)]
+
+
+def _fail_if_online(app, exception):
+    """A page that would load anything from the network fails the build."""
+    if exception is None and app.builder.format == "html":
+        if found := outside_loads(Path(app.outdir)):
+            first = "; ".join(f"{page} loads {url}" for page, url in found[:5])
+            raise ExtensionError(f"pages load from the network ({len(found)} places): {first}")
+
+
+# attributes through which an element loads a file; `a href` only links
+_LOADS = {
+    "script": ("src",),
+    "img": ("src", "srcset"),
+    "iframe": ("src",),
+    "embed": ("src",),
+    "object": ("data",),
+    "source": ("src", "srcset"),
+    "video": ("src", "poster"),
+    "audio": ("src",),
+    "track": ("src",),
+    "input": ("src",),
+    "image": ("href", "xlink:href"),
+    "use": ("href", "xlink:href"),
+}
+_LINKS = {"stylesheet", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "icon", "manifest"}
+_OUTSIDE = re.compile(r"(?:https?:)?//[\w.-]+", re.IGNORECASE)
+_CSS_LOAD = re.compile(r"""(?:url\(\s*|@import\s+)['"]?((?:https?:)?//[\w.-]+[^'")\s]*)""", re.IGNORECASE)
+_JS_LOAD = re.compile(r"""\b(?:import\s*\(?|from|importScripts\()\s*['"]((?:https?:)?//[\w.-]+[^'"]*)""")
+
+
+def outside_loads(folder: Path) -> list[tuple[str, str]]:
+    """(file, address) of everything below `folder` that a browser would fetch from another host on loading."""
+    from bs4 import BeautifulSoup
+
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".html", ".css", ".svg")):
+        text, name = path.read_text(encoding="utf-8", errors="replace"), str(path.relative_to(folder))
+        if path.suffix == ".css":
+            found += [(name, url) for url in _CSS_LOAD.findall(text)]
+            continue
+        soup = BeautifulSoup(text, "html.parser")
+        for tag in soup.find_all(True):
+            values = [tag.get(a) or "" for a in _LOADS.get(tag.name, ())]
+            if tag.name == "link" and _LINKS & set(tag.get("rel") or []):
+                values.append(tag.get("href") or "")
+            found += [(name, v) for v in values for v in v.split(",") if _OUTSIDE.match(v.strip())]
+            css = (tag.string or "" if tag.name == "style" else "") + (tag.get("style") or "")
+            found += [(name, url) for url in _CSS_LOAD.findall(css)]
+            if tag.name == "script" and tag.string:
+                found += [(name, url) for url in _JS_LOAD.findall(tag.string)]
+    return found

@@ -1,0 +1,34 @@
+"""Two cores, pinned threads, and the optional real clips."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pinned_threads():
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real clips, or a skip that says how to get it."""
+    folder = os.environ.get("ARSR_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("real clips: set ARSR_DATA to their folder")
+    return Path(folder)

@@ -1,0 +1,251 @@
+"""The build, on a book of two small chapters in a temporary folder."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arsr_core import InputError, book, pages, results
+
+FRONT = """---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+"""
+CHAPTER = (
+    FRONT
+    + """
+# First
+
+```{code-cell} ipython3
+:tags: [parameters]
+
+profile = "embedded"
+data_root = ""
+height = 2
+```
+
+```{code-cell} ipython3
+import matplotlib.pyplot as plt
+from arsr_core import book, results
+
+source = results.Provenance(kind="recomputed", source="First", profile=profile)
+results.save([results.mean("first.height", [height, height + 1], "px", "a height", source)],
+             book.output("records") / "first.json")
+print(data_root, book.output("records"))
+figure, ax = plt.subplots()
+ax.plot([0, height])
+book.save_figure(figure, "first")
+```
+
+The height is {num}`first.height:.1f`, the paper's cell {num}`table4.sosr.hmdb51.tsn.spatial`, and $a^2$ is mathematics.
+"""
+)
+
+
+def make_book(folder: Path, root: Path, chapter: str = CHAPTER, plain: str = "# Plain\n") -> Path:
+    (folder / "book" / "params").mkdir(parents=True)
+    shutil.copy(root / "_config.yml", folder)
+    shutil.copytree(root / "book" / "assets", folder / "book" / "assets")
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: book/00-first\nchapters: [{file: book/records}]\n")
+    (folder / "book" / "00-first.md").write_text(chapter)
+    (folder / "book" / "records.md").write_text(plain + "\n```{records}\n```\n")
+    (folder / "book" / "params" / "embedded.yaml").write_text("height: 3\n")
+    (folder / "book" / "params" / "small.yaml").write_text("data_root: null\nheight: 4\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, root):
+    """A built book and what the build said."""
+    folder = make_book(tmp_path_factory.mktemp("book"), root)
+    said: list[str] = []
+    book.build(book.Build(folder), say=said.append)
+    return folder, said
+
+
+def digest(folder: Path) -> dict[str, str]:
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def page(folder: Path, profile="embedded") -> str:
+    return (folder / "_build" / profile / "html" / "book" / "00-first.html").read_text()
+
+
+def test_numbers_reach_the_page_with_badge_and_link(built):
+    text = page(built[0])
+    assert "3.5\N{NO-BREAK SPACE}px" in text and "recomputed: embedded" in text
+    assert "53.59\N{NO-BREAK SPACE}%" in text and 'class="arsr-badge arsr-badge-paper"' in text
+    target = pages.anchor("table4.sosr.hmdb51.tsn.spatial")
+    assert f"../book/records.html#{target}" in text
+    assert f'id="{target}"' in (built[0] / "_build/embedded/html/book/records.html").read_text()
+
+
+def test_no_machine_path_and_no_time_in_the_executed_copy(built):
+    [executed] = (built[0] / "_build/embedded/chapters").glob("*/executed.ipynb")
+    text = executed.read_text()
+    assert str(built[0]) not in text and "papermill" not in text and "OUTPUT/records" in text
+
+
+def test_figures_are_exported_once_and_alike(built):
+    [folder] = (built[0] / "_build/embedded/chapters").iterdir()
+    assert {p.name for p in (folder / "figures").iterdir()} == {"first.svg", "first.png"}
+    config = book.Build(built[0])
+    (built[0] / "figures").mkdir(exist_ok=True)
+    copied = book.export_figures(config, book.execute(config, config.chapters, say=lambda line: None))
+    assert sorted(p.name for p in copied) == ["first.png", "first.svg"]
+    assert b"<dc:date>" not in (built[0] / "figures" / "first.svg").read_bytes()
+
+
+def test_unchanged_sources_are_neither_executed_nor_rendered(built):
+    said: list[str] = []
+    book.build(book.Build(built[0]), say=said.append)
+    assert said == ["00-first: unchanged", "pages: unchanged"]
+
+
+def test_two_builds_are_byte_identical(built, tmp_path):
+    book.build(book.Build(built[0], out=tmp_path / "again"), say=lambda line: None)
+    first, second = digest(built[0] / "_build/embedded/html"), digest(tmp_path / "again" / "html")
+    assert first == second and len(first) > 20
+
+
+def test_key_follows_source_parameters_and_data(built, tmp_path):
+    chapter = built[0] / "book" / "00-first.md"
+    (tmp_path / "clip.bin").write_bytes(b"1")
+
+    def key(**options):
+        return book.chapter_key(book.Build(built[0], **options), chapter)
+
+    keys = [key(), key(overrides={"height": 9}), key(data=tmp_path)]
+    (tmp_path / "clip.bin").write_bytes(b"12")
+    keys.append(key(data=tmp_path))
+    assert len(set(keys)) == 4 and key() == keys[0]
+    original = chapter.read_text()
+    try:
+        chapter.write_text(original + "\nMore.\n")
+        assert key() != keys[0]
+    finally:
+        chapter.write_text(original)
+
+
+def test_keep_turns_recomputed_into_measured(built):
+    config = book.Build(built[0])
+    executed = book.execute(config, config.chapters, say=lambda line: None)
+    [path] = book.keep(config, executed, "arsr book")
+    try:
+        record = results.load(path)["embedded.first.height"]
+        assert record.provenance.kind == "measured" and record.provenance.command == "arsr book"
+    finally:
+        shutil.rmtree(path.parent)
+
+
+def failing(tmp_path, root, source: str) -> book.Build:
+    chapter = FRONT + '\n# F\n\n```{code-cell} ipython3\n:tags: [parameters]\nheight = 1\n```\n\n'
+    return book.Build(make_book(tmp_path, root, chapter + "```{code-cell} ipython3\n" + source + "\n```\n"))
+
+
+def test_a_failing_cell_stops_the_build(tmp_path, root):
+    config = failing(tmp_path, root, "1 / 0")
+    with pytest.raises(book.ChapterError, match="00-first, code cell 3: ZeroDivisionError: division by zero"):
+        book.build(config, say=lambda line: None)
+    assert list((config.folder / "chapters").iterdir()) == []  # nothing half-done stays
+    assert not (config.folder / "html").exists()
+
+
+def test_wrong_input_in_a_cell_is_wrong_input(tmp_path, root):
+    config = failing(tmp_path, root, "from arsr_core import InputError; raise InputError('clip.avi: empty')")
+    with pytest.raises(InputError, match="00-first, code cell 3: clip.avi: empty"):
+        book.execute(config, config.chapters, say=lambda line: None)
+
+
+def test_a_dying_kernel_is_reported(tmp_path, root):
+    config = failing(tmp_path, root, "import os; os._exit(7)")
+    with pytest.raises(book.ChapterError, match="00-first"):
+        book.execute(config, config.chapters, say=lambda line: None)
+
+
+def plain_build(tmp_path, root, chapter: str) -> book.Build:
+    """A book whose root page is plain text: rendering without execution."""
+    folder = make_book(tmp_path, root, chapter)
+    (folder / "book" / "params" / "embedded.yaml").write_text("{}\n")
+    return book.Build(folder)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("# F\n\n{num}`table4.sosr.hmdb51.tsn.spatia`\n", "did you mean table4.sosr.hmdb51.tsn.spatial"),
+        ('# F\n\n<img src="https://example.org/a.png" alt="a">\n', "load from the network.*example.org"),
+        ("# F\n\n[missing](nowhere.md)\n", "nowhere"),
+    ],
+    ids=["unknown record", "loads from the network", "broken link"],
+)
+def test_pages_that_fail_the_build(tmp_path, root, text, message):
+    config = plain_build(tmp_path, root, text)
+    with pytest.raises(book.ChapterError) as error:
+        book.build(config, say=lambda line: None)
+    import re
+
+    assert re.search(message, str(error.value), re.S)
+    assert not (config.folder / "html").exists()
+    assert not list(config.folder.glob(".pages-*"))
+
+
+def test_bad_builds(built, tmp_path):
+    with pytest.raises(InputError, match="unknown profile 'huge'; choose one of embedded, small"):
+        book.build(book.Build(built[0], profile="huge"))
+    with pytest.raises(InputError, match="profile small needs real clips: add --data"):
+        book.build(book.Build(built[0], profile="small"))
+    with pytest.raises(InputError, match="no such data folder"):
+        book.Build(built[0], profile="small", data=tmp_path / "nothing")
+    with pytest.raises(InputError, match="no _config.yml here"):
+        book.Build(tmp_path)
+    with pytest.raises(InputError, match="no chapter has a parameter weight; the chapters declare .*height"):
+        book.build(book.Build(built[0], overrides={"weight": 1}))
+
+
+def test_table_of_contents_names_an_absent_page(tmp_path, root):
+    folder = make_book(tmp_path, root)
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: book/99-nothing\n")
+    with pytest.raises(InputError, match="99-nothing.md: named in _toc.yml but absent"):
+        book.build(book.Build(folder))
+
+
+def test_tidy_folds_the_injected_parameters():
+    cells = [
+        {"cell_type": "code", "source": "a = 1", "metadata": {"tags": ["parameters"], "papermill": {"duration": 1}}},
+        {"cell_type": "code", "source": "a = '/x/y/data'", "metadata": {"tags": ["injected-parameters"]}},
+    ]
+    tidied = book.tidy({"metadata": {"papermill": {}, "kernelspec": {}}, "cells": cells}, {"/x/y": "DATA"})
+    assert tidied["metadata"] == {"kernelspec": {}}
+    assert tidied["cells"][0]["metadata"]["tags"] == ["parameters", "remove-cell"]
+    assert tidied["cells"][1]["source"] == "a = 'DATA/data'"
+    assert "hide-input" in tidied["cells"][1]["metadata"]["tags"]
+    assert "papermill" not in json.dumps(tidied)
+
+
+def test_command_line(built, tmp_path):
+    def arsr(*arguments):
+        command = [sys.executable, "-m", "arsr_core.cli", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    wrong = [
+        (["book", "--profile", "huge", "--root", built[0]], "unknown profile 'huge'"),
+        (["book"], "no _config.yml here"),
+        (["book", "--root", built[0], "--set", "height"], "expected NAME=VALUE"),
+        (["run", "07", "--root", built[0]], "no chapter '07'; choose one of 00-first"),
+        (["data", "check", "hmdb51", tmp_path / "nothing"], "nothing"),
+    ]
+    for arguments, message in wrong:
+        done = arsr(*arguments)
+        assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1, done
+    assert arsr("--version").stdout.startswith("arsr ")
+    for command in (["--help"], ["book", "--help"], ["run", "-h"], ["data", "check", "--help"]):
+        assert "Usage" in arsr(*command).stdout
+    done = arsr("run", "00", "--root", built[0])
+    assert done.returncode == 0 and "executed.ipynb" in done.stdout

@@ -1,0 +1,75 @@
+import pytest
+
+from arsr_core import pages
+from arsr_core.results import Provenance, Record
+
+
+def record(value=-0.705, unit="", **extra):
+    source = Provenance(kind="recomputed", source='A "quoted" <b>chapter</b>', profile="embedded")
+    return Record(key="q2.sosr+tosr.rho", value=value, unit=unit, description="rho", provenance=source, **extra)
+
+
+def test_format_value():
+    assert pages.format_value(record()) == "\N{MINUS SIGN}0.70"
+    assert pages.format_value(record(53.59, "%"), ".1f") == "53.6\N{NO-BREAK SPACE}%"
+    assert pages.format_value(record(17), ".0f") == "17"
+
+
+def test_badges_escape_what_they_show():
+    text = pages.badge(record())
+    assert "<b>" not in text and "&lt;b&gt;" in text and "arsr-badge-recomputed" in text
+
+
+def test_anchors_are_distinct_for_distinct_methods():
+    assert pages.anchor("table4.sosr.x") != pages.anchor("table4.sosr+tosr.x")
+    assert pages.anchor("table_b.rcan.psnr") == "record-table-b-rcan-psnr"
+
+
+def test_anchors_of_the_paper_are_unique():
+    from arsr_core import paper
+
+    keys = list(paper.records())
+    assert len({pages.anchor(k) for k in keys}) == len(keys)
+
+
+OUTSIDE = [
+    '<script src="https://cdn.example.org/a.js"></script>',
+    '<script src="//cdn.example.org/a.js"></script>',
+    '<img src="HTTP://example.org/a.png">',
+    '<img srcset="a.png 1x, https://example.org/b.png 2x">',
+    '<link rel="stylesheet" href="https://example.org/a.css">',
+    '<link rel="preconnect" href="https://example.org">',
+    '<iframe src="https://example.org/v"></iframe>',
+    '<video poster="https://example.org/p.png"></video>',
+    '<div style="background: url(https://example.org/a.png)"></div>',
+    "<style>@import 'https://example.org/a.css';</style>",
+    '<script type="module">import x from "https://example.org/x.js"</script>',
+    '<svg><image href="https://example.org/a.png"></image></svg>',
+]
+INSIDE = [
+    '<a href="https://example.org">a link is no load</a>',
+    '<script src="../_static/a.js"></script>',
+    '<img src="data:image/png;base64,AA==">',
+    '<link rel="canonical" href="https://example.org/page">',
+    '<p>https://example.org</p>',
+    '<svg xmlns="http://www.w3.org/2000/svg"></svg>',
+    '<div style="background: url(#gradient)"></div>',
+]
+
+
+@pytest.mark.parametrize("text", OUTSIDE)
+def test_loads_from_outside_are_found(tmp_path, text):
+    (tmp_path / "page.html").write_text(f"<html><body>{text}</body></html>")
+    [(name, url)] = pages.outside_loads(tmp_path)
+    assert name == "page.html" and "example.org" in url
+
+
+@pytest.mark.parametrize("text", INSIDE)
+def test_links_and_local_files_are_not_loads(tmp_path, text):
+    (tmp_path / "page.html").write_text(f"<html><body>{text}</body></html>")
+    assert pages.outside_loads(tmp_path) == []
+
+
+def test_style_sheets_are_searched_too(tmp_path):
+    (tmp_path / "a.css").write_text("@font-face { src: url('//fonts.example.org/a.woff2') } b { background: url(x.png) }")
+    assert pages.outside_loads(tmp_path) == [("a.css", "//fonts.example.org/a.woff2")]
