@@ -15,6 +15,9 @@ $(READY): pyproject.toml constraints.txt
 	@echo "installing into $(VENV): about 6 GB, two to five minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,lab,test]'
+	@# JupyterLab opens the text notebooks as notebooks
+	@$(BIN)/jupytext-config --settings-file $(VENV)/etc/jupyter/labconfig/default_setting_overrides.json \
+		set-default-viewer markdown
 	@touch $(READY)
 
 book: $(READY)   ## execute the chapters and make the pages: _build/$(PROFILE)/html/index.html

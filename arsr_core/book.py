@@ -260,8 +260,10 @@ class _Run:
         cells = json.loads(executed.read_text(encoding="utf-8"))["cells"] if executed.exists() else []
         for number, cell in enumerate((c for c in cells if c["cell_type"] == "code"), start=1):
             for out in cell.get("outputs", []):
+                what = f"{self.chapter.stem}, code cell {number}"
+                if out.get("name") == "stderr":
+                    raise ChapterError(f"{what} warns, and a page shows no warnings:\n{''.join(out['text'])}")
                 if out["output_type"] == "error":
-                    what = f"{self.chapter.stem}, code cell {number}"
                     if out["ename"] == "InputError":
                         raise InputError(f"{what}: {out['evalue']}")
                     trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(out["traceback"]))
@@ -377,18 +379,22 @@ def all_records(config: Build, executed: dict[Path, Path]) -> dict[str, results.
 
 
 def keep(config: Build, executed: dict[Path, Path], command: str) -> list[Path]:
-    """Commit this build's records as measurements: results/<profile>-<chapter>.json, keys `<profile>.<key>`."""
+    """Commit what was computed from data as measurements: results/<profile>-<chapter>.json, keys `<profile>.<key>`."""
+    extra = {"kind": "measured", "command": command, "machine": results.machine(), "code": _package_hash().decode()}
     written = []
     for chapter, folder in executed.items():
-        records = results.load_folder(folder / "records").values()
-        measured = [r.model_copy(update={"key": f"{config.profile}.{r.key}"}) for r in records]
+        if "data_root" not in declared_parameters(chapter):
+            continue
         measured = [
-            r.model_copy(update={"provenance": r.provenance.model_copy(update={"kind": "measured", "command": command})})
-            for r in measured
+            record.model_copy(
+                update={
+                    "key": f"{config.profile}.{record.key}",
+                    "provenance": record.provenance.model_copy(update=extra),
+                }
+            )
+            for record in results.load_folder(folder / "records").values()
         ]
-        if measured:
-            path = config.root / "results" / f"{config.profile}-{chapter.stem}.json"
-            written.append(results.save(measured, path))
+        written.append(results.save(measured, config.root / "results" / f"{config.profile}-{chapter.stem}.json"))
     return written
 
 

@@ -149,7 +149,9 @@ def _settings(pairs: list[str]) -> dict:
         try:
             values[name] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise InputError(f"--set {pair!r}: the value is no YAML; quote it, e.g. --set 'clips=[a.avi, b.avi]'") from None
+            raise InputError(
+                f"--set {pair!r}: the value is no YAML; quote it, e.g. --set 'clips=[a.avi, b.avi]'"
+            ) from None
     return values
 
 

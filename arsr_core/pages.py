@@ -1,8 +1,8 @@
 """Sphinx extension of the book: numbers from records, their badges, and pages that need no network.
 
-    {num}`table4.sosr.hmdb51.tsn.spatial:.1f`   53.6 % and the badge, linked to the record
-    ```{records}
-    ```                                         every record, with count, interval and source
+{num}`table4.sosr.hmdb51.tsn.spatial:.1f`   53.6 % and the badge, linked to the record
+```{records}
+```                                         every record, with count, interval and source
 """
 
 import html
@@ -28,10 +28,14 @@ def setup(app):
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def format_value(record: results.Record, spec: str = "") -> str:
-    """The value with its unit, e.g. `53.59 %`; default precision: two decimals."""
-    text = format(record.value, spec or ".2f").replace("-", "\N{MINUS SIGN}")
-    return f"{text}\N{NO-BREAK SPACE}{record.unit}".rstrip()
+def format_value(record: results.Record, spec: str = "", interval: bool = False) -> str:
+    """The value with its unit, e.g. `53.59 %`, and its interval if asked for; default precision: two decimals."""
+    value, low, high = (
+        None if v is None else format(v, spec or ".2f").replace("-", "\N{MINUS SIGN}")
+        for v in (record.value, record.low, record.high)
+    )
+    text = f"{value}\N{NO-BREAK SPACE}{record.unit}".rstrip()
+    return f"{text} ({low} to {high})" if interval else text
 
 
 def anchor(key: str) -> str:
@@ -47,19 +51,22 @@ def badge(record: results.Record) -> str:
 
 
 class Number(SphinxRole):
-    """{num}`key:format`: the record's value and unit, its badge, and a link to where it comes from."""
+    """{num}`key:format|interval`: the record's value and unit, its badge, and a link to where it comes from."""
 
     def run(self):
-        key, _, spec = self.text.partition(":")
-        record = self.env.arsr_records.get(key)
+        text, _, option = self.text.partition("|")
+        key, _, spec = text.partition(":")
+        record, trouble = self.env.arsr_records.get(key), None
         if record is None:
-            known = _nearest(key, self.env.arsr_records)
-            message = self.inliner.reporter.error(
-                f"unknown record {key!r} in a num role; did you mean {known}?", line=self.lineno
-            )
+            trouble = f"unknown record {key!r} in a num role; did you mean {_nearest(key, self.env.arsr_records)}?"
+        elif option not in ("", "interval") or (option and record.low is None):
+            trouble = f"num role {self.text!r}: {option!r} asks for an interval; this record has none"
+        if trouble:
+            message = self.inliner.reporter.error(trouble, line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        value = format_value(record, spec, option == "interval")
         page = "../" * self.env.docname.count("/") + RECORDS_PAGE + ".html"
-        link = nodes.reference("", format_value(record, spec), refuri=f"{page}#{anchor(key)}", internal=True)
+        link = nodes.reference("", value, refuri=f"{page}#{anchor(key)}", internal=True)
         return [link, nodes.raw("", badge(record), format="html")], []
 
 
@@ -78,17 +85,18 @@ def _table(records: list[results.Record]) -> str:
     """A foldable table of records that share their provenance."""
     first = records[0]
     rows = "".join(
-        f'<tr id="{anchor(r.key)}"><th scope="row">{html.escape(r.description)}<br><code>{html.escape(r.key)}</code></th>'
-        f"<td>{format_value(r, '.4g' if r.unit in ('', 'px') else '')}</td><td>{_count(r)}</td><td>{_interval(r)}</td></tr>"
+        f'<tr id="{anchor(r.key)}">'
+        f'<th scope="row">{html.escape(r.description)}<br><code>{html.escape(r.key)}</code></th>'
+        f"<td>{format_value(r, _spec(r))}</td><td>{_count(r)}</td><td>{_interval(r)}</td></tr>"
         for r in records
     )
     heads = "".join(f'<th scope="col">{h}</th>' for h in ("What", "Value", "Count", "95 % interval"))
     label = html.escape(f"Records of {first.provenance.source}", quote=True)
     # a browser opens the details when a link leads into them; the paper's many start closed
     opened = "" if first.provenance.kind == "paper" else " open"
+    title = f"{html.escape(first.provenance.source)} ({len(records)}) {badge(first)}"
     return (
-        f'<details class="records"{opened}><summary>{html.escape(first.provenance.source)} ({len(records)}) {badge(first)}'
-        f"</summary>{_whence(first.provenance)}"
+        f'<details class="records"{opened}><summary>{title}</summary>{_whence(first.provenance)}'
         f'<div tabindex="0" role="region" aria-label="{label}"><table aria-label="{label}">'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
@@ -99,6 +107,7 @@ def _whence(provenance: results.Provenance) -> str:
     entries = {
         "Command": provenance.command and f"<code>{html.escape(provenance.command)}</code>",
         "Data": provenance.data and html.escape(provenance.data),
+        "Machine": provenance.machine and html.escape(provenance.machine),
         "Note": provenance.note and html.escape(provenance.note),
         "Versions": html.escape(", ".join(f"{name} {v}" for name, v in provenance.versions.items())),
     }
@@ -111,11 +120,17 @@ def _count(record) -> str:
     return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{record.n}" if record.n else "\N{EN DASH}"
 
 
+def _spec(record) -> str:
+    """Digits on the records page: whole numbers as such, pixels and plain numbers with three decimals."""
+    if record.unit not in ("", "px"):
+        return ".2f"
+    return ".0f" if record.low is None and record.value.is_integer() else ".3f"
+
+
 def _interval(record) -> str:
     if record.low is None:
         return "\N{EN DASH}"
-    spec = ".3g" if record.unit in ("", "px") else ".2f"
-    low, high = (format(v, spec).replace("-", "\N{MINUS SIGN}") for v in (record.low, record.high))
+    low, high = (format(v, _spec(record)).replace("-", "\N{MINUS SIGN}") for v in (record.low, record.high))
     return f"{low} to {high} <small>({html.escape(record.interval)})</small>"
 
 
@@ -143,10 +158,9 @@ def _drop_scripts_from_outside(app, pagename, templatename, context, doctree):
 
 def _fail_if_online(app, exception):
     """A page that would load anything from the network fails the build."""
-    if exception is None and app.builder.format == "html":
-        if found := outside_loads(Path(app.outdir)):
-            first = "; ".join(f"{page} loads {url}" for page, url in found[:5])
-            raise ExtensionError(f"pages load from the network ({len(found)} places): {first}")
+    if exception is None and app.builder.format == "html" and (found := outside_loads(Path(app.outdir))):
+        first = "; ".join(f"{page} loads {url}" for page, url in found[:5])
+        raise ExtensionError(f"pages load from the network ({len(found)} places): {first}")
 
 
 # attributes through which an element loads a file; `a href` only links

@@ -48,9 +48,7 @@ def difference(path: Path) -> tuple[int, int]:
 def synthetic(path: Path) -> Path:
     """A soft random texture that drifts by (2, 1) pixels a frame."""
     rng = np.random.default_rng(0)
-    texture = cv2.resize(
-        rng.integers(0, 256, (60, 80, 3), np.uint8), (320, 240), interpolation=cv2.INTER_CUBIC
-    )
+    texture = cv2.resize(rng.integers(0, 256, (60, 80, 3), np.uint8), (320, 240), interpolation=cv2.INTER_CUBIC)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25, bit_rate=1_000_000)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
@@ -62,9 +60,7 @@ def synthetic(path: Path) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH")
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
@@ -74,9 +70,7 @@ def main() -> None:
         ratios = []
         for path in paths:
             number, largest = difference(path)  # also warms the file cache
-            times = [
-                (seconds(video.frames(path)), seconds(cv2_frames(path))) for _ in range(arguments.repeats)
-            ]
+            times = [(seconds(video.frames(path)), seconds(cv2_frames(path))) for _ in range(arguments.repeats)]
             ours, theirs = map(statistics.median, zip(*times, strict=True))
             ratios.append(ours / theirs)
             print(f"{ratios[-1]:8.2f}  {number / ours:8.0f} {number / theirs:8.0f} {largest:9d}  {path.name}")

@@ -145,7 +145,7 @@ def test_keep_turns_recomputed_into_measured(built):
 
 
 def failing(tmp_path, root, source: str) -> book.Build:
-    chapter = FRONT + '\n# F\n\n```{code-cell} ipython3\n:tags: [parameters]\nheight = 1\n```\n\n'
+    chapter = FRONT + "\n# F\n\n```{code-cell} ipython3\n:tags: [parameters]\nheight = 1\n```\n\n"
     return book.Build(make_book(tmp_path, root, chapter + "```{code-cell} ipython3\n" + source + "\n```\n"))
 
 

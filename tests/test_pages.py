@@ -13,6 +13,9 @@ def test_format_value():
     assert pages.format_value(record()) == "\N{MINUS SIGN}0.70"
     assert pages.format_value(record(53.59, "%"), ".1f") == "53.6\N{NO-BREAK SPACE}%"
     assert pages.format_value(record(17), ".0f") == "17"
+    assert pages.format_value(record(1.5, "px", low=-1.0, high=2.0, interval="bootstrap"), ".1f", True) == (
+        "1.5\N{NO-BREAK SPACE}px (\N{MINUS SIGN}1.0 to 2.0)"
+    )
 
 
 def test_badges_escape_what_they_show():
@@ -51,7 +54,7 @@ INSIDE = [
     '<script src="../_static/a.js"></script>',
     '<img src="data:image/png;base64,AA==">',
     '<link rel="canonical" href="https://example.org/page">',
-    '<p>https://example.org</p>',
+    "<p>https://example.org</p>",
     '<svg xmlns="http://www.w3.org/2000/svg"></svg>',
     '<div style="background: url(#gradient)"></div>',
 ]
@@ -71,5 +74,7 @@ def test_links_and_local_files_are_not_loads(tmp_path, text):
 
 
 def test_style_sheets_are_searched_too(tmp_path):
-    (tmp_path / "a.css").write_text("@font-face { src: url('//fonts.example.org/a.woff2') } b { background: url(x.png) }")
+    (tmp_path / "a.css").write_text(
+        "@font-face { src: url('//fonts.example.org/a.woff2') } b { background: url(x.png) }"
+    )
     assert pages.outside_loads(tmp_path) == [("a.css", "//fonts.example.org/a.woff2")]

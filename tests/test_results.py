@@ -101,13 +101,25 @@ def test_wilson_bad_input(count, n):
         results.wilson(count, n)
 
 
-def test_mean_with_students_interval():
+def test_mean_with_bootstrap_interval():
     values = [1.0, 2.0, 3.0, 6.0]
     got = results.mean("a", values, "dB", "four values", PAPER)
-    t, deviation = 3.182446305284263, math.sqrt(sum((v - 3) ** 2 for v in values) / 3)
-    assert (got.value, got.n, got.interval) == (3.0, 4, "Student")
-    assert got.high - got.value == pytest.approx(t * deviation / 2)
+    assert (got.value, got.n, got.interval) == (3.0, 4, "bootstrap")
+    # the bootstrap distribution of a mean of four: its deviation is sqrt(sum (v - 3)^2 / 4 / 4)
+    deviation = math.sqrt(14 / 16)
+    assert got.low == pytest.approx(3 - 1.96 * deviation, abs=0.4)
+    assert got.high == pytest.approx(3 + 1.96 * deviation, abs=0.4)
+    assert got == results.mean("a", values, "dB", "four values", PAPER)
     assert results.mean("a", [1.5], "dB", "one value", PAPER).low is None
+    same = results.mean("a", [2.0, 2.0], "dB", "no spread", PAPER)
+    assert same.low == same.value == same.high
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=12))
+def test_mean_interval_stays_in_the_range_of_the_values(values):
+    got = results.mean("a", values, "px", "values", PAPER)
+    assert min(values) - 1e-9 <= got.low <= got.value <= got.high <= max(values) + 1e-9
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])

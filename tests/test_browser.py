@@ -1,0 +1,139 @@
+"""The built pages in Chromium, from file://, with the network off. Needs `make book` first."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+# the theme's first visit, before any mode is stored: harmless
+EXPECTED = ("Got invalid theme mode",)
+
+
+@pytest.fixture(scope="module")
+def html(root) -> Path:
+    folder = Path(os.environ.get("ARSR_HTML", root / "_build" / "embedded" / "html"))
+    if not (folder / "index.html").exists():
+        pytest.skip("no built book: run `make book` first")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium: install the distribution's package")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(html, browser):
+    """Open a page offline; returns it together with what it complained of and what it asked of the network."""
+    contexts = []
+
+    def open_page(name: str, width: int = 1280, theme: str = "light"):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, offline=True)
+        contexts.append(context)
+        page, trouble = context.new_page(), []
+        page.on("console", lambda m: trouble.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("requestfailed", lambda request: trouble.append(f"failed: {request.url}"))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else trouble.append(r.url))
+        path, question, query = name.partition("?")
+        page.goto((html / path).as_uri() + question + query)
+        page.wait_for_load_state("networkidle")
+        return page, [t for t in trouble if not t.startswith(EXPECTED)]
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def page_names(html: Path) -> list[str]:
+    return [f"book/{p.name}" for p in sorted((html / "book").glob("*.html"))]
+
+
+def test_pages_open_offline_without_complaint(html, visit):
+    assert len(page_names(html)) >= 3
+    for name in ["index.html", *page_names(html)]:
+        page, trouble = visit(name)
+        assert trouble == [], name
+        assert page.locator("article h1").count() == 1, name
+
+
+def test_mathematics_is_typeset(html, visit):
+    page, _ = visit("book/01-data-and-degradation.html")
+    page.wait_for_selector("mjx-container")
+    assert page.locator("mjx-container").count() >= 4
+    assert page.locator("mjx-merror").count() == 0
+    fonts = page.evaluate("document.fonts.ready.then(f => [...f].filter(x => x.status == 'loaded').map(x => x.family))")
+    assert any("MJXTEX" in family for family in fonts)
+
+
+def test_pictures_load_and_have_alternative_text(html, visit):
+    seen = 0
+    for name in page_names(html):
+        page, _ = visit(name)
+        for image in page.locator("main img").all():
+            width, alt = image.evaluate("e => [e.naturalWidth, e.alt]")
+            assert width > 0 and len(alt) > 30, (name, alt)
+            seen += 1
+    assert seen >= 4
+
+
+def test_links_inside_the_book_lead_somewhere(html, visit):
+    for name in page_names(html):
+        page, _ = visit(name)
+        for href in page.eval_on_selector_all("a[href]", "links => links.map(a => a.href)"):
+            if not href.startswith("file:"):
+                continue
+            target, _, fragment = href.removeprefix("file://").partition("#")
+            assert Path(target).exists(), (name, href)
+            if fragment and target.endswith(".html"):
+                assert f'id="{fragment}"' in Path(target).read_text(encoding="utf-8"), (name, href)
+
+
+def test_every_number_links_to_its_record(html, visit):
+    page, _ = visit("book/00-introduction.html")
+    badges = page.locator(".arsr-badge")
+    kinds = {badges.nth(i).inner_text().split(":")[0] for i in range(badges.count())}
+    assert kinds == {"paper", "recomputed", "measured"}
+    page.locator("a[href*='record-table4-sosr-hmdb51-tsn-spatial']").first.click()
+    page.wait_for_selector("tr:target")
+    row = page.locator("tr:target")
+    assert row.is_visible()  # the folded table opened
+    assert "820" in row.inner_text() and "1530" in row.inner_text()
+
+
+@pytest.mark.parametrize("width", [390, 768])
+def test_narrow_screens_do_not_scroll_sideways(html, visit, width):
+    for name in page_names(html):
+        page, _ = visit(name, width=width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(html, visit, theme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    for name in page_names(html):
+        page, _ = visit(name, theme=theme)
+        found = Axe().run(page, context="main").response["violations"]
+        serious = [
+            (v["id"], n["html"][:120]) for v in found if v["impact"] in ("serious", "critical") for n in v["nodes"]
+        ]
+        assert serious == [], (name, theme)
+
+
+def test_search_works_from_a_file(html, visit):
+    page, trouble = visit("search.html?q=bicubic")
+    page.wait_for_selector("ul.search li", timeout=15000)
+    assert "Data and degradation" in page.locator("ul.search").inner_text()
+    assert trouble == []
