@@ -139,6 +139,35 @@ def data_check(
     raise typer.Exit(0 if report.complete else 1)
 
 
+@data_app.command("generate")
+def data_generate(
+    out: Annotated[Path, typer.Argument(help="Folder to write to: OUT/ACTION/SPLIT-INDEX.mkv.")],
+    count: Annotated[int, typer.Option(min=1, help="Clips; 18 is one of each action.")] = 18,
+    split: Annotated[str, typer.Option(help="train or test.")] = "test",
+    frames: Annotated[int, typer.Option(min=2, help="Frames of each clip.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the whole set.")] = 0,
+) -> None:
+    """Write embedded (synthetic) clips as lossless video files, to look at or to use elsewhere.
+
+    Examples:
+
+      arsr data generate clips
+
+      arsr data generate clips --split train --count 180
+    """
+    from tqdm import tqdm
+
+    from arsr_core import video
+    from arsr_core.data import generated
+
+    made = generated.clips(count, split=split, frames=frames, seed=seed)
+    for clip in tqdm(made, total=count, unit="clip", delay=2, disable=None):
+        folder = out / clip.action
+        folder.mkdir(parents=True, exist_ok=True)
+        video.write(folder / f"{split}-{clip.index:05d}.mkv", clip.frames, clip.fps)
+    _say(f"{count} clips written below {out}")
+
+
 def _settings(pairs: list[str]) -> dict:
     """NAME=VALUE pairs, values read as YAML (numbers, lists, booleans)."""
     values = {}

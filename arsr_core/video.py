@@ -1,0 +1,417 @@
+"""Clips in and out: uint8 (T, H, W, 3) RGB frames with their rate, as a video file or a folder of images."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import InputError
+
+if TYPE_CHECKING:
+    import av
+    import torch
+
+IMAGES = (".jpeg", ".jpg", ".png")
+# FFmpeg would also open a text file (as ANSI art), a single picture and a play list that names other files
+CONTAINERS = "asf,avi,dv,flv,gif,ivf,matroska,mov,mpeg,mpegts,mxf,nut,ogg,webm,yuv4mpegpipe"
+LOSSLESS = {  # suffix: container, codec, pixel format, options; each gives back the very RGB that went in
+    ".mkv": ("matroska", "ffv1", "bgr0", {}),
+    ".avi": ("avi", "ffv1", "bgr0", {}),
+    ".mp4": ("mp4", "libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast"}),
+    ".mov": ("mov", "libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast"}),
+}
+COPY_AGAIN = "copy or download it again"
+
+
+@dataclass(frozen=True)
+class Info:
+    """A clip's size in pixels as displayed (rotation applied), its rate, and its length as declared."""
+
+    width: int
+    height: int
+    fps: Fraction | None  # None: a folder of images has no rate
+    frames: int | None  # None: the container does not say (Matroska); `count` decodes and knows
+    duration: float | None  # seconds
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip in memory: frames uint8 (T, H, W, 3) RGB, fps in frames a second (None: folder of images)."""
+
+    frames: np.ndarray
+    fps: Fraction | None
+
+
+def probe(path: str | Path) -> Info:
+    """Opens a clip and decodes its first frame; raises InputError where that cannot be done."""
+    path = Path(path)
+    if path.is_dir():
+        images = _images(path)
+        height, width, _ = _read_image(images[0]).shape
+        return Info(width, height, None, len(images), None)
+    with _open(path) as (container, stream):
+        first = next(_decode(path, container, stream), None)
+        if first is None:
+            raise InputError(f"{path}: the video holds no frame; {COPY_AGAIN}")
+        height, width, _ = _displayed(first)(np.empty((first.height, first.width, 0))).shape
+        duration = stream.duration and float(stream.duration * stream.time_base)
+        duration = duration or (container.duration and container.duration / 1e6)
+        return Info(width, height, stream.average_rate or stream.guessed_rate, stream.frames or None, duration)
+
+
+def count(path: str | Path) -> int:
+    """Decodes every frame and returns how many; raises InputError if one is damaged or the end is missing."""
+    path = Path(path)
+    if path.is_dir():
+        return sum(1 for _ in frames(path))
+    with _open(path) as (container, stream):
+        total = sum(1 for _ in _decode(path, container, stream))
+    if not total:
+        raise InputError(f"{path}: the video holds no frame; {COPY_AGAIN}")
+    return total
+
+
+def frames(path: str | Path, *, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[np.ndarray]:
+    """Yields frames start, start + step, ... < stop as uint8 (H, W, 3) RGB, one in memory at a time.
+
+    A folder's images come in natural order (2.png before 10.png). Frames are upright: the rotation and
+    mirroring that the container asks for are applied. Raises InputError for unreadable, damaged, cut or empty
+    input; a missing end is noticed on opening where the container allows it, otherwise after the last frame.
+
+    >>> for frame in frames("clip.avi", stop=16): ...
+    """
+    path = Path(path)
+    if start < 0 or step < 1 or (stop is not None and stop <= start):
+        raise InputError(f"{path}: expected 0 <= start < stop and step >= 1, got {start=}, {stop=}, {step=}")
+    return _frames(path, start, stop, step)
+
+
+def _frames(path: Path, start: int, stop: int | None, step: int) -> Iterator[np.ndarray]:
+    size = None
+    with _source(path) as (source, to_rgb):
+        for position, item in enumerate(islice(source, start, stop, step)):
+            frame = to_rgb(item)  # (H, W, 3)
+            if size not in (None, frame.shape):
+                what = item.name if isinstance(item, Path) else f"frame {start + position * step}"
+                raise InputError(
+                    f"{path}: {what} is {frame.shape[1]}x{frame.shape[0]}, the frames before it are "
+                    f"{size[1]}x{size[0]}; expected one size: crop or resize the frames"
+                )
+            size = frame.shape
+            yield frame
+    if size is None:
+        raise InputError(f"{path}: the clip has no frame {start}; {'choose a lower start' if start else COPY_AGAIN}")
+
+
+def read(path: str | Path, *, start: int = 0, stop: int | None = None, step: int = 1) -> Clip:
+    """Reads a clip into memory as uint8 (T, H, W, 3) RGB; fps is divided by step. Errors as in `frames`."""
+    source = frames(path, start=start, stop=stop, step=step)
+    first = next(source)
+    fps = probe(path).fps
+    # fromiter grows one array, where stacking a list would hold every frame twice
+    clip = np.fromiter(chain([first], source), np.dtype((np.uint8, first.shape)))
+    return Clip(clip, fps and fps / step)
+
+
+def write(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction | float | None = None) -> None:
+    """Writes uint8 (H, W, 3) RGB frames without loss, streaming; an existing file is replaced.
+
+    .mkv and .avi hold FFV1, .mp4 and .mov H.264 in RGB with qp 0; a path without suffix becomes a folder of
+    PNGs, which needs no fps and must be new or empty. All or nothing: after an error, also one raised by
+    `frames`, nothing is left behind. Raises InputError for other suffixes, shapes and dtypes, or no frames.
+
+    >>> write("sr.mkv", (f[::-1] for f in frames("hr.mkv")), fps=25)
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix and suffix not in LOSSLESS:
+        raise InputError(f"{path}: expected {', '.join(LOSSLESS)} or no suffix (a folder of PNGs)")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    if path.is_dir() and (suffix or any(path.iterdir())) or (path.is_file() and not suffix):
+        raise InputError(f"{path}: exists and would be overwritten; remove it or choose another name")
+    if suffix:
+        fps = _rate(path, fps)
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        if suffix:
+            _write_video(path, temporary, _checked(path, frames), fps)
+        else:
+            _write_images(temporary, _checked(path, frames))
+        os.replace(temporary, path)
+    finally:  # after a success the temporary name is gone already
+        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def to_tensor(frames: np.ndarray) -> torch.Tensor:
+    """uint8 (T, H, W, 3) -> float32 (1, T, 3, H, W) in [0, 1], on the CPU."""
+    import torch
+
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.shape[3:] != (3,):
+        raise InputError(f"expected a uint8 array (T, H, W, 3), got {_describe(frames)}")
+    clip = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)  # (T, 3, H, W)
+    return clip.to(torch.float32, memory_format=torch.contiguous_format).div_(255)[None]
+
+
+def to_uint8(clip: torch.Tensor) -> np.ndarray:
+    """float (1, T, 3, H, W) in [0, 1] -> uint8 (T, H, W, 3): clamped, then floor(255 x + 1/2)."""
+    import torch
+
+    if not isinstance(clip, torch.Tensor) or not clip.is_floating_point():
+        raise InputError(f"expected a float tensor (1, T, 3, H, W), got {_describe(clip)}")
+    if clip.ndim != 5 or clip.shape[0] != 1 or clip.shape[2] != 3:
+        raise InputError(f"expected a float tensor (1, T, 3, H, W), got {_describe(clip)}")
+    if clip.isnan().any():
+        raise InputError(f"the clip {tuple(clip.shape)} contains NaN, which has no colour; check what made it")
+    levels = clip.detach()[0].float().clamp(0, 1).mul(255).add_(0.5)  # (T, 3, H, W); uint8 truncates: half up
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+# Reading ----------------------------------------------------------------------------------------------------
+
+
+def _av():
+    try:
+        import av
+    except ImportError as error:
+        raise InputError("reading and writing video files needs PyAV: pip install av") from error
+    av.logging.set_level(None)  # FFmpeg's own remarks stay off the terminal; errors arrive as exceptions
+    return av
+
+
+@contextmanager
+def _source(path: Path) -> Iterator[tuple[Iterator, Callable]]:
+    """A clip's frames in a cheap form, and the function that turns one of them into uint8 (H, W, 3) RGB."""
+    if path.is_dir():
+        yield iter(_images(path)), _read_image
+    else:
+        with _open(path) as (container, stream), closing(_decode(path, container, stream)) as source:
+            yield source, _rgb_converter()
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """The container and its first video stream; refuses what is no video or visibly lacks its end."""
+    av = _av()
+    if not path.is_file():
+        raise InputError(f"{path}: no such file or folder; check the path")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty (0 bytes); {COPY_AGAIN}")
+    try:
+        container = av.open(
+            f"file:{path}",  # the prefix keeps "a:b.avi" from being taken for a protocol
+            metadata_errors="replace",  # HMDB51 has titles in Latin-1
+            container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+        )
+    except av.FFmpegError as error:
+        raise InputError(
+            f"{path}: not a readable video ({error.strerror}); expected avi, mp4, mov, mkv or webm; "
+            f"if it was cut (an mp4 without its end), {COPY_AGAIN}"
+        ) from error
+    with container:
+        cover = av.stream.Disposition.attached_pic  # a song's cover is a video stream to FFmpeg
+        stream = next((s for s in container.streams.video if not s.disposition & cover), None)
+        if stream is None:
+            raise InputError(f"{path}: no video stream (sound only?); expected a video")
+        if stream.codec_context is None:
+            raise InputError(f"{path}: its codec is unknown to FFmpeg; convert it: ffmpeg -i IN -c:v libx264 OUT.mp4")
+        _refuse_cut(path, container, stream)
+        # Measured against cv2: below VGA size the threads cost more than they give, above they give a third
+        large = stream.codec_context.width * stream.codec_context.height > 640 * 480
+        stream.thread_type = "FRAME" if large else "NONE"
+        yield container, stream
+
+
+def _refuse_cut(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> None:
+    """Raises InputError if the file is shorter than its own index or header says."""
+    index = stream.index_entries
+    if len(index) and index[-1].pos + index[-1].size > container.size:
+        raise InputError(
+            f"{path}: the file is cut: its index names data up to byte {index[-1].pos + index[-1].size:,}, "
+            f"it ends at byte {container.size:,}; {COPY_AGAIN}"
+        )
+    # FFmpeg scales an AVI's duration (in frames) by the part of the file that is there
+    if container.format.name == "avi" and stream.duration is not None:
+        lost = stream.frames - stream.duration
+        if lost > max(2, stream.frames // 50):
+            raise InputError(
+                f"{path}: the file is cut: its header announces {stream.frames} frames, "
+                f"about {stream.duration} are there; {COPY_AGAIN}"
+            )
+
+
+def _decode(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    """Every frame, unconverted; raises InputError at damage, or after the last if the end is missing."""
+    av = _av()
+    number, end = 0, Fraction(0)
+    try:
+        for packet in container.demux(stream):
+            frames = [] if packet.is_corrupt else packet.decode()
+            if packet.is_corrupt or any(frame.is_corrupt for frame in frames):
+                raise InputError(f"{path}: damaged after frame {number}; {COPY_AGAIN}")
+            yield from frames
+            number += len(frames)
+            shown = packet.dts if packet.pts is None else packet.pts
+            if shown is not None:
+                end = max(end, (shown + (packet.duration or 0)) * packet.time_base)
+    except av.FFmpegError as error:
+        raise InputError(f"{path}: damaged after frame {number} ({error.strerror}); {COPY_AGAIN}") from error
+    declared = _declared_end(container, stream)
+    if declared and declared - end > max(declared / 50, 3 / (stream.average_rate or 25)):
+        raise InputError(
+            f"{path}: the picture ends after {float(end):.2f} s ({number} frames), "
+            f"its container announces {float(declared):.2f} s; {COPY_AGAIN}"
+        )
+
+
+def _declared_end(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction | None:
+    """The second at which the container says the picture ends; None where FFmpeg could only estimate it."""
+    name = container.format.name
+    if name == "avi":
+        return stream.frames * stream.time_base
+    if name.startswith("mov") and stream.duration is not None:
+        return ((stream.start_time or 0) + stream.duration) * stream.time_base
+    clock = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))  # Matroska
+    return clock and 3600 * int(clock[1]) + 60 * int(clock[2]) + Fraction(clock[3])
+
+
+def _rgb_converter() -> Callable[[av.VideoFrame], np.ndarray]:
+    """A converter to upright uint8 (H, W, 3) RGB with one scaler for all frames of a stream.
+
+    VideoFrame.to_ndarray("rgb24") makes a new scaler for each frame, which is 9 times slower.
+    """
+    from av.video.reformatter import VideoReformatter
+
+    # glibc's malloc learns from the largest block freed so far which sizes to keep instead of returning them to the
+    # system; untaught, each frame can be fresh pages to fault in, which costs half as much again
+    np.empty(31 << 20, np.uint8)
+    scaler, upright = VideoReformatter(), None
+
+    def convert(frame: av.VideoFrame) -> np.ndarray:
+        nonlocal upright
+        upright = upright or _displayed(frame)
+        rgb = scaler.reformat(frame, format="rgb24", threads=1)
+        array = upright(rgb.to_ndarray())  # (H, W, 3), a view of the frame's rows, which may be padded
+        return array.copy() if rgb is frame else np.ascontiguousarray(array)  # never the decoder's own memory
+
+    return convert
+
+
+def _displayed(frame: av.VideoFrame) -> Callable[[np.ndarray], np.ndarray]:
+    """The turn and mirroring that the container asks for (phones do), as a function (H, W, C) -> view.
+
+    The display matrix maps (x, y) to (a x + c y, b x + d y); its six other entries are of no use here.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return lambda array: array
+    a, b, _, c, d = np.frombuffer(bytes(matrix), "<i4").astype(float)[:5]
+    turned = abs(b) > abs(a)
+    rows, columns = (b, c) if turned else (d, a)
+
+    def view(array: np.ndarray) -> np.ndarray:
+        array = array.swapaxes(0, 1) if turned else array
+        return array[:: -1 if rows < 0 else 1, :: -1 if columns < 0 else 1]
+
+    return view
+
+
+def _images(folder: Path) -> list[Path]:
+    """A folder's images in natural order."""
+    images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith(".")]
+    if not images:
+        raise InputError(f"{folder}: no images; expected frames as {', '.join(IMAGES)}")
+
+    def natural(image: Path) -> tuple:
+        parts = re.split(r"([0-9]+)", image.name)
+        return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], image.name
+
+    return sorted(images, key=natural)
+
+
+def _read_image(path: Path) -> np.ndarray:
+    """uint8 (H, W, 3) RGB; grey and palettes expand, transparency is dropped, EXIF turns are applied."""
+    from PIL import Image, ImageOps  # unlike cv2.imread, it raises on a cut file
+
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                raise InputError(f"{path}: more than 8 bits a sample ({image.mode}); convert it to 8 bits")
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError) as error:
+        reason = str(error).splitlines()[0].replace(str(path), "file")
+        raise InputError(f"{path}: not a readable image ({reason}); {COPY_AGAIN}") from error
+
+
+# Writing ----------------------------------------------------------------------------------------------------
+
+
+def _rate(path: Path, fps: Fraction | float | None) -> Fraction:
+    if fps is None or not 0 < fps <= 1000:
+        raise InputError(f"{path}: expected fps in frames per second, 0 < fps <= 1000, got {fps}")
+    return Fraction(fps).limit_denominator(1001)  # 29.97002997 is 30000/1001
+
+
+def _checked(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The frames, each of them checked; raises InputError if there is none."""
+    shape = None
+    for number, frame in enumerate(frames):
+        expected = shape or (*getattr(frame, "shape", ())[:2], 3)
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != expected or not frame.size:
+            form = shape or "(H, W, 3)"
+            raise InputError(f"{path}: frame {number}: expected a uint8 array {form}, got {_describe(frame)}")
+        shape = frame.shape
+        yield frame
+    if shape is None:
+        raise InputError(f"{path}: no frames to write; expected at least one")
+
+
+def _write_video(path: Path, temporary: Path, frames: Iterator[np.ndarray], fps: Fraction) -> None:
+    av = _av()
+    muxer, codec, pixels, options = LOSSLESS[path.suffix.lower()]
+    first = next(frames)
+    try:
+        with av.open(f"file:{temporary}", "w", format=muxer) as container:
+            stream = container.add_stream(codec, rate=fps, options=options)
+            stream.height, stream.width, _ = first.shape
+            stream.pix_fmt = pixels
+            for number, frame in enumerate(chain([first], frames)):
+                image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+                image.pts, image.time_base = number, 1 / fps
+                container.mux(stream.encode(image))
+            container.mux(stream.encode())
+    except av.FFmpegError as error:
+        size = f"{first.shape[1]}x{first.shape[0]}"
+        raise InputError(
+            f"{path}: FFmpeg cannot write {size} frames as {codec} ({error.strerror}); "
+            "check the disk's space, or give a name without suffix for a folder of PNGs"
+        ) from error
+
+
+def _write_images(folder: Path, frames: Iterator[np.ndarray]) -> None:
+    from PIL import Image
+
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        # level 1: a third of the time for a tenth more bytes
+        Image.fromarray(frame).save(folder / f"{number:06d}.png", compress_level=1)
+
+
+def _describe(value: object) -> str:
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else f"{value.dtype} {tuple(shape)}"

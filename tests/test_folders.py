@@ -1,0 +1,392 @@
+"""Data sets in their official folders: tiny ones that the tests make, and the official split files."""
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from arsr_core import InputError, video
+from arsr_core.data import folders
+
+ODD = "#1_(Rad)_[NEW]_$(touch x);_'~!"  # the kind of name that HMDB51 has
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory) -> Path:
+    """A clip of twelve frames, to be copied wherever a data set needs one."""
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    frames = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
+    video.write(path, frames, fps=25)
+    return path
+
+
+def put(clip: Path, *targets: Path) -> None:
+    for target in targets:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, target)
+
+
+@pytest.fixture
+def ucf101(tmp_path, clip, monkeypatch) -> Path:
+    """Two classes, three clips in train and two in test; declared to be the official numbers."""
+    root = tmp_path / "ucf"
+    names = [f"Archery/v_Archery_g{g:02d}_c01.avi" for g in (1, 8, 9)]
+    names += [f"HandstandPushups/v_HandStandPushups_g{g:02d}_c01.avi" for g in (1, 8)]  # official, capital and all
+    put(clip, *(root / "UCF-101" / name for name in names))
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir()
+    labels = {"Archery": 3, "HandstandPushups": 37}
+    (lists / "trainlist01.txt").write_text(
+        "".join(f"{n} {labels[n.split('/')[0]]}\r\n" for n in names if "_g01_" not in n)
+    )
+    (lists / "testlist01.txt").write_text("".join(f"{n}\n" for n in names if "_g01_" in n))
+    (lists / "classInd.txt").write_text("".join(f"{n} {c}\n" for n, c in enumerate(folders.UCF101_CLASSES, 1)))
+    known = replace(folders.DATASETS["ucf101"], splits={1: {"train": 3, "test": 2}})
+    monkeypatch.setitem(folders.DATASETS, "ucf101", known)
+    return root
+
+
+@pytest.fixture
+def hmdb51(tmp_path, clip, monkeypatch) -> Path:
+    """All classes with a train and a test clip, `wave` with an unused one as well."""
+    root = tmp_path / "hmdb51_org"
+    lists = tmp_path / "testTrainMulti_7030_splits"
+    lists.mkdir()
+    for action in folders.HMDB51_CLASSES:
+        names = [f"{ODD}_{action}_f_cm_np{n}_fr_med_{n}.avi" for n in (1, 10)] + ["x_wave_u_nm_np2_ba_bad_0.avi"]
+        lines = [f"{name} {code} \n" for name, code in zip(names, "120", strict=True)]
+        count = 3 if action == "wave" else 2
+        put(clip, *(root / action / name for name in names[:count]))
+        (lists / f"{action}_test_split1.txt").write_text("".join(lines[:count]))
+    known = replace(folders.DATASETS["hmdb51"], splits={1: {"train": 51, "test": 51, "unused": 1}})
+    monkeypatch.setitem(folders.DATASETS, "hmdb51", known)
+    return root
+
+
+@pytest.fixture
+def weizmann(tmp_path, clip) -> Path:
+    root = tmp_path / "weizmann"
+    for action in folders.WEIZMANN_CLASSES:
+        put(clip, *(root / action / f"{actor}_{action}.avi" for actor in folders.WEIZMANN_ACTORS))
+    return root
+
+
+# What is known of the sets ----------------------------------------------------------------------------------
+
+
+def test_classes_are_in_official_order():
+    numbers = {"ucf101": 101, "hmdb51": 51, "weizmann": 10, "ut_interaction": 6}
+    assert list(folders.DATASETS) == list(numbers)
+    for kind, number in numbers.items():
+        dataset = folders.DATASETS[kind]
+        assert len(set(dataset.classes)) == number
+        assert list(dataset.classes) == sorted(dataset.classes, key=str.lower)
+        for subsets in dataset.splits.values():
+            assert sum(subsets.values()) == dataset.clips
+
+
+def test_ut_interaction_has_ten_clips_of_each_class_in_each_set():
+    scanned = folders.DATASETS["ut_interaction"].scan(Path("nowhere"), None, 1)
+    assert len({item.name for item in scanned}) == 120 and len({item.group for item in scanned}) == 20
+    per_class = Counter((item.group.split("_")[0], item.label) for item in scanned)
+    assert set(per_class.values()) == {10} and len(per_class) == 12
+    assert scanned[0].name == "set1/0_1_4.avi" and scanned[0].action == "punch"  # checked on the real names below
+    assert scanned[-1].name == "set2/59_20_2.avi"
+
+
+# Items ------------------------------------------------------------------------------------------------------
+
+
+def test_ucf101(ucf101):
+    test = folders.items("ucf101", ucf101)
+    assert [(i.name, i.label, i.group, i.subset) for i in test] == [
+        ("Archery/v_Archery_g01_c01.avi", 2, "g01", "test"),
+        ("HandstandPushups/v_HandStandPushups_g01_c01.avi", 36, "g01", "test"),
+    ]
+    assert all(video.count(item.path) == 12 for item in test)
+    train = folders.items("ucf101", ucf101, subset="train")
+    assert [item.group for item in train] == ["g08", "g09", "g08"]
+    assert folders.items("ucf101", ucf101, subset=None) == sorted(test + train, key=lambda i: (i.label, i.name))
+
+
+def test_hmdb51_takes_names_verbatim(hmdb51):
+    test = folders.items("hmdb51", hmdb51)
+    assert len(test) == 51 and [item.label for item in test] == list(range(51))
+    assert test[-1].name == f"wave/{ODD}_wave_f_cm_np10_fr_med_10.avi" and test[-1].path.is_file()
+    assert {item.group for item in test} == {ODD}
+    assert len(folders.items("hmdb51", hmdb51, subset="train")) == 51
+    (unused,) = folders.items("hmdb51", hmdb51, subset="unused")
+    assert (unused.group, unused.action, unused.subset) == ("x", "wave", "unused")
+
+
+def test_names_in_any_encoding(hmdb51):
+    path = hmdb51.parent / "testTrainMulti_7030_splits" / "wave_test_split1.txt"
+    path.write_bytes(b"\xef\xbb\xbfR\xe4d_wave_f_cm_np1_fr_med_0.avi 2\n")  # a mark in front, and Latin-1
+    name = b"wave/R\xe4d_wave_f_cm_np1_fr_med_0.avi".decode("utf-8", "surrogateescape")
+    assert (f"{name}", "no such file") in folders.check("hmdb51", hmdb51).missing
+
+
+def test_weizmann_in_both_releases(weizmann, clip):
+    items = folders.items("weizmann", weizmann)
+    assert len(items) == 90 and {item.group for item in items} == set(folders.WEIZMANN_ACTORS)
+    assert items[0].subset is None and items[0].name == "bend/daria_bend.avi"
+    for action in ("run", "skip", "walk"):  # the first release has 93
+        (weizmann / action / f"lena_{action}.avi").unlink()
+        put(clip, *(weizmann / action / f"lena_{action}{take}.avi" for take in (1, 2)))
+    assert len(folders.items("weizmann", weizmann)) == 93 and folders.check("weizmann", weizmann).complete
+    (weizmann / "run" / "lena_run2.avi").unlink()
+    assert folders.check("weizmann", weizmann).missing == [("run/lena_run2.avi", "no such file")]
+
+
+@pytest.mark.parametrize("prefix", ["", "segmented_"])
+def test_ut_interaction_in_both_layouts(tmp_path, clip, prefix):
+    root = tmp_path / "ut"
+    put(
+        clip,
+        *(root / f"{prefix}{i.name}" for i in folders.DATASETS["ut_interaction"].scan(tmp_path, None, 1)),
+    )
+    items = folders.items("ut_interaction", root)
+    assert len(items) == 120 and items[0].group == "set1_3" and items[0].label == 0
+    assert folders.check("ut_interaction", root, decode=True).complete
+
+
+def test_layouts(ucf101, hmdb51, tmp_path):
+    beside = folders.items("ucf101", ucf101 / "UCF-101")  # splits beside the class folders' parent
+    assert beside == folders.items("ucf101", ucf101)
+    lists = ucf101 / "ucfTrainTestlist"
+    assert beside == folders.items("ucf101", ucf101, splits=lists)
+    moved = tmp_path / "elsewhere" / "ucf101_splits"
+    moved.parent.mkdir()
+    shutil.move(lists, moved)
+    assert beside == folders.items("ucf101", ucf101, splits=moved.parent)
+    for file in moved.iterdir():
+        shutil.copy(file, ucf101 / "UCF-101")  # beside the class folders
+    assert beside == folders.items("ucf101", ucf101 / "UCF-101")
+    assert folders.check("ucf101", ucf101 / "UCF-101").extra == []
+    assert len(folders.items("hmdb51", tmp_path)) == 51  # the folder above holds both
+
+
+def test_split_files_are_not_extra(hmdb51):
+    lists = hmdb51.parent / "testTrainMulti_7030_splits"
+    shutil.copytree(lists, hmdb51 / lists.name)
+    assert folders.check("hmdb51", hmdb51).extra == []
+    assert folders.check("hmdb51", hmdb51, splits=lists).extra == []
+
+
+def test_missing_clips_raise_or_are_left_out(ucf101):
+    (ucf101 / "UCF-101" / "Archery" / "v_Archery_g01_c01.avi").unlink()
+    with pytest.raises(InputError, match=r"1 of 2 clips missing, first Archery/v_Archery_g01_c01\.avi; complete"):
+        folders.items("ucf101", ucf101)
+    (item,) = folders.items("ucf101", ucf101, present_only=True)
+    assert item.action == "HandstandPushups"
+    (ucf101 / "UCF-101" / "HandstandPushups" / "v_HandStandPushups_g01_c01.avi").unlink()
+    with pytest.raises(InputError, match="2 of 2 clips missing"):
+        folders.items("ucf101", ucf101, present_only=True)
+
+
+def test_wrong_questions(ucf101, weizmann, tmp_path):
+    for arguments, words in [
+        (("kinetics", ucf101), "unknown data set 'kinetics'; expected one of ucf101, hmdb51"),
+        (("ucf101", tmp_path / "no"), "no: no such folder; expected folders such as ApplyEyeMakeup"),
+        (("hmdb51", ucf101), "holds no clips of HMDB51; expected folders such as brush_hair"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            folders.items(*arguments)
+    with pytest.raises(InputError, match="UCF101 has no split 4; its official splits: 1"):
+        folders.items("ucf101", ucf101, split=4)
+    with pytest.raises(InputError, match="no split 2; its official splits: none: leave one group out"):
+        folders.items("weizmann", weizmann, split=2)
+    with pytest.raises(InputError, match="expected subset test or train or None, got 'unused'"):
+        folders.items("ucf101", ucf101, subset="unused")
+    with pytest.raises(InputError, match="expected subset test or None, got 'train'"):
+        folders.items("weizmann", weizmann, subset="train")
+    shutil.rmtree(ucf101 / "ucfTrainTestlist")
+    with pytest.raises(InputError, match=r"no split files \(trainlist01\.txt\) there or in ucfTrainTestlist"):
+        folders.items("ucf101", ucf101)
+
+
+# Malformed split files --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("trainlist01", "Archery/v_Archery_g01_c02.avi 3\nnonsense\n", "line 2: expected 'CLASS/v_CLASS_gNN"),
+        (
+            "trainlist01",
+            "Archery/v_Archery_g02_c01.avi\n",
+            "line 1: expected 'CLASS/v_CLASS_gNN_cNN.avi LABEL'",
+        ),
+        ("trainlist01", "Archery/v_Archery_g02_c01.avi 4\n", "line 1: expected label 3 for Archery, got 4"),
+        ("trainlist01", "Bowing/v_Bowing_g02_c01.avi 4\n", "line 1: unknown class 'Bowing'"),
+        (
+            "trainlist01",
+            "Archery/v_Archery_g01_c01.avi 3\n",
+            "testlist01.txt, line 1: .* again, first in .*, line 1",
+        ),
+        ("trainlist01", "\n\nArchery/v_Archery_g2_c1.avi 3\n" * 2, "line 6: .* again, first in .*, line 3"),
+        ("trainlist01", "\n", "the file is empty; expected lines"),
+        ("trainlist01", "../v_Archery_g01_c01.avi 3\n", "line 1: unknown class '..'"),
+        ("trainlist01", "Archery/../v_x_g01_c01.avi 3\n", "line 1: expected"),
+        ("trainlist01", "Archery/v_/../../x_g01_c01.avi 3\n", "line 1: expected"),
+        ("trainlist01", "/etc/v_x_g01_c01.avi 3\n", "line 1: expected"),
+        ("trainlist01", "Archery/v_a\\x_g01_c01.avi 3\n", "line 1: expected"),
+        ("trainlist01", "Archery/v_a\0x_g01_c01.avi 3\n", "line 1: expected"),
+        ("testlist01", None, "testlist01.txt: cannot be read .*download the split files again"),
+        ("classInd", "1 ApplyEyeMakeup\n2 Archery\n", "line 2: expected the official class 2, got 'Archery'"),
+        ("classInd", "0 YoYo\n", "line 1: expected the official class 0, got 'YoYo'"),
+    ],
+)
+def test_malformed_ucf101_lists_are_refused(ucf101, file, text, words):
+    path = ucf101 / "ucfTrainTestlist" / f"{file}.txt"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        folders.items("ucf101", ucf101)
+    assert str(path.parent) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "a_wave_u_nm_np2_ba_bad_0.avi 3\n",
+            r"line 1: unknown code 3; expected 1 \(train\), 2 \(test\) or 0",
+        ),
+        ("a_wave_u_nm_np2_ba_bad_0.avi\n", "line 1: expected 'NAME.avi CODE'"),
+        (
+            "a_wave_u_nm_np2_ba_bad_0.avi 1\n\na_wave_u_nm_np2_ba_bad_0.avi 2\n",
+            "line 3: .* again, first in .*line 1",
+        ),
+        ("a_walk_u_nm_np2_ba_bad_0.avi 1\n", "line 1: expected 'VIDEO_wave_TAGS_N.avi'"),
+        ("../a_wave_u_nm_np2_ba_bad_0.avi 1\n", "line 1: expected 'NAME.avi CODE'"),
+        ("", "the file is empty"),
+        (None, "wave_test_split1.txt: no such file; expected one for each of 51 classes"),
+    ],
+)
+def test_malformed_hmdb51_lists_are_refused(hmdb51, text, words):
+    path = hmdb51.parent / "testTrainMulti_7030_splits" / "wave_test_split1.txt"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        folders.items("hmdb51", hmdb51)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_split_file_of_an_unknown_class_is_refused(hmdb51):
+    (hmdb51.parent / "testTrainMulti_7030_splits" / "dance_test_split1.txt").write_text("x\n")
+    with pytest.raises(InputError, match="dance_test_split1.txt: unknown class 'dance'"):
+        folders.items("hmdb51", hmdb51)
+
+
+# Check ------------------------------------------------------------------------------------------------------
+
+
+def test_a_complete_set(ucf101, hmdb51, weizmann, capfd):
+    for kind, root in (("ucf101", ucf101), ("hmdb51", hmdb51), ("weizmann", weizmann)):
+        for decode in (False, True):
+            report = folders.check(kind, root, decode=decode)
+            assert report.complete and not (report.missing or report.unreadable or report.extra)
+            assert (report.table["expected"] == report.table["found"]).all()
+            assert "complete" in str(report) and "INCOMPLETE" not in str(report)
+    assert list(report.table.columns) == ["class", "expected", "found", "missing", "unreadable", "extra"]
+    assert len(report.table) == 10 and report.table["found"].sum() == 90
+    assert capfd.readouterr() == ("", "")  # no terminal, no progress bar
+
+
+def test_everything_odd_is_reported_with_its_reason(ucf101, clip):
+    home = ucf101 / "UCF-101"
+    (home / "Archery" / "v_Archery_g01_c01.avi").unlink()
+    shutil.rmtree(home / "HandstandPushups")
+    (home / "Archery" / "v_Archery_g08_c01.avi").write_bytes(b"")
+    put(clip, home / "Archery" / "copy of v_Archery_g08_c01.avi", home / "Dancing" / "v_Dancing_g01_c01.avi")
+    (home / "Thumbs.db").touch()
+    report = folders.check("ucf101", ucf101)
+    assert not report.complete
+    assert report.missing == [
+        ("Archery/v_Archery_g01_c01.avi", "no such file"),
+        ("HandstandPushups/v_HandStandPushups_g01_c01.avi", "no folder HandstandPushups"),
+        ("HandstandPushups/v_HandStandPushups_g08_c01.avi", "no folder HandstandPushups"),
+    ]
+    assert report.unreadable == [
+        ("Archery/v_Archery_g08_c01.avi", "the file is empty (0 bytes); copy or download it again")
+    ]
+    assert report.extra == [
+        ("Archery/copy of v_Archery_g08_c01.avi", "not a clip that UCF101 names"),
+        ("Dancing/", "unknown folder, 1 entries"),
+        ("Thumbs.db", "not in a class folder"),
+    ]
+    table = report.table.set_index("class")
+    assert table.loc["Archery"].tolist() == [3, 2, 1, 1, 1]
+    assert table.loc["HandstandPushups"].tolist() == [2, 0, 2, 0, 0]
+    assert table.loc["(no class)"].tolist() == [0, 0, 0, 0, 2]
+    text = str(report)
+    assert text.startswith(f"UCF101 in {home}, split 1: INCOMPLETE\nexpected 2 test, 3 train\n")
+    for name, reason in report.missing + report.unreadable + report.extra:
+        assert f"  {name}: {reason}" in text
+    assert text.splitlines()[7].split() == ["(all)", "5", "2", "3", "1", "3"]
+
+
+def test_decoding_finds_what_opening_does_not(weizmann):
+    path = weizmann / "bend" / "ido_bend.avi"
+    data = bytearray(path.read_bytes())
+    middle = (data.index(b"movi") + len(data)) // 2
+    data[middle:] = bytes(len(data) - middle)  # what a download that was given up leaves behind
+    path.write_bytes(data)
+    assert folders.check("weizmann", weizmann).complete
+    report = folders.check("weizmann", weizmann, decode=True)
+    assert [finding.name for finding in report.unreadable] == ["bend/ido_bend.avi"] and not report.complete
+    assert "the picture ends after" in report.unreadable[0].reason
+
+
+def test_a_split_that_is_not_the_official_one_is_not_complete(ucf101):
+    path = ucf101 / "ucfTrainTestlist" / "trainlist01.txt"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    report = folders.check("ucf101", ucf101)
+    assert not report.complete and not report.missing and len(report.extra) == 2
+    assert "expected 2 test, 1 train\nthe official split has 3 train, 2 test; download" in str(report)
+
+
+def test_long_lists_are_cut_in_the_text_only(weizmann):
+    for action in folders.WEIZMANN_CLASSES[1:]:
+        shutil.rmtree(weizmann / action)
+    report = folders.check("weizmann", weizmann)
+    assert len(report.missing) == 81 and "and 61 more" in str(report) and len(str(report).splitlines()) < 60
+
+
+# Official split files and real clips ------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("kind", ["ucf101", "hmdb51"])
+@pytest.mark.parametrize("split", [1, 2, 3])
+def test_official_splits(shared_data, kind, split):
+    dataset = folders.DATASETS[kind]
+    root, splits = shared_data / "clips" / kind, shared_data / "splits"
+    report = folders.check(kind, root, splits=splits, split=split, decode=True)
+    assert report.expected == report.official == dataset.splits[split]
+    assert report.table["expected"].sum() == dataset.clips
+    present = folders.items(kind, root, splits=splits, split=split, subset=None, present_only=True)
+    assert len(present) == report.table["found"].sum() == {"ucf101": 2, "hmdb51": 4}[kind]
+    assert not report.unreadable and not report.extra and len(report.missing) == dataset.clips - len(present)
+
+
+@pytest.mark.shared
+def test_official_groups_never_cross_a_split(shared_data):
+    for kind in ("ucf101", "hmdb51"):
+        lists = shared_data / "splits" / f"{kind}_splits"
+        items = folders.DATASETS[kind].scan(Path("nowhere"), lists, 1)
+        train, test = ({(i.label, i.group) for i in items if i.subset == s} for s in ("train", "test"))
+        assert train and test and not train & test
+
+
+@pytest.mark.shared
+def test_real_small_sets_are_complete(shared_data):
+    for kind in ("weizmann", "ut_interaction"):
+        report = folders.check(kind, shared_data / kind)
+        assert report.complete and not report.extra, str(report)

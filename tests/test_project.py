@@ -1,0 +1,99 @@
+"""The frame of the project: one list of versions, no machine paths, chapters and parameter files in order."""
+
+import re
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+
+from arsr_core import book
+
+
+def tracked(root, *patterns):
+    done = subprocess.run(["git", "ls-files", *patterns], cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [root / name for name in done.stdout.splitlines() if (root / name).is_file()]
+
+
+def test_constraints_pin_every_dependency_by_name_and_version(root):
+    lines = [line for line in (root / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in lines)
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines}
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
+    names = {re.match(r"[A-Za-z0-9._-]+", d).group().lower() for d in wanted}
+    assert names <= pinned, names - pinned
+
+
+def test_conda_users_get_the_same_versions(root):
+    environment = yaml.safe_load((root / "environment.yml").read_text())
+    [pip] = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
+    assert pip == ["-c constraints.txt", "-e .[book,lab,test]"]
+
+
+def test_every_profile_suits_the_chapters(root, tmp_path):
+    profiles = sorted(p.stem for p in (root / "book" / "params").glob("*.yaml"))
+    assert profiles == ["embedded", "paper", "small"]
+    for profile in profiles:
+        data = None if profile == "embedded" else tmp_path
+        parameters = book.Build(root, profile, data).parameters
+        assert parameters["profile"] == profile
+
+
+def test_chapters_are_numbered_in_reading_order_and_have_parameters(root):
+    config = book.Build(root)
+    names = [p.stem for p in config.chapters]
+    assert names == sorted(names) and all(re.match(r"\d\d-", n) for n in names)
+    for chapter in config.chapters:
+        assert {"profile", "seed"} <= book.declared_parameters(chapter)
+
+
+def test_figures_of_chapters_have_alternative_text_and_a_sentence_that_says_what_to_see(root):
+    for chapter in book.Build(root).chapters:
+        for cell in book.notebook(chapter).cells:
+            figure = cell.metadata.get("mystnb", {}).get("figure")
+            if "save_figure" in cell.source:
+                assert figure, f"{chapter.stem}: a figure without caption"
+            if figure:
+                assert "What to see" in figure["caption"], (chapter.stem, figure["name"])
+                assert len(cell.metadata["mystnb"]["image"]["alt"]) > 60, (chapter.stem, figure["name"])
+
+
+def test_no_machine_paths_and_no_outputs_are_committed(root):
+    assert tracked(root, "*.ipynb") == []
+    paths = re.compile(r"/(?:home/[a-z]+|root|work|tmp)/[a-z]", re.IGNORECASE)
+    for path in tracked(root, "*.py", "*.md", "*.toml", "*.yml", "*.yaml", "*.json", "*.txt", "Makefile"):
+        if path.parts[-2] != "tests":
+            assert not paths.search(path.read_text(encoding="utf-8")), path
+
+
+def test_committed_figures_come_from_the_chapters(root):
+    sources = "".join(p.read_text(encoding="utf-8") for p in book.Build(root).chapters)
+    names = set(re.findall(r'save_figure\(figure, "([\w-]+)"\)', sources))
+    committed = {p.stem for p in (root / "figures").iterdir() if p.suffix in (".svg", ".png")}
+    assert committed == names
+
+
+def test_committed_records_are_valid_measurements(root):
+    from arsr_core import results
+
+    records = results.load_folder(root / "results")
+    assert records and all(r.provenance.kind == "measured" for r in records.values())
+
+
+def test_importing_the_package_needs_no_book_and_no_video_packages(root):
+    code = (
+        "import sys\n"
+        "for name in ('av', 'jupytext', 'papermill', 'skimage', 'torchvision', 'sphinx'): sys.modules[name] = None\n"
+        "from arsr_core import degrade, flow, metrics, results, paper, video\n"
+        "from arsr_core.data import folders, generated\n"
+        "import torch\n"
+        "x = torch.rand(1, 3, 48, 48)\n"
+        "flow.tvl1(x, x, warps=1), metrics.psnr(degrade.imresize(degrade.to_lr(x), 4), x)\n"
+    )
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr
