@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -69,26 +70,36 @@ class Build:
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
             raise InputError(f"unknown profile {self.profile!r}; choose one of {known} (files in book/params)")
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = _yaml(path) or {}
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected `name: value` lines, got a {type(values).__name__}")
+        if self.data is not None and "data_root" not in values:
+            raise InputError(f"profile {self.profile} makes its own clips: drop --data, or add --profile small")
         values |= {"profile": self.profile} | self.overrides
         if self.data is not None:
             values["data_root"] = str(self.data.resolve())
         if values.get("data_root", "") is None:
             raise InputError(f"profile {self.profile} needs real clips: add --data FOLDER (layout: {path})")
-        declared = set().union(*(declared_parameters(p) for p in self.chapters))
-        if unknown := sorted(set(values) - declared - {"profile", "data_root"}):
-            raise InputError(
-                f"no chapter has a parameter {', '.join(unknown)}; the chapters declare {', '.join(sorted(declared))}"
-            )
+        declared = {k: v for chapter in self.chapters for k, v in declared_parameters(chapter).items()}
+        for name in values.keys() - {"profile", "data_root"}:
+            if name not in declared:
+                known = ", ".join(sorted(declared))
+                raise InputError(f"no chapter has a parameter {name}; the chapters declare {known}")
+            if type(values[name]) is not type(declared[name]):
+                kind = {"int": "an int"}.get(type(declared[name]).__name__, f"a {type(declared[name]).__name__}")
+                raise InputError(f"parameter {name}: expected {kind} such as {declared[name]!r}, got {values[name]!r}")
         return values
 
     @cached_property
     def pages(self) -> list[Path]:
         """The table of contents as paths, in reading order."""
-        toc = yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf-8"))
-        names = [toc["root"], *(c["file"] for part in toc.get("parts", [toc]) for c in part.get("chapters", []))]
+        toc = _yaml(self.root / "_toc.yml")
+        try:
+            names = [toc["root"], *(c["file"] for part in toc.get("parts", [toc]) for c in part.get("chapters", []))]
+        except (TypeError, KeyError) as error:
+            raise InputError(
+                f"{self.root / '_toc.yml'}: not a table of contents ({error!r}); see Jupyter Book"
+            ) from error
         paths = [self.root / f"{name}.md" for name in names]
         for path in paths:
             if not path.is_file():
@@ -105,11 +116,25 @@ def build(config: Build, say: Callable[[str], None] = print) -> Path:
     """Execute what changed, make the pages, check that they load nothing from outside; the index page's path."""
     require_book_packages()
     _ = config.parameters  # before any work: a wrong profile or data folder stops here
-    executed = execute(config, config.chapters, say)
-    source = assemble(config, executed)
-    index = render(config, source, say)
-    _drop_stale(config, executed.values())
+    with _alone(config):
+        executed = execute(config, config.chapters, say)
+        source = assemble(config, executed)
+        index = render(config, source, say)
+        _drop_stale(config, executed.values())
     return index
+
+
+@contextmanager
+def _alone(config: Build):
+    """Two builds into one folder would take each other's files away."""
+    from filelock import FileLock, Timeout
+
+    config.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(config.folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"{config.folder}: another build runs here; wait for it, or add --out OTHER_FOLDER") from None
 
 
 def is_notebook(page: Path) -> bool:
@@ -131,11 +156,14 @@ def notebook(chapter: Path):
     return node
 
 
-def declared_parameters(chapter: Path) -> set[str]:
-    """Names assigned in the cell tagged `parameters`."""
+def declared_parameters(chapter: Path) -> dict[str, object]:
+    """Names and default values (literals) of the cell tagged `parameters`."""
     cells = [c for c in notebook(chapter).cells if "parameters" in c.metadata.get("tags", [])]
-    statements = [s for cell in cells for s in ast.parse(cell.source).body if isinstance(s, ast.Assign)]
-    return {target.id for s in statements for target in s.targets if isinstance(target, ast.Name)}
+    try:
+        statements = [s for cell in cells for s in ast.parse(cell.source).body]
+        return {s.targets[0].id: ast.literal_eval(s.value) for s in statements}
+    except (SyntaxError, AttributeError, ValueError) as error:
+        raise InputError(f"{chapter}: its parameters cell holds more than `name = literal` lines ({error})") from error
 
 
 def output(kind: str) -> Path:
@@ -306,6 +334,13 @@ def chapter_key(config: Build, chapter: Path) -> str:
     if config.data is not None and "data_root" in declared:
         parts.append(_hash_stats(config.data))
     return _digest(parts)
+
+
+def _yaml(path: Path):
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML ({error})") from error
 
 
 def _digest(parts: Iterable[bytes]) -> str:

@@ -34,6 +34,8 @@ def main() -> None:
     except InputError as error:
         print("arsr: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 @app.callback(invoke_without_command=True)
@@ -60,7 +62,7 @@ def book_(
 
       arsr book
 
-      arsr book --profile small --data ../shared/data
+      arsr book --profile small --data data
 
       arsr book --set frames=16 --out _build/short
     """
@@ -97,7 +99,7 @@ def run(
 
       arsr run 01
 
-      arsr run 01 --profile small --data ../shared/data -p flow_pairs=4
+      arsr run 01 --profile small --data data -p flow_pairs=4
     """
     from arsr_core import book
 

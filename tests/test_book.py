@@ -119,7 +119,8 @@ def test_key_follows_source_parameters_and_data(built, tmp_path):
     (tmp_path / "clip.bin").write_bytes(b"1")
 
     def key(**options):
-        return book.chapter_key(book.Build(built[0], **options), chapter)
+        profile = "small" if "data" in options else "embedded"
+        return book.chapter_key(book.Build(built[0], profile, **options), chapter)
 
     keys = [key(), key(overrides={"height": 9}), key(data=tmp_path)]
     (tmp_path / "clip.bin").write_bytes(b"12")
@@ -205,8 +206,32 @@ def test_bad_builds(built, tmp_path):
         book.Build(built[0], profile="small", data=tmp_path / "nothing")
     with pytest.raises(InputError, match="no _config.yml here"):
         book.Build(tmp_path)
+    with pytest.raises(InputError, match="profile embedded makes its own clips: drop --data"):
+        book.build(book.Build(built[0], data=tmp_path))
+    with pytest.raises(InputError, match="parameter height: expected an int such as 2, got 'tall'"):
+        book.build(book.Build(built[0], overrides={"height": "tall"}))
     with pytest.raises(InputError, match="no chapter has a parameter weight; the chapters declare .*height"):
         book.build(book.Build(built[0], overrides={"weight": 1}))
+
+
+def test_malformed_sources_are_named(tmp_path, root):
+    folder = make_book(tmp_path, root)
+    (folder / "book" / "params" / "embedded.yaml").write_text("height: [")
+    with pytest.raises(InputError, match="embedded.yaml: not YAML"):
+        book.build(book.Build(folder))
+    (folder / "book" / "params" / "embedded.yaml").write_text("- 3")
+    with pytest.raises(InputError, match="expected `name: value` lines, got a list"):
+        book.build(book.Build(folder))
+    (folder / "book" / "params" / "embedded.yaml").write_text("height: 3")
+    (folder / "_toc.yml").write_text("chapters: []")
+    with pytest.raises(InputError, match="_toc.yml: not a table of contents"):
+        book.build(book.Build(folder))
+
+
+def test_two_builds_into_one_folder_do_not_meet(built):
+    config = book.Build(built[0])
+    with book._alone(config), pytest.raises(InputError, match="another build runs here"):
+        book.build(config, say=lambda line: None)
 
 
 def test_table_of_contents_names_an_absent_page(tmp_path, root):
