@@ -247,7 +247,7 @@ class _Run:
         process = subprocess.Popen(
             command, cwd=scratch, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
-        bar = tqdm(total=len(node.cells), desc=chapter.stem, unit="cell", disable=None, leave=False, position=row)
+        bar = tqdm(total=len(node.cells) + 1, desc=chapter.stem, unit="cell", disable=None, leave=False, position=row)
         scrub = {str(scratch): "OUTPUT", str(config.root): "."}
         if config.data is not None:
             scrub = {str(config.data.resolve()): "DATA"} | scrub
@@ -302,7 +302,7 @@ class _Run:
 
 
 def tidy(node: dict, scrub: dict[str, str]) -> dict:
-    """An executed notebook without times, run ids and machine paths; the injected cell folded, its twin removed."""
+    """An executed notebook without times, addresses and machine paths; the injected cell folded, its twin removed."""
     node["metadata"] = {k: v for k, v in node["metadata"].items() if k in ("kernelspec", "language_info")}
     injected = any("injected-parameters" in c["metadata"].get("tags", []) for c in node["cells"])
     for number, cell in enumerate(node["cells"]):
@@ -318,7 +318,7 @@ def tidy(node: dict, scrub: dict[str, str]) -> dict:
     text = json.dumps(node)
     for path, name in scrub.items():
         text = text.replace(json.dumps(path)[1:-1], name)
-    return json.loads(text)
+    return json.loads(re.sub(r" at 0x[0-9a-f]{6,}", "", text))
 
 
 # --- keys ----------------------------------------------------------------------------------------------------

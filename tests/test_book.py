@@ -244,12 +244,16 @@ def test_table_of_contents_names_an_absent_page(tmp_path, root):
 def test_tidy_folds_the_injected_parameters():
     cells = [
         {"cell_type": "code", "source": "a = 1", "metadata": {"tags": ["parameters"], "papermill": {"duration": 1}}},
-        {"cell_type": "code", "source": "a = '/x/y/data'", "metadata": {"tags": ["injected-parameters"]}},
+        {
+            "cell_type": "code",
+            "source": "a = '/x/y/data'  # <b at 0x7fc150dab890>",
+            "metadata": {"tags": ["injected-parameters"]},
+        },
     ]
     tidied = book.tidy({"metadata": {"papermill": {}, "kernelspec": {}}, "cells": cells}, {"/x/y": "DATA"})
     assert tidied["metadata"] == {"kernelspec": {}}
     assert tidied["cells"][0]["metadata"]["tags"] == ["parameters", "remove-cell"]
-    assert tidied["cells"][1]["source"] == "a = 'DATA/data'"
+    assert tidied["cells"][1]["source"] == "a = 'DATA/data'  # <b>"
     assert "hide-input" in tidied["cells"][1]["metadata"]["tags"]
     assert "papermill" not in json.dumps(tidied)
 
