@@ -8,7 +8,7 @@ PROFILE ?= embedded
 
 .PHONY: help book test lab figures lint browser clean
 help:            ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install one, or make PYTHON=/path/to/it"; exit 2; }
@@ -20,8 +20,8 @@ $(READY): pyproject.toml constraints.txt
 		set-default-viewer markdown
 	@touch $(READY)
 
-book: $(READY)   ## execute the chapters and make the pages: _build/$(PROFILE)/html/index.html
-	$(BIN)/arsr book --profile $(PROFILE) $(if $(DATA),--data $(DATA))
+book: $(READY)   ## execute the chapters and make the pages: _build/embedded/html/index.html
+	$(BIN)/arsr book --profile $(PROFILE) $(if $(DATA),--data '$(DATA)')
 
 test: $(READY)   ## the default test suite
 	$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ import arsr_core
 from arsr_core import InputError, results
 
 PAGE_MAKERS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "jupytext", "papermill", "matplotlib")
-COMPUTED_FROM = ("weights", "results", "figures/arsr.mplstyle")  # beside the package itself
+COMPUTED_FROM = ("weights", "figures/arsr.mplstyle")  # beside the package itself
 CELL_SECONDS = 1800
 
 
@@ -75,6 +76,8 @@ class Build:
             raise InputError(f"{path}: expected `name: value` lines, got a {type(values).__name__}")
         if self.data is not None and "data_root" not in values:
             raise InputError(f"profile {self.profile} makes its own clips: drop --data, or add --profile small")
+        if "data_root" in self.overrides:
+            raise InputError("data_root is not set by --set: give the folder with --data")
         values |= {"profile": self.profile} | self.overrides
         if self.data is not None:
             values["data_root"] = str(self.data.resolve())
@@ -112,16 +115,24 @@ class Build:
         return [p for p in self.pages if is_notebook(p)]
 
 
-def build(config: Build, say: Callable[[str], None] = print) -> Path:
-    """Execute what changed, make the pages, check that they load nothing from outside; the index page's path."""
+def build(config: Build, say: Callable[[str], None] = print) -> tuple[Path, dict[Path, Path]]:
+    """Execute what changed, make the pages, check them: the index page, and each chapter's folder of results."""
     require_book_packages()
-    _ = config.parameters  # before any work: a wrong profile or data folder stops here
+    _ = config.parameters  # before any work: a wrong profile or data folder stops here,
+    results.load_folder(config.root / "results")  # and so do damaged records
     with _alone(config):
-        executed = execute(config, config.chapters, say)
+        executed = _execute(config, config.chapters, say)
         source = assemble(config, executed)
         index = render(config, source, say)
         _drop_stale(config, executed.values())
-    return index
+    return index, executed
+
+
+def execute(config: Build, chapters: Iterable[Path], say: Callable[[str], None] = print) -> dict[Path, Path]:
+    """Run each chapter whose key has no folder yet; returns chapter -> folder of its execution."""
+    require_book_packages()
+    with _alone(config):
+        return _execute(config, chapters, say)
 
 
 @contextmanager
@@ -168,7 +179,9 @@ def declared_parameters(chapter: Path) -> dict[str, object]:
 
 def output(kind: str) -> Path:
     """Where a running chapter writes its `records` or `figures`: the build's folder, or _build/lab by hand."""
-    folder = Path(os.environ.get("ARSR_OUTPUT", arsr_core.__path__[0] + "/../_build/lab")).resolve() / kind
+    here = Path.cwd()
+    root = next((p for p in (here, *here.parents) if (p / "_config.yml").is_file()), here)
+    folder = Path(os.environ.get("ARSR_OUTPUT", root / "_build" / "lab")) / kind
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -184,8 +197,7 @@ def save_figure(figure, name: str) -> None:
 # --- execution -----------------------------------------------------------------------------------------------
 
 
-def execute(config: Build, chapters: Iterable[Path], say: Callable[[str], None] = print) -> dict[Path, Path]:
-    """Run each chapter whose key has no folder yet; returns chapter -> folder of its execution."""
+def _execute(config: Build, chapters: Iterable[Path], say: Callable[[str], None]) -> dict[Path, Path]:
     folders = {c: config.folder / "chapters" / f"{c.stem}-{chapter_key(config, c)}" for c in chapters}
     waiting = [c for c, folder in folders.items() if not folder.is_dir()]
     for chapter in folders:
@@ -257,7 +269,7 @@ class _Run:
         """Whether papermill has ended; moves the progress bar on."""
         executed = self.scratch / "executed.ipynb"
         if not self.bar.disable and executed.exists():
-            self.bar.n = executed.read_text(encoding="utf-8").count('"status": "completed"')
+            self.bar.n = executed.read_bytes().count(b'"status": "completed"')
             self.bar.refresh()
         return self.process.poll() is not None
 
@@ -315,10 +327,22 @@ def tidy(node: dict, scrub: dict[str, str]) -> dict:
         if "injected-parameters" in tags:
             tags.append("hide-input")
             cell["metadata"]["mystnb"] = {"code_prompt_show": "Parameters of this build"}
-    text = json.dumps(node)
-    for path, name in scrub.items():
-        text = text.replace(json.dumps(path)[1:-1], name)
-    return json.loads(re.sub(r" at 0x[0-9a-f]{6,}", "", text))
+    return _map_text(node, lambda text: _scrub(text, scrub))
+
+
+def _map_text(value, change: Callable[[str], str]):
+    """Every string of a notebook changed, embedded pictures left alone."""
+    if isinstance(value, dict):
+        return {k: v if k.startswith("image/") else _map_text(v, change) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_map_text(v, change) for v in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def _scrub(text: str, names: dict[str, str]) -> str:
+    for path, name in names.items():
+        text = re.sub(re.escape(path) + r"(?![\w.-])", lambda _, name=name: name, text)
+    return re.sub(r" at 0x[0-9a-f]{6,}", "", text)
 
 
 # --- keys ----------------------------------------------------------------------------------------------------
@@ -330,6 +354,8 @@ def chapter_key(config: Build, chapter: Path) -> str:
     parameters = {k: v for k, v in config.parameters.items() if k in declared}
     parts = [chapter.read_bytes(), json.dumps(parameters, sort_keys=True, default=str).encode(), _package_hash()]
     parts += [_hash_files(config.root / name) for name in COMPUTED_FROM]
+    if b"results.load" in parts[0]:  # a chapter that reads committed records
+        parts.append(_hash_files(config.root / "results"))
     parts += [json.dumps([sys.version_info[:2], results.versions(), _versions(PAGE_MAKERS)]).encode()]
     if config.data is not None and "data_root" in declared:
         parts.append(_hash_stats(config.data))
@@ -358,12 +384,14 @@ def _hash_files(path: Path) -> bytes:
     """Names and contents below a folder (or of one file); nothing for an absent one."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     files = [p for p in files if "__pycache__" not in p.parts]
-    return _digest(part for p in files for part in (p.name.encode(), p.read_bytes())).encode()
+    return _digest(part for p in files for part in (str(p.relative_to(path.parent)).encode(), p.read_bytes())).encode()
 
 
 def _hash_stats(folder: Path) -> bytes:
-    """Names, sizes and times below a data folder: its contents may be many gigabytes."""
-    stats = ((str(p.relative_to(folder)), p.stat()) for p in sorted(folder.rglob("*")) if p.is_file())
+    """Names, sizes and times below a data folder, whose contents may be many gigabytes; links are followed."""
+    walk = sorted(os.walk(folder, followlinks=True))
+    paths = (Path(parent) / name for parent, _, names in walk for name in sorted(names))
+    stats = ((str(p.relative_to(folder)), p.stat()) for p in paths if p.exists())
     return _digest(f"{name} {s.st_size} {s.st_mtime_ns}".encode() for name, s in stats).encode()
 
 
@@ -413,30 +441,44 @@ def all_records(config: Build, executed: dict[Path, Path]) -> dict[str, results.
     return found
 
 
-def keep(config: Build, executed: dict[Path, Path], command: str) -> list[Path]:
-    """Commit what was computed from data as measurements: results/<profile>-<chapter>.json, keys `<profile>.<key>`."""
-    extra = {"kind": "measured", "command": command, "machine": results.machine(), "code": _package_hash().decode()}
-    written = []
-    for chapter, folder in executed.items():
-        if "data_root" not in declared_parameters(chapter):
-            continue
-        measured = [
-            record.model_copy(
-                update={
-                    "key": f"{config.profile}.{record.key}",
-                    "provenance": record.provenance.model_copy(update=extra),
-                }
-            )
-            for record in results.load_folder(folder / "records").values()
-        ]
-        written.append(results.save(measured, config.root / "results" / f"{config.profile}-{chapter.stem}.json"))
-    return written
+def keep(config: Build, chapter: Path, folder: Path) -> Path:
+    """Commit a chapter's numbers as measurements: results/<profile>-<chapter>.json, keys `<profile>.<key>`."""
+    command = ["arsr", "run", chapter.stem, "--profile", config.profile, *(["--data", "ROOT"] if config.data else [])]
+    command += [word for name, value in config.overrides.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    extra = {"kind": "measured", "command": shlex.join(command), "machine": results.machine(), "code": _commit(config)}
+    measured = []
+    for record in results.load_folder(folder / "records").values():
+        provenance = record.provenance.model_copy(update=extra)
+        key = f"{config.profile}.{record.key}"
+        measured.append(record.model_copy(update={"key": key, "provenance": provenance}))
+    return results.save(measured, config.root / "results" / f"{config.profile}-{chapter.stem}.json")
+
+
+def _commit(config: Build) -> str:
+    """The commit that measures; uncommitted code would leave a number that nobody can trace."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=config.root, capture_output=True, text=True)
+        if done.returncode:
+            raise InputError(f"{config.root}: --keep needs a git checkout ({done.stderr.strip()})")
+        return done.stdout.strip()
+
+    if changed := git("status", "--porcelain", "--", "arsr_core", "book", "weights"):
+        raise InputError(f"--keep needs committed code, commit first: {'; '.join(changed.splitlines()[:3])}")
+    return git("rev-parse", "--short=12", "HEAD")
 
 
 def export_figures(config: Build, executed: dict[Path, Path]) -> list[Path]:
     """Copy the chapters' figures to figures/, where the README and talks take them from."""
-    found = [p for folder in executed.values() for p in sorted(folder.glob("figures/*"))]
-    return [Path(shutil.copy(p, config.root / "figures" / p.name)) for p in found]
+    if config.data is not None:
+        raise InputError("figures/ holds figures of embedded clips only: others' frames are not ours to publish")
+    written = []
+    for path in (p for folder in executed.values() for p in sorted(folder.glob("figures/*"))):
+        target = config.root / "figures" / path.name
+        temporary = target.with_name(f".{target.name}.tmp")
+        shutil.copyfile(path, temporary)
+        written.append(temporary.replace(target))
+    return written
 
 
 def render(config: Build, source: Path, say: Callable[[str], None] = print) -> Path:
@@ -464,7 +506,7 @@ def render(config: Build, source: Path, say: Callable[[str], None] = print) -> P
         results.write_atomically(stamp, key)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    say(f"pages: made in {time.monotonic() - started:.0f} s, none loads anything from the network")
+    say(f"pages: made in {time.monotonic() - started:.0f} s, no address outside found in them")
     return html / "index.html"
 
 
@@ -481,3 +523,5 @@ def _drop_stale(config: Build, current: Iterable[Path]) -> None:
     for folder in (config.folder / "chapters").iterdir():
         if folder not in current:
             shutil.rmtree(folder, ignore_errors=True)
+    for scratch in config.folder.glob(".pages-*"):  # of a build that was killed
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,6 +1,5 @@
 """The `arsr` command. Wrong input ends with one line and exit code 2; a failing chapter with exit code 1."""
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +33,9 @@ def main() -> None:
     except InputError as error:
         print("arsr: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        print(f"arsr: {error.filename or 'file system'}: {error.strerror or error}; check the path", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -53,7 +55,6 @@ def book_(
     out: Annotated[Path | None, typer.Option(help="Build folder; default: _build/PROFILE.")] = None,
     settings: Set = [],  # noqa: B006  (typer copies it)
     jobs: Annotated[int, typer.Option(min=0, help="Chapters at a time; 0: one a core.")] = 0,
-    keep: Annotated[bool, typer.Option(help="Commit the numbers: write them to results/ as measurements.")] = False,
     figures: Annotated[bool, typer.Option(help="Copy the chapters' figures to figures/.")] = False,
 ) -> None:
     """Build the book: execute the chapters that changed, make the pages, check that they open offline.
@@ -70,17 +71,12 @@ def book_(
 
     config = book.Build(root, profile, data, out, _settings(settings), jobs)
     try:
-        index = book.build(config, say=_say)
-        executed = book.execute(config, config.chapters, say=lambda line: None)
-        if keep:
-            command = shlex.join(["arsr", "book", "--profile", profile, *(["--data", "ROOT"] if data else [])])
-            for path in book.keep(config, executed, command):
-                _say(f"kept: {path}")
-        if figures:
-            _say(f"figures: {len(book.export_figures(config, executed))} files copied to {config.root / 'figures'}")
+        index, executed = book.build(config, say=_say)
     except book.ChapterError as error:
         print(f"arsr: {error}", file=sys.stderr)
         sys.exit(1)
+    if figures:
+        _say(f"figures: {len(book.export_figures(config, executed))} files copied to {config.root / 'figures'}")
     _say(f"book: {index}")
 
 
@@ -92,6 +88,7 @@ def run(
     root: Root = Path("."),
     out: Annotated[Path | None, typer.Option(help="Build folder; default: _build/PROFILE.")] = None,
     settings: Set = [],  # noqa: B006
+    keep: Annotated[bool, typer.Option(help="Commit the numbers: write them to results/ as measurements.")] = False,
 ) -> None:
     """Execute one chapter with papermill and print where its notebook, records and figures lie.
 
@@ -100,20 +97,24 @@ def run(
       arsr run 01
 
       arsr run 01 --profile small --data data -p flow_pairs=4
+
+      arsr run 01 --profile small --data data --keep
     """
     from arsr_core import book
 
-    book.require_book_packages()
     config = book.Build(root, profile, data, out, _settings(settings))
     names = [c.stem for c in config.chapters]
     found = [c for c in config.chapters if c.stem == chapter or c.stem.startswith(f"{chapter}-")]
     if len(found) != 1:
         raise InputError(f"no chapter {chapter!r}; choose one of {', '.join(names)}")
     try:
-        folder = book.execute(config, found, say=_say)[found[0]]
+        executed = book.execute(config, found, say=_say)
     except book.ChapterError as error:
         print(f"arsr: {error}", file=sys.stderr)
         sys.exit(1)
+    folder = executed[found[0]]
+    if keep:
+        _say(f"kept: {book.keep(config, found[0], folder)}")
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         print(path)
 

@@ -84,6 +84,8 @@ def modcrop(x: torch.Tensor, scale: int = 4) -> torch.Tensor:
 
 def quantise(x: torch.Tensor) -> torch.Tensor:
     """Clamp to [0, 1] and round half up to k/255: what saving as 8 bits keeps. Its gradient is zero."""
+    if not isinstance(x, torch.Tensor):
+        raise InputError(f"quantise: expected a float tensor, got {_describe(x)}")
     return torch.floor(x.clamp(0, 1) * 255 + 0.5) / 255
 
 

@@ -13,9 +13,10 @@ from . import InputError
 def rgb_to_y(x: torch.Tensor) -> torch.Tensor:
     """Luma of BT.601, 16-235, as MATLAB `rgb2ycbcr` of doubles: (65.481 R + 128.553 G + 24.966 B + 16) / 255.
 
-    x: (..., 3, H, W) in [0, 1] -> (..., 1, H, W) in [16/255, 235/255]. The commonest mistake is full-range
+    x: (..., 3, H, W) in [0, 1] -> (..., 1, H, W) in [16/255, 235/255]. A common mistake is full-range
     luma (0-255): its differences are 255/219 times larger, so its PSNR is 1.3 dB lower.
     """
+    _require_tensors("rgb_to_y", x)
     if x.ndim < 3 or x.shape[-3] != 3 or not x.is_floating_point():
         raise InputError(f"rgb_to_y: expected float (..., 3, H, W), got {x.dtype} of shape {tuple(x.shape)}")
     r, g, b = x.split(1, dim=-3)
@@ -72,6 +73,7 @@ def epe_above(
 
 def _prepare(name, sr, hr, crop, luma, smallest):
     """Check, crop and convert a pair of frames or clips; the result is float64."""
+    _require_tensors(name, sr, hr)
     real = sr.is_floating_point() and hr.is_floating_point()
     if not real or sr.shape != hr.shape or sr.ndim not in (4, 5) or sr.shape[-3] not in (1, 3):
         given = " and ".join(f"{x.dtype} {tuple(x.shape)}" for x in (sr, hr))
@@ -101,6 +103,7 @@ def _gaussian(x: torch.Tensor) -> torch.Tensor:
 
 def _endpoint_error(name, flow, reference, mask):
     """-> the (N, 1, H, W) endpoint error in float64 and the boolean mask of its shape."""
+    _require_tensors(name, flow, reference)
     if flow.ndim != 4 or flow.shape[1] != 2 or flow.shape != reference.shape:
         shapes = f"{tuple(flow.shape)} and {tuple(reference.shape)}"
         raise InputError(f"{name}: expected two flows of one shape (N, 2, H, W), got {shapes}")
@@ -110,3 +113,9 @@ def _endpoint_error(name, flow, reference, mask):
     if mask.shape != error.shape:
         raise InputError(f"{name}: expected a mask {tuple(error.shape)}, got {tuple(mask.shape)}")
     return error, mask.bool()
+
+
+def _require_tensors(name: str, *values) -> None:
+    for value in values:
+        if not isinstance(value, torch.Tensor):
+            raise InputError(f"{name}: expected tensors, got {type(value).__name__}")

@@ -40,7 +40,7 @@ def format_value(record: results.Record, spec: str = "", interval: bool = False)
 
 def anchor(key: str) -> str:
     """The record's anchor on the records page."""
-    return "record-" + re.sub(r"[^a-z0-9]+", "-", key.replace("+", "-and-"))
+    return f"record-{key}"
 
 
 def badge(record: results.Record) -> str:
@@ -59,15 +59,22 @@ class Number(SphinxRole):
         record, trouble = self.env.arsr_records.get(key), None
         if record is None:
             trouble = f"unknown record {key!r} in a num role; did you mean {_nearest(key, self.env.arsr_records)}?"
-        elif option not in ("", "interval") or (option and record.low is None):
-            trouble = f"num role {self.text!r}: {option!r} asks for an interval; this record has none"
+        elif option not in ("", "interval"):
+            trouble = f"num role {self.text!r}: unknown option {option!r}; the one option is |interval"
+        elif option and record.low is None:
+            trouble = f"num role {self.text!r}: this record has no interval"
+        else:
+            try:
+                value = format_value(record, spec, option == "interval")
+            except ValueError as error:
+                trouble = f"num role {self.text!r}: {error}; expected a format such as .2f"
         if trouble:
             message = self.inliner.reporter.error(trouble, line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
-        value = format_value(record, spec, option == "interval")
         page = "../" * self.env.docname.count("/") + RECORDS_PAGE + ".html"
-        link = nodes.reference("", value, refuri=f"{page}#{anchor(key)}", internal=True)
-        return [link, nodes.raw("", badge(record), format="html")], []
+        link = nodes.reference("", "", refuri=f"{page}#{anchor(key)}", internal=True)
+        link += [nodes.Text(value), nodes.raw("", badge(record), format="html")]
+        return [link], []
 
 
 class Records(Directive):
@@ -108,6 +115,7 @@ def _whence(provenance: results.Provenance) -> str:
         "Command": provenance.command and f"<code>{html.escape(provenance.command)}</code>",
         "Data": provenance.data and html.escape(provenance.data),
         "Machine": provenance.machine and html.escape(provenance.machine),
+        "Code": provenance.code and f"commit {html.escape(provenance.code)}",
         "Note": provenance.note and html.escape(provenance.note),
         "Versions": html.escape(", ".join(f"{name} {v}" for name, v in provenance.versions.items())),
     }
@@ -165,43 +173,62 @@ def _fail_if_online(app, exception):
 
 # attributes through which an element loads a file; `a href` only links
 _LOADS = {
-    "script": ("src",),
-    "img": ("src", "srcset"),
-    "iframe": ("src",),
-    "embed": ("src",),
-    "object": ("data",),
-    "source": ("src", "srcset"),
-    "video": ("src", "poster"),
     "audio": ("src",),
-    "track": ("src",),
-    "input": ("src",),
+    "base": ("href",),
+    "body": ("background",),
+    "embed": ("src",),
+    "feimage": ("href", "xlink:href"),
+    "iframe": ("src",),
     "image": ("href", "xlink:href"),
+    "img": ("src", "srcset"),
+    "input": ("src",),
+    "object": ("data",),
+    "script": ("src",),
+    "source": ("src", "srcset"),
+    "table": ("background",),
+    "td": ("background",),
+    "track": ("src",),
     "use": ("href", "xlink:href"),
+    "video": ("src", "poster"),
 }
 _LINKS = {"stylesheet", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "icon", "manifest"}
-_OUTSIDE = re.compile(r"(?:https?:)?//[\w.-]+", re.IGNORECASE)
-_CSS_LOAD = re.compile(r"""(?:url\(\s*|@import\s+)['"]?((?:https?:)?//[\w.-]+[^'")\s]*)""", re.IGNORECASE)
-_JS_LOAD = re.compile(r"""\b(?:import\s*\(?|from|importScripts\()\s*['"]((?:https?:)?//[\w.-]+[^'"]*)""")
+_HOST = r"(?:(?:https?|wss?):)?//[\w-][\w.-]+"
+_OUTSIDE = re.compile(_HOST, re.IGNORECASE)
+_CSS_LOAD = re.compile(rf"""(?:url\(|image-set\(|@import)\s*['"]?\s*({_HOST}[^'")\s]*)""", re.IGNORECASE)
+_JS_LOAD = re.compile(
+    rf"""(?:\b(?:import|from|fetch|open|Worker|WebSocket|EventSource|importScripts|sendBeacon)\s*\(?"""
+    rf"""|\.(?:src|href)\s*=)\s*(?:['"][A-Z]+['"]\s*,\s*)?['"`]({_HOST}[^'"`]*)"""
+)
 
 
 def outside_loads(folder: Path) -> list[tuple[str, str]]:
-    """(file, address) of everything below `folder` that a browser would fetch from another host on loading."""
-    from bs4 import BeautifulSoup
+    """(file, address) of what pages, styles and inline scripts below `folder` would fetch from another host.
 
+    Addresses that a script puts together are beyond reading: the browser tests, with the network off, see those.
+    Script files come from the theme and MathJax, which reach out only when a reader asks for it.
+    """
     found = []
     for path in sorted(p for p in folder.rglob("*") if p.suffix in (".html", ".css", ".svg")):
         text, name = path.read_text(encoding="utf-8", errors="replace"), str(path.relative_to(folder))
-        if path.suffix == ".css":
-            found += [(name, url) for url in _CSS_LOAD.findall(text)]
-            continue
-        soup = BeautifulSoup(text, "html.parser")
-        for tag in soup.find_all(True):
-            values = [tag.get(a) or "" for a in _LOADS.get(tag.name, ())]
-            if tag.name == "link" and _LINKS & set(tag.get("rel") or []):
-                values.append(tag.get("href") or "")
-            found += [(name, v) for v in values for v in v.split(",") if _OUTSIDE.match(v.strip())]
-            css = (tag.string or "" if tag.name == "style" else "") + (tag.get("style") or "")
-            found += [(name, url) for url in _CSS_LOAD.findall(css)]
-            if tag.name == "script" and tag.string:
-                found += [(name, url) for url in _JS_LOAD.findall(tag.string)]
+        found += [(name, url) for url in (_CSS_LOAD.findall(text) if path.suffix == ".css" else _page_loads(text))]
+    return found
+
+
+def _page_loads(text: str) -> list[str]:
+    from bs4 import BeautifulSoup
+
+    found = []
+    for tag in BeautifulSoup(text, "html.parser").find_all(True):
+        values = []
+        for attribute in _LOADS.get(tag.name, ()):
+            value = tag.get(attribute) or ""
+            values += value.split(",") if attribute == "srcset" else [value]
+        if tag.name == "link" and _LINKS & set(tag.get("rel") or []):
+            values.append(tag.get("href") or "")
+        if tag.name == "meta" and str(tag.get("http-equiv")).lower() == "refresh":
+            values.append((tag.get("content") or "").lower().partition("url=")[2])
+        found += [value.strip() for value in values if _OUTSIDE.match(value.strip())]
+        found += _CSS_LOAD.findall((tag.string or "" if tag.name == "style" else "") + (tag.get("style") or ""))
+        if tag.name == "script":
+            found += _JS_LOAD.findall(tag.string or "")
     return found

@@ -39,7 +39,8 @@ def table(name: str):
 
     `count` is the recovered number of correct clips (missing where the cell is no k/n), [low, high] the 95 %
     Wilson interval in percent; `exact` says whether it rests on a recovered count or on accuracy x n.
-    `table_b` and `figure8` are no proportions of n clips: they have their printed values only.
+    `table_b` and `figure8` are no proportions of n clips: they have their printed values only. `figure6` counts the
+    snippets of one video, which are no independent trials: counts without intervals.
     """
     import pandas as pd
 
@@ -79,7 +80,8 @@ def _record(key, row, measure, description, provenance) -> Record:
     extra = {}
     if "low" in row:
         kind = "Wilson" if row["exact"] else "Wilson, approximate: no k/n behind this cell"
-        extra = {"count": row["count"], "n": row["n"], "low": row["low"], "high": row["high"], "interval": kind}
+        extra = {"low": row["low"], "high": row["high"], "interval": kind}
+    extra |= {name: row[name] for name in ("count", "n") if name in row}
     unit = {"accuracy": "%", "psnr": "dB", "ssim": ""}[measure]
     return Record(key=key, value=row[measure], unit=unit, description=description, provenance=provenance, **extra)
 
@@ -129,7 +131,8 @@ def _table_b(data):
 
 def _figure6(data):
     for method, accuracy in data["rows"].items():
-        yield dict(method=method, **_proportion(float(accuracy), data["n"], decimals=data["decimals"]))
+        # snippets of one video are no independent trials: a count, but no interval
+        yield dict(method=method, accuracy=float(accuracy), count=recover_count(accuracy, data["n"], 0), n=data["n"])
 
 
 def _figure8(data):

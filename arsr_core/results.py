@@ -19,7 +19,12 @@ BADGES = {
     "measured": "a committed measurement, with the command that made it",
 }
 # the packages whose versions can move a number
-INFLUENTIAL = ("torch", "torchvision", "numpy", "opencv-contrib-python-headless", "av", "scikit-image")
+INFLUENTIAL = ("torch", "torchvision", "numpy", "scipy", "statsmodels", "pandas") + (
+    "opencv-contrib-python-headless",
+    "av",
+    "pillow",
+    "scikit-image",
+)
 
 
 class _Strict(BaseModel):
@@ -35,7 +40,7 @@ class Provenance(_Strict):
     command: str | None = Field(None, description="what to type to get the number again")
     data: str | None = Field(None, description="what the number was measured on")
     machine: str | None = Field(None, description="what a measurement ran on")
-    code: str | None = Field(None, description="hash of the package that measured")
+    code: str | None = Field(None, description="commit of the code that measured")
     note: str | None = Field(None, description="substitutes and deviations, in words")
     versions: dict[str, str] = {}
 
@@ -95,7 +100,8 @@ def wilson(count: float, n: int, level: float = 0.95) -> tuple[float, float]:
 def mean(key: str, values: Sequence[float], unit: str, description: str, provenance: Provenance) -> Record:
     """The mean of `values` as a record, with the bootstrap's 95 % interval when there are two values or more.
 
-    Percentile bootstrap, 9,999 resamples, fixed seed: an interval that never leaves the range of the values.
+    Percentile bootstrap, 9,999 resamples, fixed seed: an interval that never leaves the range of the values. With
+    few values or outliers its 95 % are nominal: it covers less.
     """
     import numpy as np
     from scipy.stats import bootstrap

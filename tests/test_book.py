@@ -92,10 +92,12 @@ def test_no_machine_path_and_no_time_in_the_executed_copy(built):
     assert str(built[0]) not in text and "papermill" not in text and "OUTPUT/records" in text
 
 
-def test_figures_are_exported_once_and_alike(built):
+def test_figures_are_exported_once_and_alike(built, tmp_path):
     [folder] = (built[0] / "_build/embedded/chapters").iterdir()
     assert {p.name for p in (folder / "figures").iterdir()} == {"first.svg", "first.png"}
     config = book.Build(built[0])
+    with pytest.raises(InputError, match="embedded clips only"):
+        book.export_figures(book.Build(built[0], "small", tmp_path), {})
     (built[0] / "figures").mkdir(exist_ok=True)
     copied = book.export_figures(config, book.execute(config, config.chapters, say=lambda line: None))
     assert sorted(p.name for p in copied) == ["first.png", "first.svg"]
@@ -135,14 +137,43 @@ def test_key_follows_source_parameters_and_data(built, tmp_path):
 
 
 def test_keep_turns_recomputed_into_measured(built):
-    config = book.Build(built[0])
-    executed = book.execute(config, config.chapters, say=lambda line: None)
-    [path] = book.keep(config, executed, "arsr book")
+    def git(*words):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *identity, *words], cwd=built[0], check=True, capture_output=True)
+
+    config = book.Build(built[0], overrides={"height": 5})
+    [(chapter, folder)] = book.execute(config, config.chapters, say=lambda line: None).items()
     try:
+        git("init", "-q")
+        with pytest.raises(InputError, match="--keep needs committed code"):
+            book.keep(config, chapter, folder)
+        git("add", "book")
+        git("commit", "-qm", "chapters")
+        path = book.keep(config, chapter, folder)
         record = results.load(path)["embedded.first.height"]
-        assert record.provenance.kind == "measured" and record.provenance.command == "arsr book"
+        assert (record.provenance.kind, record.value, len(record.provenance.code)) == ("measured", 5.5, 12)
+        assert record.provenance.command == "arsr run 00-first --profile embedded --set height=5"
     finally:
-        shutil.rmtree(path.parent)
+        shutil.rmtree(built[0] / "results", ignore_errors=True)
+        shutil.rmtree(built[0] / ".git")
+
+
+def test_keys_follow_links_into_data(built, tmp_path):
+    chapter, real, data = built[0] / "book" / "00-first.md", tmp_path / "real", tmp_path / "data"
+    real.mkdir()
+    data.mkdir()
+    (data / "clips").symlink_to(real)
+    before = book.chapter_key(book.Build(built[0], "small", data), chapter)
+    (real / "clip.avi").write_bytes(b"1")
+    assert book.chapter_key(book.Build(built[0], "small", data), chapter) != before
+
+
+def test_damaged_records_stop_before_anything_is_executed(tmp_path, root):
+    folder = make_book(tmp_path, root)
+    (folder / "results").mkdir()
+    (folder / "results" / "study.json").write_text("{")
+    with pytest.raises(InputError, match="study.json: not a record file"):
+        book.build(book.Build(folder), say=pytest.fail)
 
 
 def failing(tmp_path, root, source: str) -> book.Build:
@@ -180,11 +211,15 @@ def plain_build(tmp_path, root, chapter: str) -> book.Build:
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("# F\n\n{num}`table4.sosr.hmdb51.tsn.spatia`\n", "did you mean table4.sosr.hmdb51.tsn.spatial"),
+        (
+            "# F\n\n{num}`table4.sosr.hmdb51.tsn.spatia` {num}`table4.sosr.hmdb51.tsn.spatial:zz`\n"
+            "{num}`table4.sosr.hmdb51.tsn.spatial|x` {num}`figure6.sosr|interval`\n",
+            "did you mean table4.sosr.hmdb51.tsn.spatial.*expected a format.*unknown option.*has no interval",
+        ),
         ('# F\n\n<img src="https://example.org/a.png" alt="a">\n', "load from the network.*example.org"),
         ("# F\n\n[missing](nowhere.md)\n", "nowhere"),
     ],
-    ids=["unknown record", "loads from the network", "broken link"],
+    ids=["num roles", "loads from the network", "broken link"],
 )
 def test_pages_that_fail_the_build(tmp_path, root, text, message):
     config = plain_build(tmp_path, root, text)
@@ -210,6 +245,8 @@ def test_bad_builds(built, tmp_path):
         book.build(book.Build(built[0], data=tmp_path))
     with pytest.raises(InputError, match="parameter height: expected an int such as 2, got 'tall'"):
         book.build(book.Build(built[0], overrides={"height": "tall"}))
+    with pytest.raises(InputError, match="give the folder with --data"):
+        book.build(book.Build(built[0], overrides={"data_root": "x"}))
     with pytest.raises(InputError, match="no chapter has a parameter weight; the chapters declare .*height"):
         book.build(book.Build(built[0], overrides={"weight": 1}))
 
@@ -258,6 +295,13 @@ def test_tidy_folds_the_injected_parameters():
     assert "papermill" not in json.dumps(tidied)
 
 
+def test_tidy_replaces_whole_paths_outside_pictures():
+    data = {"image/png": "AB/app/CD", "text/plain": "/app/x /apple '/app' /app-old"}
+    node = {"metadata": {}, "cells": [{"metadata": {}, "source": "", "outputs": [{"data": data}]}]}
+    [out] = book.tidy(node, {"/app": "."})["cells"][0]["outputs"]
+    assert out["data"] == {"image/png": "AB/app/CD", "text/plain": "./x /apple '.' /app-old"}
+
+
 def test_command_line(built, tmp_path):
     def arsr(*arguments):
         command = [sys.executable, "-m", "arsr_core.cli", *map(str, arguments)]
@@ -268,7 +312,9 @@ def test_command_line(built, tmp_path):
         (["book"], "no _config.yml here"),
         (["book", "--root", built[0], "--set", "height"], "expected NAME=VALUE"),
         (["run", "07", "--root", built[0]], "no chapter '07'; choose one of 00-first"),
+        (["book", "--root", built[0], "--out", built[0] / "_toc.yml"], "_toc.yml"),
         (["data", "check", "hmdb51", tmp_path / "nothing"], "nothing"),
+        (["data", "generate", built[0] / "_toc.yml"], "_toc.yml"),
     ]
     for arguments, message in wrong:
         done = arsr(*arguments)

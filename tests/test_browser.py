@@ -88,6 +88,13 @@ def test_pictures_load_and_have_alternative_text(html, visit):
     assert seen >= 4
 
 
+def test_the_dark_theme_leaves_the_pixels_alone(html, visit):
+    page, _ = visit("book/01-data-and-degradation.html", theme="dark")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    filters = page.eval_on_selector_all("main .cell_output img", "all => all.map(e => getComputedStyle(e).filter)")
+    assert filters and set(filters) == {"none"}
+
+
 def test_links_inside_the_book_lead_somewhere(html, visit):
     for name in page_names(html):
         page, _ = visit(name)
@@ -105,7 +112,7 @@ def test_every_number_links_to_its_record(html, visit):
     badges = page.locator(".arsr-badge")
     kinds = {badges.nth(i).inner_text().split(":")[0] for i in range(badges.count())}
     assert kinds == {"paper", "recomputed", "measured"}
-    page.locator("a[href*='record-table4-sosr-hmdb51-tsn-spatial']").first.click()
+    page.locator("a[href*='record-table4.sosr.hmdb51.tsn.spatial']").first.click()
     page.wait_for_selector("tr:target")
     row = page.locator("tr:target")
     assert row.is_visible()  # the folded table opened

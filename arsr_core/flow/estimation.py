@@ -26,8 +26,11 @@ class TVL1:
 
     def __post_init__(self):
         positive = all(getattr(self, f.name) > 0 for f in fields(self))
-        if not positive or self.scale_step >= 1 or self.median not in (1, 3, 5):
-            raise InputError(f"expected positive parameters, scale_step < 1 and median 1, 3 or 5, got {self}")
+        whole = all(isinstance(n, int) for n in (self.scales, self.warps, self.inner, self.outer))
+        if not (positive and whole and self.scale_step < 1 and self.median in (1, 3, 5)):
+            raise InputError(
+                f"expected positive parameters, whole counts, scale_step < 1 and median 1, 3 or 5, got {self}"
+            )
 
 
 PRESETS = {  # changes to TVL1(), for tvl1(..., **PRESETS[name])
@@ -55,11 +58,12 @@ def tvl1(
     known = [f.name for f in fields(TVL1)]
     if unknown := sorted(set(parameters) - set(known)):
         raise InputError(f"tvl1: no parameter {', '.join(unknown)}; expected some of {', '.join(known)}")
-    if frame0.shape != frame1.shape:
-        raise InputError(f"tvl1: the frames differ in shape, {tuple(frame0.shape)} and {tuple(frame1.shape)}")
     if workers < 1:
         raise InputError(f"tvl1: workers must be at least 1, got {workers}")
-    return BACKENDS[name](to_grey(frame0), to_grey(frame1), TVL1(**parameters), workers).to(frame0.device)
+    grey0, grey1 = to_grey(frame0), to_grey(frame1)
+    if grey0.shape != grey1.shape:
+        raise InputError(f"tvl1: the frames differ in shape, {tuple(frame0.shape)} and {tuple(frame1.shape)}")
+    return BACKENDS[name](grey0, grey1, TVL1(**parameters), workers).to(frame0.device)
 
 
 def to_grey(frames: torch.Tensor) -> torch.Tensor:
@@ -67,6 +71,8 @@ def to_grey(frames: torch.Tensor) -> torch.Tensor:
 
     frames: (N, 3, H, W) RGB, uint8 or float in [0, 1] -> uint8 (N, H, W).
     """
+    if not isinstance(frames, torch.Tensor):
+        raise InputError(f"flow: expected a tensor of frames (N, 3, H, W), got {type(frames).__name__}")
     real = frames.is_floating_point()
     if frames.ndim != 4 or frames.shape[1] != 3 or not (real or frames.dtype == torch.uint8):
         given = f"{frames.dtype} of shape {tuple(frames.shape)}"
@@ -80,6 +86,8 @@ def to_grey(frames: torch.Tensor) -> torch.Tensor:
 def _opencv(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int) -> torch.Tensor:
     import cv2
 
+    if not hasattr(cv2, "optflow"):
+        raise InputError("TV-L1 needs OpenCV's contributed modules: pip install opencv-contrib-python-headless")
     p = parameters
 
     def one_pair(grey0, grey1):  # an estimator holds buffers: one a pair makes threads safe
