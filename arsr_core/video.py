@@ -7,7 +7,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -152,6 +152,43 @@ def write(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction | float 
         os.replace(temporary, path)
     finally:  # after a success the temporary name is gone already
         shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def encode(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    fps: Fraction | float,
+    *,
+    sound: str | Path | None = None,
+    crf: int = 16,
+) -> None:
+    """Writes uint8 (H, W, 3) RGB frames, H and W even, for viewers: H.264 4:2:0 (lossy), streaming.
+
+    path: .mp4, .mov or .mkv. sound: a video whose first sound track is copied, unchanged, if it has one. crf: 0
+    (best) to 51. All or nothing, as `write`, which loses nothing but sound. Raises InputError for other suffixes,
+    shapes and dtypes, no frames, or sound that the container cannot hold.
+
+    >>> encode("sr.mp4", frames("hr.avi"), fps=25, sound="hr.avi")
+    """
+    path = Path(path)
+    muxer = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}.get(path.suffix.lower())
+    if muxer is None:
+        raise InputError(f"{path}: expected .mp4, .mov or .mkv for an encoded video")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    if path.is_dir():
+        raise InputError(f"{path}: exists and is a folder; remove it or choose another name")
+    if isinstance(crf, bool) or not isinstance(crf, int) or not 0 <= crf <= 51:
+        raise InputError(f"{path}: expected crf from 0 to 51, got {crf!r}")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        with ExitStack() as stack:
+            source = None if sound is None else stack.enter_context(_open(Path(sound)))
+            _encode(path, temporary, muxer, _checked(path, frames), _rate(path, fps), source, crf)
+        os.replace(temporary, path)
+    finally:
         with suppress(OSError):
             temporary.unlink()
 
@@ -401,6 +438,66 @@ def _write_video(path: Path, temporary: Path, frames: Iterator[np.ndarray], fps:
             f"{path}: FFmpeg cannot write {size} frames as {codec} ({error.strerror}); "
             "check the disk's space, or give a name without suffix for a folder of PNGs"
         ) from error
+
+
+def _encode(
+    path: Path,
+    temporary: Path,
+    muxer: str,
+    frames: Iterator[np.ndarray],
+    fps: Fraction,
+    source: tuple[av.container.InputContainer, av.VideoStream] | None,
+    crf: int,
+) -> None:
+    av = _av()
+    try:
+        with av.open(f"file:{temporary}", "w", format=muxer) as container:
+            stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf)})
+            sound = _sound(path, container, *source) if source else iter(())
+            pending = next(sound, None)
+            first = next(frames)
+            stream.height, stream.width, _ = first.shape
+            stream.pix_fmt = "yuv420p"
+            stream.color_range, stream.colorspace = 1, 5  # 16-235, BT.601: what the scaler makes of RGB
+            for number, frame in enumerate(chain([first], frames)):
+                image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+                image.pts, image.time_base = number, 1 / fps
+                container.mux(stream.encode(image))
+                while pending and pending.dts * pending.time_base <= (number + 1) / fps:  # the muxer holds few
+                    container.mux(pending)
+                    pending = next(sound, None)
+            container.mux(stream.encode())
+            for packet in chain([pending] if pending else [], sound):
+                container.mux(packet)
+    except av.FFmpegError as error:
+        raise InputError(
+            f"{path}: FFmpeg cannot write it as H.264 ({error.strerror}); expected even height and width and space "
+            "on the disk; video.write keeps any size"
+        ) from error
+
+
+def _sound(
+    path: Path, target: av.container.OutputContainer, source: av.container.InputContainer, picture: av.VideoStream
+) -> Iterator[av.Packet]:
+    """The packets of the first sound track for a new stream of `target`, timed from the picture's start."""
+    track = next(iter(source.streams.audio), None)
+    if track is None:
+        return
+    name = getattr(track.codec_context, "name", "unknown")
+    if name not in target.supported_codecs:
+        raise InputError(
+            f"{path}: {target.format.name} cannot hold the source's sound ({name}); give an .mkv, or convert the "
+            "source first: ffmpeg -i IN -c:v copy -c:a aac OUT.mkv"
+        )
+    stream = target.add_stream_from_template(track)
+    start = round((picture.start_time or 0) * picture.time_base / track.time_base)
+    for packet in source.demux(track):
+        if packet.dts is None:  # the end
+            continue
+        packet.dts -= start
+        packet.pts = packet.dts if packet.pts is None else packet.pts - start
+        packet.stream = stream
+        yield packet
 
 
 def _write_images(folder: Path, frames: Iterator[np.ndarray]) -> None:

@@ -47,7 +47,7 @@ def test_chapters_are_numbered_in_reading_order_and_have_parameters(root):
     names = [p.stem for p in config.chapters]
     assert names == sorted(names) and all(re.match(r"\d\d-", n) for n in names)
     for chapter in config.chapters:
-        assert {"profile", "seed"} <= book.declared_parameters(chapter)
+        assert {"profile", "seed"} <= book.declared_parameters(chapter).keys()
 
 
 def test_figures_of_chapters_have_alternative_text_and_a_sentence_that_says_what_to_see(root):

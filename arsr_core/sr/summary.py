@@ -1,0 +1,58 @@
+"""What a network is made of: shapes, parameters and multiply-adds, read off the network itself."""
+
+import torch
+from torch import nn
+
+from . import METHODS, build
+
+SIZE = (16, 20)  # of the LR frame: small, as nothing here depends on it but the shapes shown
+
+
+def shapes(name: str, size: tuple[int, int] = SIZE):
+    """Top-level parts of a method's network for an LR frame of `size` (H, W), as a pandas frame.
+
+    Columns: part, output (shape without the batch), calls, parameters.
+
+    >>> shapes("esrgan").iloc[0].tolist()
+    ['conv_first', '64 × 16 × 20', 1, 1792]
+    """
+    import pandas as pd
+
+    rows: dict[str, dict] = {}
+
+    def note(part: str):
+        def hook(module: nn.Module, inputs: tuple, output) -> None:
+            output = output[0] if isinstance(output, tuple) else output
+            parameters = sum(p.numel() for p in module.parameters())
+            row = rows.setdefault(part, {"part": part, "output": "", "calls": 0, "parameters": parameters})
+            row["output"] = " × ".join(map(str, output.shape[1:]))
+            row["calls"] += 1
+
+        return hook
+
+    model, x = _fresh(name, size)
+    for part, module in model.named_children():
+        for child, inner in module.named_children() if isinstance(module, nn.ModuleList) else [("", module)]:
+            inner.register_forward_hook(note(f"{part}.{child}".rstrip(".")))
+    with torch.inference_mode():
+        model(x)
+    return pd.DataFrame(list(rows.values()), columns=["part", "output", "calls", "parameters"])
+
+
+def cost(name: str, size: tuple[int, int] = SIZE) -> tuple[int, float]:
+    """Parameters, and multiply-adds of the convolutions and products for one pixel of the SR frame.
+
+    >>> cost("esrgan")[0]
+    16697987
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model, x = _fresh(name, size)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        pixels = model(x)[0, 0].numel()
+    return sum(p.numel() for p in model.parameters()), counter.get_total_flops() / 2 / pixels
+
+
+def _fresh(name: str, size: tuple[int, int]) -> tuple[nn.Module, torch.Tensor]:
+    frames = METHODS[name].frames
+    return build(name).eval(), torch.rand(1, 3, *size) if frames == 1 else torch.rand(1, frames, 3, *size)
