@@ -41,9 +41,7 @@ class VDSR(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         up = imresize(x, self.scale)  # (N, 3, 4H, 4W)
         y = rgb_to_y(up)
-        with torch.autocast(
-            y.device.type, enabled=False
-        ):  # bfloat16 would cost up to 0.5 dB here
+        with torch.autocast(y.device.type, enabled=False):  # bfloat16 would cost up to 0.5 dB here
             deep = self.residual_layer[:1](self.input(y).relu_())
         residual = self.output(self.residual_layer[1:](deep))  # (N, 1, 4H, 4W)
         return up + residual * Y_TO_RGB
