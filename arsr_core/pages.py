@@ -51,16 +51,16 @@ def badge(record: results.Record) -> str:
 
 
 class Number(SphinxRole):
-    """{num}`key:format|interval`: the record's value and unit, its badge, and a link to where it comes from."""
+    """{num}`key:format interval`: the record's value and unit, its badge, and a link to where it comes from."""
 
     def run(self):
-        text, _, option = self.text.partition("|")
+        text, _, option = self.text.partition(" ")
         key, _, spec = text.partition(":")
         record, trouble = self.env.arsr_records.get(key), None
         if record is None:
             trouble = f"unknown record {key!r} in a num role; did you mean {_nearest(key, self.env.arsr_records)}?"
         elif option not in ("", "interval"):
-            trouble = f"num role {self.text!r}: unknown option {option!r}; the one option is |interval"
+            trouble = f"num role {self.text!r}: unknown option {option!r}; the one option is 'interval'"
         elif option and record.low is None:
             trouble = f"num role {self.text!r}: this record has no interval"
         else:

@@ -213,7 +213,7 @@ def plain_build(tmp_path, root, chapter: str) -> book.Build:
     [
         (
             "# F\n\n{num}`table4.sosr.hmdb51.tsn.spatia` {num}`table4.sosr.hmdb51.tsn.spatial:zz`\n"
-            "{num}`table4.sosr.hmdb51.tsn.spatial|x` {num}`figure6.sosr|interval`\n",
+            "{num}`table4.sosr.hmdb51.tsn.spatial x` {num}`figure6.sosr interval`\n",
             "did you mean table4.sosr.hmdb51.tsn.spatial.*expected a format.*unknown option.*has no interval",
         ),
         ('# F\n\n<img src="https://example.org/a.png" alt="a">\n', "load from the network.*example.org"),

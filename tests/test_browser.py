@@ -66,6 +66,10 @@ def test_pages_open_offline_without_complaint(html, visit):
         page, trouble = visit(name)
         assert trouble == [], name
         assert page.locator("article h1").count() == 1, name
+        prose = page.evaluate(
+            "[...document.querySelectorAll('main p, main td, main li')].map(e => e.innerText).join(' ')"
+        )
+        assert "{num}" not in prose, name  # a role that was not understood
 
 
 def test_mathematics_is_typeset(html, visit):
