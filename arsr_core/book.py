@@ -445,27 +445,14 @@ def keep(config: Build, chapter: Path, folder: Path) -> Path:
     """Commit a chapter's numbers as measurements: results/<profile>-<chapter>.json, keys `<profile>.<key>`."""
     command = ["arsr", "run", chapter.stem, "--profile", config.profile, *(["--data", "ROOT"] if config.data else [])]
     command += [word for name, value in config.overrides.items() for word in ("--set", f"{name}={json.dumps(value)}")]
-    extra = {"kind": "measured", "command": shlex.join(command), "machine": results.machine(), "code": _commit(config)}
+    code = results.commit(config.root, "arsr_core", "book", "weights")
+    extra = {"kind": "measured", "command": shlex.join(command), "machine": results.machine(), "code": code}
     measured = []
     for record in results.load_folder(folder / "records").values():
         provenance = record.provenance.model_copy(update=extra)
         key = f"{config.profile}.{record.key}"
         measured.append(record.model_copy(update={"key": key, "provenance": provenance}))
     return results.save(measured, config.root / "results" / f"{config.profile}-{chapter.stem}.json")
-
-
-def _commit(config: Build) -> str:
-    """The commit that measures; uncommitted code would leave a number that nobody can trace."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=config.root, capture_output=True, text=True)
-        if done.returncode:
-            raise InputError(f"{config.root}: --keep needs a git checkout ({done.stderr.strip()})")
-        return done.stdout.strip()
-
-    if changed := git("status", "--porcelain", "--", "arsr_core", "book", "weights"):
-        raise InputError(f"--keep needs committed code, commit first: {'; '.join(changed.splitlines()[:3])}")
-    return git("rev-parse", "--short=12", "HEAD")
 
 
 def export_figures(config: Build, executed: dict[Path, Path]) -> list[Path]:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -135,6 +136,22 @@ def machine() -> str:
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return f"{os.cpu_count()} cores ({platform.machine()}), {gpu}"
+
+
+def commit(root: Path, *folders: str) -> str:
+    """The commit that measures; uncommitted code in `folders` would leave a number that nobody can trace."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
+        if done.returncode:
+            raise InputError(f"{root}: a kept measurement needs a git checkout ({done.stderr.strip()})")
+        return done.stdout.strip()
+
+    if changed := git("status", "--porcelain", "--", *folders):
+        raise InputError(
+            f"a kept measurement needs committed code, commit first: {'; '.join(changed.splitlines()[:3])}"
+        )
+    return git("rev-parse", "--short=12", "HEAD")
 
 
 def save(records: Iterable[Record], path: str | os.PathLike) -> Path:

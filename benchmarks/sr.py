@@ -1,6 +1,6 @@
 """Time and result of arsr_core.sr.upscaling.upscale against the plain eager float32 forward, in one process.
 
-    python benchmarks/sr.py [--networks esrgan rcan srgan vdsr duf16 duf52] [--device cpu] [--threads 1] [--repeats 3]
+    python benchmarks/sr.py [--networks esrgan rcan ...] [--device cpu] [--threads 1] [--repeats 3] [--keep]
     python benchmarks/sr.py --memory
 
 A synthetic clip of 4 frames, 3x60x80 -> 3x240x320, through networks of their published sizes with RANDOM weights, whose
@@ -21,18 +21,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from arsr_core import metrics
+from arsr_core import metrics, results
 from arsr_core.degrade import imresize
 from arsr_core.sr import METHODS, build
 from arsr_core.sr.upscaling import upscale, upscale_frames
 
-NETWORKS = ("esrgan", "rcan", "srgan", "vdsr", "duf16", "duf52")  # esrgan is RRDBNet, srgan SRResNet
+NETWORKS = ("esrgan", "rcan", "srgan", "vdsr", "spmc", "duf16", "duf28", "duf52")  # esrgan is RRDBNet, srgan SRResNet
 FRAMES = 4
+ROOT = Path(__file__).parents[1]
 
 
 def peers() -> Iterator[tuple[str, nn.Module]]:
@@ -79,7 +81,9 @@ def seconds(call: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
     return time.perf_counter() - begin, result
 
 
-def compare(name: str, model: nn.Module, clip: torch.Tensor, repeats: int, precision: str) -> None:
+def compare(name: str, model: nn.Module, clip: torch.Tensor, repeats: int, precision: str) -> tuple[float, float]:
+    """Prints a row; returns the seconds a frame of `upscale` and of the eager forward."""
+
     def ours() -> torch.Tensor:
         return upscale(model, clip, precision=precision)
 
@@ -91,6 +95,7 @@ def compare(name: str, model: nn.Module, clip: torch.Tensor, repeats: int, preci
     times = [[seconds(call)[0] / clip.shape[1] for call in calls] for _ in range(repeats)]
     a, b = map(statistics.median, zip(*times, strict=True))
     print(f"{name:10} {a:8.4f} {b:8.4f} {a / b:6.2f} {loss:10.4f} {apart:8.1f}", flush=True)
+    return a, b
 
 
 def compare_peers(ours: nn.Module, clip: torch.Tensor, repeats: int) -> None:
@@ -114,6 +119,30 @@ def memory(count: int) -> None:
     print(f"{done} frames 80x60 -> 320x240: peak resident {peak:.0f} MiB", flush=True)
 
 
+def keep(times: dict[str, tuple[float, float]], options: argparse.Namespace) -> None:
+    """Commits the times: results/speed-sr.json."""
+    source = results.Provenance(
+        kind="measured",
+        source="Speed of super-resolution",
+        command=f"python benchmarks/sr.py --threads {options.threads} --repeats {options.repeats} --keep",
+        data="a synthetic clip of 4 frames, 80x60 -> 320x240",
+        machine=results.machine(),
+        code=results.commit(ROOT, "arsr_core", "benchmarks"),
+        note=f"random weights; {options.threads} thread(s); medians of {options.repeats} alternating repeats",
+        versions=results.versions(),
+    )
+    kept = []
+    for name, (ours, eager_) in times.items():
+        title = METHODS[name].title
+        what = f"{title}: seconds for a frame with sr.upscale, {options.precision} precision"
+        kept.append(
+            results.Record(key=f"speed.{name}.seconds", value=ours, unit="s", description=what, provenance=source)
+        )
+        what = f"{title}: that time over the plain float32 forward's"
+        kept.append(results.Record(key=f"speed.{name}.ratio", value=ours / eager_, description=what, provenance=source))
+    print(f"kept: {results.save(kept, ROOT / 'results' / 'speed-sr.json')}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NAME")
@@ -121,6 +150,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
+    parser.add_argument("--keep", action="store_true", help="write the times to results/ as measurements")
     parser.add_argument("--memory", nargs="?", type=int, const=0, metavar="FRAMES")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -134,9 +164,12 @@ def main() -> None:
     print(f"{'network':10} {'upscale':>8} {'eager':>8} {'ratio':>6} {'loss [dB]':>10} {'apart':>8}")
     torch.manual_seed(0)
     clip = imresize(torch.rand(1, FRAMES, 3, 15, 20), 4).clamp(0, 1).to(options.device)  # soft, as images are
+    times = {}
     for name in options.networks:
         model = contrast(build(name).eval().to(options.device), clip)
-        compare(name, model, clip, options.repeats, options.precision)
+        times[name] = compare(name, model, clip, options.repeats, options.precision)
+    if options.keep:
+        keep(times, options)
     if NETWORKS[0] in options.networks:
         compare_peers(build("esrgan").eval().to(options.device), clip, options.repeats)
 

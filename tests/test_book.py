@@ -145,7 +145,7 @@ def test_keep_turns_recomputed_into_measured(built):
     [(chapter, folder)] = book.execute(config, config.chapters, say=lambda line: None).items()
     try:
         git("init", "-q")
-        with pytest.raises(InputError, match="--keep needs committed code"):
+        with pytest.raises(InputError, match="needs committed code"):
             book.keep(config, chapter, folder)
         git("add", "book")
         git("commit", "-qm", "chapters")
