@@ -110,9 +110,7 @@ def compare_peers(ours: nn.Module, clip: torch.Tensor, repeats: int) -> None:
         a, b = map(statistics.median, zip(*times, strict=True))
         with torch.inference_mode():
             difference = (theirs(clip[:, 0]) - ours(clip[:, 0])).abs().max() / ours(clip[:, 0]).std()
-        print(
-            f"esrgan: upscale / {name} eager float32 = {a / b:.2f}; float32 outputs differ by {difference:.1e} of their std"
-        )
+        print(f"esrgan: upscale / {name} eager float32 = {a / b:.2f}; outputs {difference:.1e} of their std apart")
 
 
 def memory(count: int) -> None:
