@@ -390,3 +390,20 @@ def test_real_small_sets_are_complete(shared_data):
     for kind in ("weizmann", "ut_interaction"):
         report = folders.check(kind, shared_data / kind)
         assert report.complete and not report.extra, str(report)
+
+
+def test_matching_spaces_its_choice_evenly(tmp_path):
+    for i in range(7):
+        (tmp_path / f"{i}.avi").touch()
+    (tmp_path / "a.mp4").touch()
+    names = [p.name for p in folders.matching(tmp_path, ["*.avi", "*.mp4"], 3)]
+    assert names == ["0.avi", "3.avi", "6.avi", "a.mp4"]
+    assert len(folders.matching(tmp_path, ["*.avi"], 99)) == 7
+    assert [p.name for p in folders.matching(tmp_path, ["*.avi"], 1)] == ["0.avi"]
+
+
+def test_matching_bad_input(tmp_path):
+    with pytest.raises(InputError, match=r"nothing matches \*.mov"):
+        folders.matching(tmp_path, ["*.mov"], 1)
+    with pytest.raises(InputError, match="1 clip or more"):
+        folders.matching(tmp_path, ["*"], 0)

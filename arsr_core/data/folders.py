@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,6 +221,25 @@ def check(
         extra=[finding for _, finding in extra],
         **findings,
     )
+
+
+def matching(root: str | Path, patterns: Iterable[str], count: int) -> list[Path]:
+    """Up to `count` files for each glob pattern below `root`, evenly spaced in the sorted matches.
+
+    Raises InputError for a pattern that nothing matches and for count < 1.
+
+    >>> matching("data", ["hmdb51/*/*.avi", "ucf101/*/*.avi"], 4)
+    """
+    if count < 1:
+        raise InputError(f"expected 1 clip or more for each pattern, got {count}")
+    chosen = []
+    for pattern in patterns:
+        found = sorted(Path(root).glob(pattern))
+        if not found:
+            raise InputError(f"{root}: nothing matches {pattern}; check the folder, or the patterns in book/params")
+        n = min(count, len(found))
+        chosen += [found[round(i * (len(found) - 1) / max(1, n - 1))] for i in range(n)]
+    return chosen
 
 
 # Finding ----------------------------------------------------------------------------------------------------
