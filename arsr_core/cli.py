@@ -182,8 +182,10 @@ def upscale(
     padding: Annotated[str, typer.Option(help="Beyond the ends of a clip: replicate, reflect or black.")] = "replicate",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: cuda where there is one.")] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    tile: Annotated[int, typer.Option(min=0, help="Largest side, in px, of the pieces; 0: as memory asks.")] = 0,
+    batch: Annotated[int, typer.Option(min=0, help="Frames at a time; 0: as memory allows.")] = 0,
     lossless: Annotated[bool, typer.Option(help="Write without loss (and without sound); large.")] = False,
-    fps: Annotated[float | None, typer.Option(help="Rate of a folder of images.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Rate of a folder of images; for a video: drops its sound.")] = None,
 ) -> None:
     """Super-resolve your own video by four, frame by frame, in memory that does not grow with its length.
 
@@ -199,7 +201,7 @@ def upscale(
     from arsr_core.sr import upscaling
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    settings = dict(padding=padding, device=device, precision=precision)
+    settings = dict(padding=padding, device=device, precision=precision, tile=tile or "auto", batch=batch or "auto")
     upscaling.upscale_video(sr.load(method, weights), source, target, fps=fps, lossless=lossless, **settings)
     _say(f"written: {target}")
 

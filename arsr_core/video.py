@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +80,21 @@ def count(path: str | Path) -> int:
     if not total:
         raise InputError(f"{path}: the video holds no frame; {COPY_AGAIN}")
     return total
+
+
+def require_constant_rate(path: str | Path) -> None:
+    """Raises InputError where frames are shown for unequal times: numbered frames would lose their timing.
+
+    Reads the packets' times without decoding; a tenth of a frame more or less is the container's rounding.
+    """
+    with _open(Path(path)) as (container, stream):
+        times = sorted(float(p.pts * p.time_base) for p in container.demux(stream) if p.pts is not None)
+    gaps = sorted(b - a for a, b in pairwise(times))
+    if gaps and gaps[-1] - gaps[0] > 0.1 * gaps[len(gaps) // 2] + 0.002:
+        raise InputError(
+            f"{path}: its frames last {1000 * gaps[0]:.0f} to {1000 * gaps[-1]:.0f} ms; expected a constant rate: "
+            "convert it first: ffmpeg -i IN -fps_mode cfr OUT.mkv"
+        )
 
 
 def frames(path: str | Path, *, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[np.ndarray]:
@@ -484,7 +499,8 @@ def _sound(
     if track is None:
         return
     name = getattr(track.codec_context, "name", "unknown")
-    if name not in target.supported_codecs:
+    uncompressed = name.startswith("pcm_") and target.format.name == "mp4"  # listed as supported, refused by the muxer
+    if name not in target.supported_codecs or uncompressed:
         raise InputError(
             f"{path}: {target.format.name} cannot hold the source's sound ({name}); give an .mkv, or convert the "
             "source first: ffmpeg -i IN -c:v copy -c:a aac OUT.mkv"

@@ -63,7 +63,18 @@ def test_bad_models(tmp_path, model):
         with pytest.raises(InputError, match=message):
             ncnn.convolutions(param)
     binary.write_bytes(data)
-    param.write_text(param.read_text().replace("7767517", "1"))
+    text = param.read_text()
+    for old, new, message in [
+        (" 6=189", "", "layer 0 is damaged"),
+        (" 0=7 ", " 0=x ", "layer 0 is damaged"),
+        (" 6=189", " 6=190", "no multiple of 63"),
+    ]:
+        param.write_text(text.replace(old, new, 1))
+        with pytest.raises(InputError, match=message):
+            ncnn.convolutions(param)
+    param.write_text(text + "\n\n")
+    assert len(ncnn.convolutions(param)) == 21  # blank lines do no harm
+    param.write_text(text.replace("7767517", "1"))
     with pytest.raises(InputError, match="not an ncnn text model"):
         ncnn.convolutions(param)
     binary.unlink()

@@ -476,3 +476,23 @@ def test_real_clips_cut_are_noticed(shared_data, tmp_path, share):
             cut.write_bytes(data[: int(share * len(data))])
             with pytest.raises(InputError):
                 video.count(cut)
+
+
+def test_variable_rate_is_noticed(tmp_path):
+    import av
+
+    def write(name, times):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("ffv1", rate=50)
+            stream.width, stream.height, stream.pix_fmt = 16, 16, "bgr0"
+            stream.codec_context.time_base = Fraction(1, 1000)
+            for time in times:
+                frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+                frame.pts, frame.time_base = time, Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return tmp_path / name
+
+    video.require_constant_rate(write("constant.mkv", [0, 33, 67, 100, 133, 167, 200]))  # 30 fps in milliseconds
+    with pytest.raises(InputError, match="variable.mkv: its frames last 20 to 60 ms"):
+        video.require_constant_rate(write("variable.mkv", [0, 20, 40, 60, 120, 180]))

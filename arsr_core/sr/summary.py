@@ -5,7 +5,7 @@ from torch import nn
 
 from . import METHODS, build
 
-SIZE = (16, 20)  # of the LR frame: small, as nothing here depends on it but the shapes shown
+SIZE = (16, 20)  # of the LR frame: small and quick; costs a pixel change little with it (borders, RCAN's attention)
 
 
 def shapes(name: str, size: tuple[int, int] = SIZE):

@@ -122,7 +122,8 @@ def upscale_video(
 
     target: .mp4, .mov or .mkv holds H.264 (4:2:0, crf 16) and the source's sound, unchanged; lossless=True writes
     what `video.write` writes (.mkv, .avi, .mp4, .mov), without sound; a name without suffix becomes a folder of
-    PNGs. The rate is the source's; another fps leaves the sound out, and video from a folder of images needs it.
+    PNGs. The rate is the source's, which must be constant; another fps leaves the sound out, and video from a folder
+    of images needs it.
     settings: as for `upscale_frames`. Raises InputError as `video.frames`, `video.write`, `video.encode` and
     `upscale` do.
 
@@ -134,6 +135,8 @@ def upscale_video(
         raise InputError(f"{target}: source and target are the same file; choose another target")
     _check_model(model)
     _check_size(str(source), model, info.height, info.width)
+    if not source.is_dir() and target.suffix and fps is None:
+        video.require_constant_rate(source)
     sr = upscale_frames(model, video.frames(source), **{"total": info.frames} | settings)
     if lossless or not target.suffix:
         video.write(target, sr, fps or info.fps)

@@ -77,6 +77,7 @@ def fill(model: nn.Module, state: State, *, where: str) -> nn.Module:
         found = state.get(key, wanted)
         if found.shape != wanted.shape or found.dtype != wanted.dtype:
             faults.append(f"{key} is {_shape(found)}, expected {_shape(wanted)}")
+    faults += [f"{k} has values that are not finite" for k, v in state.items() if not v.isfinite().all()]
     if faults:
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise InputError(f"{where}: {'; '.join(faults[:3])}{more}; take weights of this network at x4 for RGB")
@@ -117,7 +118,9 @@ def _read_torch(path: Path) -> Mapping:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error):
+        with path.open("rb") as file:
+            pickled = file.read(2)[:1] == b"\x80"  # a plain pickle, or PyTorch's form of before 2020
+        if pickled or "GLOBAL" in str(error):
             raise InputError(
                 f"{path}: holds Python objects besides tensors, which could run code; where you trust it, load it with "
                 "its own program and save model.state_dict() with safetensors.torch.save_file"
@@ -166,6 +169,9 @@ def convert(source: str | Path, target: str | Path) -> dict[str, str]:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         save_file({key: value.contiguous() for key, value in state.items()}, temporary, metadata=note)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # safetensors leaves it to the owner alone
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
