@@ -106,7 +106,8 @@ METHODS: dict[str, Method] = {
         Method(
             name="realsr",
             title="RealSR-DF2K",
-            paper="Ji et al., Real-World Super-Resolution via Kernel Estimation and Noise Injection, CVPR Workshops 2020",
+            paper="Ji et al., Real-World Super-Resolution via Kernel Estimation and Noise Injection, "
+            "CVPR Workshops 2020",
             frames=1,
             build=RRDBNet,
             hyper=dict(features=64, blocks=23, growth=32),
