@@ -12,3 +12,10 @@ class InputError(ValueError):
 
     The command line prints it and exits with code 2; anything else is a bug and shows its traceback.
     """
+
+
+class ChapterError(RuntimeError):
+    """A chapter's cell or the making of pages failed; the message names the chapter, the cell and the error.
+
+    The command line prints it and exits with code 1.
+    """

@@ -29,15 +29,11 @@ from pathlib import Path
 import yaml
 
 import arsr_core
-from arsr_core import InputError, results
+from arsr_core import ChapterError, InputError, results
 
 PAGE_MAKERS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "jupytext", "papermill", "matplotlib")
 COMPUTED_FROM = ("weights", "figures/arsr.mplstyle")  # beside the package itself
 CELL_SECONDS = 1800
-
-
-class ChapterError(RuntimeError):
-    """A chapter's cell failed; the message names the chapter, the cell and the error."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +173,12 @@ def declared_parameters(chapter: Path) -> dict[str, object]:
         raise InputError(f"{chapter}: its parameters cell holds more than `name = literal` lines ({error})") from error
 
 
+def chapter_parameters(config: Build, chapter: Path) -> dict[str, object]:
+    """What this build sets of the parameters that the chapter declares."""
+    declared = declared_parameters(chapter)
+    return {name: value for name, value in config.parameters.items() if name in declared}
+
+
 def output(kind: str) -> Path:
     """Where a running chapter writes its `records` or `figures`: the build's folder, or _build/lab by hand."""
     here = Path.cwd()
@@ -242,10 +244,9 @@ class _Run:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{chapter.stem}-", dir=target.parent))
         node = notebook(chapter)
-        declared = declared_parameters(chapter)
         jupytext.write(node, scratch / "input.ipynb")
-        values = {k: v for k, v in config.parameters.items() if k in declared}
-        (scratch / "parameters.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        values = yaml.safe_dump(chapter_parameters(config, chapter))
+        (scratch / "parameters.yaml").write_text(values, encoding="utf-8")
         command = [sys.executable, "-m", "papermill", "input.ipynb", "executed.ipynb", "-f", "parameters.yaml"]
         command += ["--cwd", str(chapter.parent), "--no-progress-bar", "--execution-timeout", str(CELL_SECONDS)]
         environment = os.environ | {
@@ -255,10 +256,9 @@ class _Run:
             "OMP_NUM_THREADS": str(threads),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
-        log = (scratch / "log.txt").open("wb")
-        process = subprocess.Popen(
-            command, cwd=scratch, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+        with (scratch / "log.txt").open("wb") as log:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            process = subprocess.Popen(command, cwd=scratch, env=environment, **streams)
         bar = tqdm(total=len(node.cells) + 1, desc=chapter.stem, unit="cell", disable=None, leave=False, position=row)
         scrub = {str(scratch): "OUTPUT", str(config.root): "."}
         if config.data is not None:
@@ -350,14 +350,13 @@ def _scrub(text: str, names: dict[str, str]) -> str:
 
 def chapter_key(config: Build, chapter: Path) -> str:
     """A short hash of everything that a chapter's outputs depend on."""
-    declared = declared_parameters(chapter)
-    parameters = {k: v for k, v in config.parameters.items() if k in declared}
+    parameters = chapter_parameters(config, chapter)
     parts = [chapter.read_bytes(), json.dumps(parameters, sort_keys=True, default=str).encode(), _package_hash()]
     parts += [_hash_files(config.root / name) for name in COMPUTED_FROM]
     if b"results.load" in parts[0]:  # a chapter that reads committed records
         parts.append(_hash_files(config.root / "results"))
     parts += [json.dumps([sys.version_info[:2], results.versions(), _versions(PAGE_MAKERS)]).encode()]
-    if config.data is not None and "data_root" in declared:
+    if config.data is not None and "data_root" in parameters:
         parts.append(_hash_stats(config.data))
     return _digest(parts)
 

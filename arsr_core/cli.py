@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from arsr_core import InputError, __version__
+from arsr_core import ChapterError, InputError, __version__
 
 app = typer.Typer(
     help="Two-stream action recognition-oriented video super-resolution: the book and its tools.",
@@ -29,12 +29,15 @@ Set = Annotated[list[str], typer.Option("--set", "-p", metavar="NAME=VALUE", hel
 
 
 def main() -> None:
-    """Entry point: run the command, print an `InputError` as one line."""
+    """Entry point: run the command; wrong input ends with one line and code 2, a failing chapter with code 1."""
     try:
         app()
     except InputError as error:
         print("arsr: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
+    except ChapterError as error:
+        print(f"arsr: {error}", file=sys.stderr)
+        sys.exit(1)
     except OSError as error:
         print(f"arsr: {error.filename or 'file system'}: {error.strerror or error}; check the path", file=sys.stderr)
         sys.exit(2)
@@ -72,11 +75,7 @@ def book_(
     from arsr_core import book
 
     config = book.Build(root, profile, data, out, _settings(settings), jobs)
-    try:
-        index, executed = book.build(config, say=_say)
-    except book.ChapterError as error:
-        print(f"arsr: {error}", file=sys.stderr)
-        sys.exit(1)
+    index, executed = book.build(config, say=_say)
     if figures:
         _say(f"figures: {len(book.export_figures(config, executed))} files copied to {config.root / 'figures'}")
     _say(f"book: {index}")
@@ -109,12 +108,7 @@ def run(
     found = [c for c in config.chapters if c.stem == chapter or c.stem.startswith(f"{chapter}-")]
     if len(found) != 1:
         raise InputError(f"no chapter {chapter!r}; choose one of {', '.join(names)}")
-    try:
-        executed = book.execute(config, found, say=_say)
-    except book.ChapterError as error:
-        print(f"arsr: {error}", file=sys.stderr)
-        sys.exit(1)
-    folder = executed[found[0]]
+    folder = book.execute(config, found, say=_say)[found[0]]
     if keep:
         _say(f"kept: {book.keep(config, found[0], folder)}")
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):

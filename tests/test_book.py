@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from arsr_core import InputError, book, pages, results
+from arsr_core import ChapterError, InputError, book, pages, results
 
 FRONT = """---
 jupytext: {text_representation: {extension: .md, format_name: myst}}
@@ -183,7 +183,7 @@ def failing(tmp_path, root, source: str) -> book.Build:
 
 def test_a_failing_cell_stops_the_build(tmp_path, root):
     config = failing(tmp_path, root, "1 / 0")
-    with pytest.raises(book.ChapterError, match="00-first, code cell 3: ZeroDivisionError: division by zero"):
+    with pytest.raises(ChapterError, match="00-first, code cell 3: ZeroDivisionError: division by zero"):
         book.build(config, say=lambda line: None)
     assert list((config.folder / "chapters").iterdir()) == []  # nothing half-done stays
     assert not (config.folder / "html").exists()
@@ -197,7 +197,7 @@ def test_wrong_input_in_a_cell_is_wrong_input(tmp_path, root):
 
 def test_a_dying_kernel_is_reported(tmp_path, root):
     config = failing(tmp_path, root, "import os; os._exit(7)")
-    with pytest.raises(book.ChapterError, match="00-first"):
+    with pytest.raises(ChapterError, match="00-first"):
         book.execute(config, config.chapters, say=lambda line: None)
 
 
@@ -223,7 +223,7 @@ def plain_build(tmp_path, root, chapter: str) -> book.Build:
 )
 def test_pages_that_fail_the_build(tmp_path, root, text, message):
     config = plain_build(tmp_path, root, text)
-    with pytest.raises(book.ChapterError) as error:
+    with pytest.raises(ChapterError) as error:
         book.build(config, say=lambda line: None)
     import re
 
