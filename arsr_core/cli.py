@@ -167,6 +167,60 @@ def data_generate(
     _say(f"{count} clips written below {out}")
 
 
+@data_app.command("pairs")
+def data_pairs(
+    out: Annotated[Path, typer.Argument(help="Folder to write to; of an interrupted preparation: goes on.")],
+    sources: Annotated[list[str] | None, typer.Argument(help="Videos, or folders of videos or of frames.")] = None,
+    embedded: Annotated[int, typer.Option(min=0, help="Embedded training clips, with exact flow.")] = 0,
+    patch: Annotated[int, typer.Option(help="Side of an HR window, px; embedded clips have 120x160.")] = 128,
+    clip_frames: Annotated[int, typer.Option(min=1, help="Frames drawn from each clip.")] = 120,
+    windows: Annotated[int, typer.Option(min=1, help="Kept of each frame: those with the largest motion.")] = 10,
+    frames: Annotated[int, typer.Option(min=1, help="LR frames that make one SR frame: odd, 1 for VDSR.")] = 7,
+    spacing: Annotated[int, typer.Option(min=1, help="Frames between a pair's two; the released code: 2.")] = 1,
+    side: Annotated[int, typer.Option(min=16, help="Larger clips are shrunk to this short side, px.")] = 240,
+    lr: Annotated[str, typer.Option(help="Down-sampling after or before the crop.")] = "after",
+    flow: Annotated[str | None, typer.Option(help="Folder of flow files, a folder a clip; default: TV-L1.")] = None,
+    preset: Annotated[str, typer.Option(help="Of TV-L1: reference or fast.")] = "reference",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of frames and windows, and of embedded clips.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Of TV-L1 on a CPU: pairs of frames at a time.")] = 1,
+    device: Annotated[
+        str | None, typer.Option(help="Of TV-L1: cpu, cuda ...; default: cuda where there is one.")
+    ] = None,
+) -> None:
+    """Prepare training pairs: the windows of HR frames that move most, with their flow.
+
+    The defaults are the paper's. What was interrupted goes on with the same command; clips that cannot serve are
+    reported and left out.
+
+    Examples:
+
+      arsr data pairs pairs CDVL134 --workers 8
+
+      arsr data pairs pairs --embedded 252 --patch 64 --clip-frames 4 --windows 3
+    """
+    import torch
+
+    from arsr_core.data import pairs
+
+    config = pairs.Pairs(
+        sources=tuple(sources or ()),
+        embedded=embedded,
+        patch=patch,
+        clip_frames=clip_frames,
+        windows=windows,
+        frames=frames,
+        spacing=spacing,
+        side=side,
+        lr=lr,
+        flow=flow,
+        preset=preset,
+        seed=seed,
+    )
+    print(
+        pairs.prepare(config, out, workers=workers, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    )
+
+
 @app.command()
 def upscale(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A video, or a folder of images.")],
@@ -198,6 +252,208 @@ def upscale(
     settings = dict(padding=padding, device=device, precision=precision, tile=tile or "auto", batch=batch or "auto")
     upscaling.upscale_video(sr.load(method, weights), source, target, fps=fps, lossless=lossless, **settings)
     _say(f"written: {target}")
+
+
+@app.command("flow")
+def flow_(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A video, or a folder of images.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="OUT.mp4, .mov or .mkv in colours, or a folder.")],
+    format: Annotated[str | None, typer.Option(help="Of a folder: flo, kitti, npz, png, uint8, uint8-jpg.")] = None,
+    method: Annotated[str, typer.Option(help="tvl1, raft, or precomputed: IN is a folder of flow files.")] = "tvl1",
+    preset: Annotated[str, typer.Option(help="Of tvl1: reference or fast.")] = "reference",
+    weights: Annotated[Path | None, typer.Option(help="Of raft: a file; default: torch's cache.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch raft's weights if need be, 21 MB.")] = False,
+    bound: Annotated[float | None, typer.Option(help="Of 8 bits (20) or full colour (5), in px.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Of tvl1 on a CPU: pairs at a time; 0: one a core.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: cuda where there is one.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Rate of OUT; a folder of images has none.")] = None,
+) -> None:
+    """Write the optical flow of a video: as colours to look at, or as files, in memory that does not grow.
+
+    Colours are Middlebury's: hue is direction, saturation is speed. uint8 is what the recogniser reads: two 8-bit
+    images a pair, flow_x_00001.png and flow_y_00001.png. kitti is 16-bit PNG.
+
+    Examples:
+
+      arsr flow clip.avi clip-flow.mp4
+
+      arsr flow clip.avi clip-flow --format uint8 --preset fast
+    """
+    import os
+
+    import torch
+
+    from arsr_core import flow
+
+    if preset not in flow.PRESETS:
+        raise InputError(f"unknown preset {preset!r}; choose one of {', '.join(flow.PRESETS)}")
+    options = dict(flow.PRESETS[preset])
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if method == "tvl1":
+        workers = workers or len(os.sched_getaffinity(0))
+        options |= {"workers": workers, "batch": 64 if device.startswith("cuda") else max(16, workers)}
+    if weights is not None:
+        options["weights"] = weights
+    if download:
+        options["download"] = True
+    if method != "precomputed":
+        options["device"] = device
+    flow.extract(source, target, method=method, format=format, bound=bound, fps=fps, **options)
+    _say(f"written: {target}")
+
+
+@app.command("train")
+def train_(
+    recipe: Annotated[str | None, typer.Argument(help="Its name; --list shows them.")] = None,
+    profile: Annotated[str, typer.Option(help="embedded, small (recognisers) or paper.")] = "embedded",
+    data: Annotated[list[Path] | None, typer.Option(help="A data set's folder; for SR, folders of clips.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="hmdb51, ucf101, weizmann or ut_interaction.")] = None,
+    splits: Annotated[Path | None, typer.Option(help="Folder of the official split files.")] = None,
+    fold: Annotated[str | None, typer.Option(help="The group to leave out: an actor, a sequence.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and augmentation.")] = 0,
+    start: Annotated[Path | None, typer.Option(help="Weights to start from; default: the recipe's.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of prepared data, checkpoints and weights.")] = Path("_build/train"),
+    settings: Set = [],  # noqa: B006
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 0,
+    ship: Annotated[bool, typer.Option(help="Copy the weights to weights/, with an entry in its manifest.")] = False,
+    test: Annotated[list[Path] | None, typer.Option(help="With --ship: a clip to measure PSNR on.")] = None,
+    root: Root = Path("."),
+    list_: Annotated[bool, typer.Option("--list", help="Show the recipes.")] = False,
+) -> None:
+    """Train a recogniser or a super-resolution network; the same command goes on where it was interrupted.
+
+    Several GPUs or machines: accelerate launch -m arsr_core.cli train ...
+
+    Examples:
+
+      arsr train --list
+
+      arsr train tsn-rgb
+
+      arsr train sosr --profile paper --data CDVL134 --precision bfloat16 --workers 8
+
+      arsr train tsn-flow --profile small --data data/weizmann --dataset weizmann --fold lena
+    """
+    import shlex
+
+    from arsr_core import runs
+
+    if list_ or recipe is None:
+        print(runs.listing())
+        return
+    run = runs.Run(
+        recipe,
+        profile,
+        tuple(data or ()),
+        dataset,
+        splits,
+        fold,
+        seed,
+        start,
+        out,
+        weights=root / "weights",
+        settings=_settings(settings),
+        schedule={"precision": precision, "workers": workers},
+    )
+    path, curve = runs.train(run, say=_say)
+    last = curve.iloc[-1]
+    _say(f"step {last.step:.0f}, loss {last.iloc[1]:.4g}; {last.waiting:.1%} of the last steps spent waiting for data")
+    if ship:
+        metrics = runs.measure(run, path, tuple(test or ()))
+        command = shlex.join(["arsr", *sys.argv[1:]])
+        entry = runs.ship(run, path, root=root, command=command, seconds=curve.seconds.sum(), metrics=metrics)
+        _say(f"shipped: {entry.file}, {', '.join(f'{k} {v:.4g}' for k, v in metrics.items())}")
+    print(path)
+
+
+@app.command("evaluate")
+def evaluate_(
+    dataset: Annotated[str, typer.Argument(help="embedded, ucf101, hmdb51, weizmann or ut_interaction.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="OUT.parquet, of scores; goes on with what is there.")],
+    recogniser: Annotated[list[str], typer.Option("-r", "--recogniser", help="File of a TSN stream, or an ST-ResNet.")],
+    method: Annotated[
+        list[str] | None,
+        typer.Option("-m", "--method", help="hr, vdsr ..., sosr+tosr (frames, flow); default: hr, bicubic."),
+    ] = None,
+    weights: Annotated[list[str] | None, typer.Option(metavar="METHOD=FILE", help="Weights of an SR method.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data set's folder.")] = None,
+    splits: Annotated[Path | None, typer.Option(help="Folder of the official split files.")] = None,
+    split: Annotated[int, typer.Option(min=1, max=3, help="Official split.")] = 1,
+    present_only: Annotated[bool, typer.Option("--present-only", help="Do without clips that are missing.")] = False,
+    clips: Annotated[int, typer.Option(min=1, help="Embedded clips.")] = 180,
+    seed: Annotated[int, typer.Option(min=0, help="Of the embedded clips.")] = 0,
+    protocol: Annotated[str, typer.Option(help="full, light, or lite for embedded clips; default: as the data.")] = "",
+    preset: Annotated[str, typer.Option(help="Of TV-L1: reference or fast.")] = "reference",
+    network: Annotated[str | None, typer.Option(help="Its name in the table; default: tsn or st-resnet.")] = None,
+    precision: Annotated[str, typer.Option(help="auto (SR as the hardware likes), float32 or bfloat16.")] = "auto",
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps flow for the next network or run.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: cuda where there is one.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Pairs of frames at a time on a CPU; 0: one a core.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Images a forward of the recogniser.")] = 32,
+) -> None:
+    """Score test clips with every method, from LR clip to both streams' scores, and print the table of accuracies.
+
+    {fold} in a recogniser's name stands for the actor or sequence that it was not trained on. Several GPUs or machines:
+    accelerate launch -m arsr_core.cli evaluate ...
+
+    Examples:
+
+      arsr evaluate embedded scores.parquet -r rgb.safetensors -r flow.safetensors
+
+      arsr evaluate hmdb51 scores.parquet --data data/hmdb51 -r rgb.pth -r flow.pth -m hr -m bicubic -m vdsr
+      --weights vdsr=vdsr.safetensors --cache flow
+
+      arsr evaluate weizmann scores.parquet --data data/weizmann -r 'runs/{fold}/weights.safetensors' --protocol light
+    """
+    import shlex
+
+    from accelerate import PartialState
+
+    from arsr_core import evaluate, scores
+    from arsr_core.recognition import PROTOCOLS
+
+    protocol = protocol or ("lite" if dataset == "embedded" else "full")
+    if protocol not in PROTOCOLS:
+        raise InputError(f"unknown protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+    methods = tuple(method or ("hr", "bicubic"))
+    named = dict(pair.partition("=")[::2] for pair in weights or ())
+    if not all(named.values()):
+        raise InputError(f"--weights {' '.join(weights)}: expected METHOD=FILE, e.g. --weights vdsr=vdsr.safetensors")
+    config = evaluate.Evaluation(
+        dataset,
+        out,
+        tuple(recogniser),
+        methods,
+        named,
+        PROTOCOLS[protocol],
+        flow=preset,
+        precision=precision,
+        network=network,
+        root=data,
+        splits=splits,
+        split=split,
+        present_only=present_only,
+        clips=clips,
+        seed=seed,
+        cache=cache,
+        device=device,
+        workers=workers,
+        batch=batch,
+    )
+    provenance = evaluate.provenance_of(config, shlex.join(["arsr", *sys.argv[1:]]))
+    frame, _ = scores.load(evaluate.evaluate(config, provenance=provenance))
+    if not PartialState().is_main_process:
+        return
+    pairs = [name for name in methods if "+" in name and {"spatial", "temporal"} <= set(frame["stream"])]
+    groups = "group" if any("{fold}" in name for name in recogniser) else None
+    table = scores.table(frame, pairs=pairs, groups=groups, present_only=present_only)
+    columns = ["network", "method", "stream", "accuracy", "low", "high", "class_accuracy", "n", "unreadable"]
+    print(table[columns].to_string(index=False, float_format="%.2f"))
+    lost = frame[frame["status"] != "ok"].drop_duplicates(["clip", "reason"])
+    for reason in lost["reason"][:20]:
+        _say(f"unreadable: {reason}")
+    _say(f"{frame['clip'].nunique():,} clips, {lost['clip'].nunique():,} of them unreadable; written: {out}")
 
 
 @weights_app.command("list")

@@ -1,13 +1,16 @@
-"""Quality of frames (PSNR, SSIM on luma, as MATLAB SR papers measure) and of flow (endpoint error).
+"""Quality of frames (PSNR, SSIM on luma, as MATLAB SR papers measure), of their flow, and of clips over time.
 
 Frames are float in [0, 1], RGB; results are float64 whatever the input, one value a sample.
 """
 
 import math
+from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 
 from . import InputError
+from .flow import to_grey, warp
 
 
 def rgb_to_y(x: torch.Tensor) -> torch.Tensor:
@@ -54,13 +57,17 @@ def ssim(sr: torch.Tensor, hr: torch.Tensor, crop: int = 4, luma: bool = True) -
     return _per_clip((luminance * structure).mean((-3, -2, -1)))
 
 
+# Flow -------------------------------------------------------------------------------------------------------
+
+
 def epe(flow: torch.Tensor, reference: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """Mean endpoint error in pixels, mean over the mask of ||flow - reference||: (N,), nan for an empty mask.
 
-    flow, reference: (N, 2, H, W); mask: (N, 1, H, W), true where a pixel counts (default: everywhere).
+    flow, reference: (N, 2, H, W); mask: (N, 1, H, W), true where a pixel counts (default: everywhere). Clips,
+    (N, T - 1, 2, H, W) and (N, T - 1, 1, H, W), give one value a clip, the mean over all that counts in it.
     """
     error, mask = _endpoint_error("epe", flow, reference, mask)
-    return torch.where(mask, error, 0).sum((1, 2, 3)) / mask.sum((1, 2, 3))
+    return _mean(error, mask)
 
 
 def epe_above(
@@ -68,7 +75,97 @@ def epe_above(
 ) -> torch.Tensor:
     """Share in [0, 1] of the mask's pixels with endpoint error above `threshold` pixels: (N,); see `epe`."""
     error, mask = _endpoint_error("epe_above", flow, reference, mask)
-    return ((error > threshold) & mask).sum((1, 2, 3), dtype=torch.float64) / mask.sum((1, 2, 3))
+    return _mean((error > threshold).double(), mask)
+
+
+def phantom_flow(flow: torch.Tensor, reference: torch.Tensor, threshold: float = 0.5) -> torch.Tensor:
+    """Motion where there is none: the mean of ||flow|| where ||reference|| < `threshold`, in pixels: (N,).
+
+    flow: of SR frames, reference: of HR frames; shapes as for `epe`. nan where everything moves. What the reference
+    itself has there, phantom_flow(reference, reference), is the floor to compare with.
+    """
+    error, still = _endpoint_error("phantom_flow", reference, torch.zeros_like(reference), None)
+    length, _ = _endpoint_error("phantom_flow", flow, torch.zeros_like(reference), still)
+    return _mean(length, error < threshold)
+
+
+# Clips over time --------------------------------------------------------------------------------------------
+
+
+def tof(sr: torch.Tensor, hr: torch.Tensor, skip: int = 2, crop: bool = True) -> torch.Tensor:
+    """tOF of TecoGAN (Chu et al. 2020), mean of ||F(sr) - F(hr)|| in pixels, F Farneback's flow: (N,).
+
+    sr, hr: clips (N, T, 3, H, W) in [0, 1]; F is OpenCV's, of 8-bit grey frames, on the CPU. The first and the last
+    `skip` frames are left out. crop=True counts what the authors' code counts: the middle of each frame, its sides
+    the largest multiples of 32 that leave 16 px or more.
+    """
+    _require_clips("tof", sr, hr)
+    n, t, _, h, w = sr.shape
+    if skip < 0 or t < 2 * skip + 2 or (crop and min(h, w) < 48):
+        raise InputError(
+            f"tof: skip={skip}, crop={crop} need {2 * skip + 2} frames, of 48x48 px with crop; got {t} of {w}x{h}"
+        )
+    height, width = ((side - 16) // 32 * 32 if crop else side for side in (h, w))
+    top, left = (h - height) // 2, (w - width) // 2
+    flows = [_farneback(x[:, skip : t - skip]) for x in (sr, hr)]  # 2 x (N, P, 2, H, W)
+    return epe(*(f[..., top : top + height, left : left + width] for f in flows)).to(sr.device)
+
+
+def warping_error(clip: torch.Tensor, flow: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """E_warp of Lai et al. (2018): sum of M ||warp(V_t+1, F) - V_t||^2 over sum of M, mean over pairs: (N,).
+
+    clip V: (N, T, 3, H, W) in [0, 1]; flow F: (N, T - 1, 2, H, W) and mask M: (N, T - 1, 1, H, W), those of the HR
+    clip, M from `flow.reliable`. ||.|| is over the three colours, as in the paper; its code divides by 3 besides.
+    Pairs with an empty mask do not count (nan if none has one). Blur lowers it: never report it alone.
+    """
+    _require_clips("warping_error", clip)
+    _require_flow("warping_error", clip, flow)
+    n, t, _, h, w = clip.shape
+    if not isinstance(mask, torch.Tensor) or mask.shape != (n, t - 1, 1, h, w):
+        given = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
+        raise InputError(f"warping_error: expected a mask {(n, t - 1, 1, h, w)}, got {given}")
+    here, following = clip[:, :-1].flatten(0, 1).double(), clip[:, 1:].flatten(0, 1).double()
+    warped, _ = warp(following, flow.flatten(0, 1).double())
+    squared = (warped - here).square().sum(1, keepdim=True)  # (N (T - 1), 1, H, W)
+    return _mean(squared, mask.flatten(0, 1).bool()).view(n, t - 1).nanmean(1)
+
+
+def flicker(clip: torch.Tensor, reference: torch.Tensor, threshold: float = 0.1) -> torch.Tensor:
+    """Change where nothing moves: the mean of |Y_t+1 - Y_t|, Y luma, where ||reference|| < `threshold` px: (N,).
+
+    clip: (N, T, 3, H, W) in [0, 1]; reference: flow of the HR clip, (N, T - 1, 2, H, W). nan where everything moves.
+    The camera's noise flickers too: compare with the HR clip's own value.
+    """
+    _require_clips("flicker", clip)
+    _require_flow("flicker", clip, reference)
+    still = torch.linalg.vector_norm(reference.double(), dim=2, keepdim=True) < threshold
+    return _mean(rgb_to_y(clip.double()).diff(dim=1).abs(), still)
+
+
+def temporal_profile(clip: torch.Tensor, line: tuple[tuple[float, float], tuple[float, float]]) -> torch.Tensor:
+    """The x-t slice: what lies on a line in frame after frame, (N, 3, T, L), one row a frame, in clip's dtype.
+
+    clip: (N, T, 3, H, W); line: its ends ((x0, y0), (x1, y1)) in pixels, within the centres of the border pixels.
+    Bilinear, at L points of equal distance, at most a pixel, ends included. Still things give vertical streaks,
+    moving things slanted ones, flicker dots.
+
+    >>> temporal_profile(torch.rand(1, 24, 3, 120, 160), ((0, 60), (159, 60))).shape
+    torch.Size([1, 3, 24, 160])
+    """
+    _require_clips("temporal_profile", clip)
+    n, t, _, h, w = clip.shape
+    (x0, y0), (x1, y1) = line
+    if not all(0 <= x <= w - 1 for x in (x0, x1)) or not all(0 <= y <= h - 1 for y in (y0, y1)):
+        raise InputError(f"temporal_profile: expected x from 0 to {w - 1} and y from 0 to {h - 1}, got the line {line}")
+    points = math.ceil(math.dist((x0, y0), (x1, y1)) - 1e-9) + 1
+    x, y = (torch.linspace(*ends, points, dtype=clip.dtype, device=clip.device) for ends in ((x0, x1), (y0, y1)))
+    grid = torch.stack((2 * x / max(w - 1, 1) - 1, 2 * y / max(h - 1, 1) - 1), dim=-1)  # -1, 1: the border's centres
+    grid = grid.expand(n * t, 1, points, 2)
+    samples = F.grid_sample(clip.flatten(0, 1), grid, padding_mode="border", align_corners=True)  # (N T, 3, 1, L)
+    return samples.view(n, t, 3, points).transpose(1, 2)
+
+
+# Common -----------------------------------------------------------------------------------------------------
 
 
 def _prepare(name, sr, hr, crop, luma, smallest):
@@ -102,12 +199,12 @@ def _gaussian(x: torch.Tensor) -> torch.Tensor:
 
 
 def _endpoint_error(name, flow, reference, mask):
-    """-> the (N, 1, H, W) endpoint error in float64 and the boolean mask of its shape."""
+    """-> the (N, [T - 1,] 1, H, W) endpoint error in float64 and the boolean mask of its shape."""
     _require_tensors(name, flow, reference)
-    if flow.ndim != 4 or flow.shape[1] != 2 or flow.shape != reference.shape:
+    if flow.ndim not in (4, 5) or flow.shape[-3] != 2 or flow.shape != reference.shape:
         shapes = f"{tuple(flow.shape)} and {tuple(reference.shape)}"
-        raise InputError(f"{name}: expected two flows of one shape (N, 2, H, W), got {shapes}")
-    error = torch.linalg.vector_norm(flow.double() - reference.double(), dim=1, keepdim=True)
+        raise InputError(f"{name}: expected two flows of one shape (N, [T - 1,] 2, H, W), got {shapes}")
+    error = torch.linalg.vector_norm(flow.double() - reference.double(), dim=-3, keepdim=True)
     if mask is None:
         return error, torch.ones_like(error, dtype=torch.bool)
     if mask.shape != error.shape:
@@ -115,7 +212,43 @@ def _endpoint_error(name, flow, reference, mask):
     return error, mask.bool()
 
 
+def _mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The mean over the mask of each sample, nan where it is empty: (N, ...) -> (N,)."""
+    return torch.where(mask, x, 0).flatten(1).sum(1) / mask.flatten(1).sum(1)
+
+
+def _farneback(clip: torch.Tensor) -> torch.Tensor:
+    """OpenCV's flow with TecoGAN's parameters: (N, T, 3, H, W) -> float32 (N, T - 1, 2, H, W), on the CPU."""
+    import cv2
+
+    grey = to_grey(clip.flatten(0, 1)).unflatten(0, clip.shape[:2]).cpu().numpy()  # (N, T, H, W)
+    flows = [
+        torch.from_numpy(cv2.calcOpticalFlowFarneback(here, following, None, 0.5, 3, 15, 3, 5, 1.2, 0))
+        for frames in grey
+        for here, following in pairwise(frames)
+    ]
+    return torch.stack(flows).movedim(-1, 1).unflatten(0, (len(clip), -1))
+
+
 def _require_tensors(name: str, *values) -> None:
     for value in values:
         if not isinstance(value, torch.Tensor):
             raise InputError(f"{name}: expected tensors, got {type(value).__name__}")
+
+
+def _require_clips(name: str, *clips) -> None:
+    _require_tensors(name, *clips)
+    real = all(x.is_floating_point() and x.ndim == 5 and x.shape[2] == 3 and x.numel() for x in clips)
+    if not real or any(x.shape != clips[0].shape for x in clips):
+        given = " and ".join(f"{x.dtype} {tuple(x.shape)}" for x in clips)
+        raise InputError(f"{name}: expected float clips of one shape (N, T, 3, H, W), got {given}")
+
+
+def _require_flow(name: str, clip: torch.Tensor, flow) -> None:
+    _require_tensors(name, flow)
+    n, t, _, h, w = clip.shape
+    if t < 2 or flow.shape != (n, t - 1, 2, h, w):
+        raise InputError(
+            f"{name}: expected a clip of two frames or more and its flow (N, T - 1, 2, H, W), got "
+            f"{tuple(clip.shape)} and {tuple(flow.shape)}"
+        )

@@ -183,12 +183,12 @@ def load_folder(folder: str | os.PathLike) -> dict[str, Record]:
     return _by_key(found, Path(folder))
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write text to a temporary name in the same folder, then rename: readers see the old file or the new."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write to a temporary name in the same folder, then rename: readers see the old file or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

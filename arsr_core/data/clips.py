@@ -1,0 +1,49 @@
+"""Clips as the loops see them, wherever they come from: a name, a class, a group, and frames on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from .. import video
+from . import generated
+from .actions import ACTIONS
+from .folders import Item
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip; those of one `group` (actor, sequence, recording) are never parted into training and test."""
+
+    name: str
+    action: str
+    label: int
+    group: str
+    read: Callable[[], np.ndarray]  # -> uint8 (T, H, W, 3) RGB
+
+
+def from_items(items: Iterable[Item]) -> list[Clip]:
+    """The clips of a real data set."""
+    return [Clip(i.name, i.action, i.label, i.group, partial(_read, i.path)) for i in items]
+
+
+def embedded(count: int, split: str = "train", *, start: int = 0, seed: int = 0, frames: int = 24) -> list[Clip]:
+    """Embedded (synthetic) clips; train and test have no actor, scene or tempo in common."""
+    names = list(ACTIONS)
+    made = partial(_generate, split=split, seed=seed, frames=frames)
+    return [
+        Clip(f"{split}-{seed}-{i:05d}", names[i % len(names)], i % len(names), f"{split}-{seed}-{i}", partial(made, i))
+        for i in range(start, start + count)
+    ]
+
+
+def _read(path: Path) -> np.ndarray:
+    return video.read(path).frames
+
+
+def _generate(index: int, **options) -> np.ndarray:
+    return generated.clip(index, **options).frames

@@ -1,0 +1,63 @@
+"""Flow as the recogniser's temporal stream takes it: 8-bit coding and stacks, as TSN's extraction tool makes them."""
+
+from collections.abc import Sequence
+
+import torch
+
+from .. import InputError
+
+
+def encode_uint8(flow: torch.Tensor, bound: float = 20) -> torch.Tensor:
+    """Map [-bound, bound] pixels linearly to 0 ... 255, rounded half to even and clamped: uint8 of flow's shape.
+
+    As TSN's tool (and OpenCV's cvRound) does it: round(255 (f + bound) / (2 bound)), in double precision. A flow of
+    zero becomes round(127.5) = 128. flow: (..., 2, H, W), finite where it counts: nan is an InputError.
+
+    >>> encode_uint8(torch.tensor([-30.0, -20.0, 0.0, 0.1, 20.0])).tolist()
+    [0, 0, 128, 128, 255]
+    """
+    _check_bound("encode_uint8", bound)
+    if not isinstance(flow, torch.Tensor) or not flow.is_floating_point():
+        raise InputError(f"encode_uint8: expected a float flow (..., 2, H, W), got {_describe(flow)}")
+    if flow.isnan().any():
+        raise InputError("encode_uint8: the flow holds nan (unknown pixels), which 8 bits cannot say; fill them first")
+    return (255 * (flow.detach().double() + bound) / (2 * bound)).round().clamp(0, 255).to(torch.uint8)
+
+
+def decode_uint8(encoded: torch.Tensor, bound: float = 20) -> torch.Tensor:
+    """The middle of what `encode_uint8` mapped to each level: float32 in [-bound, bound], within bound / 255 px.
+
+    No level means zero: 128, that of no motion, is read as bound / 255 px.
+    """
+    _check_bound("decode_uint8", bound)
+    if not isinstance(encoded, torch.Tensor) or encoded.dtype != torch.uint8:
+        raise InputError(f"decode_uint8: expected uint8 (..., 2, H, W), got {_describe(encoded)}")
+    return encoded.float() * (2 * bound / 255) - bound
+
+
+def stack(flow: torch.Tensor, starts: Sequence[int], frames: int = 5) -> torch.Tensor:
+    """The temporal stream's snippets: `frames` flows in a row as channels x1 y1 x2 y2 ..., one stack for each start.
+
+    flow: (N, T - 1, 2, H, W), float or uint8; starts: first flows, from 0 to T - 1 - frames -> (N, K, 2 frames, H, W).
+
+    >>> stack(torch.zeros(1, 23, 2, 256, 340), starts=[0, 9, 18]).shape
+    torch.Size([1, 3, 10, 256, 340])
+    """
+    if not isinstance(flow, torch.Tensor) or flow.ndim != 5 or flow.shape[2] != 2:
+        raise InputError(f"stack: expected flow (N, T - 1, 2, H, W), got {_describe(flow)}")
+    last = flow.shape[1] - frames
+    if frames < 1 or last < 0:
+        raise InputError(f"stack: expected {frames} flows or more, of {frames + 1} frames; got {flow.shape[1]}")
+    if not len(starts) or not all(0 <= start <= last for start in starts):
+        raise InputError(f"stack: expected starts from 0 to {last}, got {list(starts)}")
+    index = torch.as_tensor(starts, device=flow.device)[:, None] + torch.arange(frames, device=flow.device)  # (K, F)
+    return flow[:, index].flatten(2, 3)  # (N, K, F, 2, H, W) -> (N, K, 2 F, H, W)
+
+
+def _check_bound(name: str, bound: float) -> None:
+    if not bound > 0:
+        raise InputError(f"{name}: bound must be positive pixels, got {bound}")
+
+
+def _describe(value: object) -> str:
+    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__

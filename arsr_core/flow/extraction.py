@@ -1,0 +1,143 @@
+"""From a video or a folder of images to its flow on disk, streaming: a coloured video or a folder of files."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import InputError, video
+from . import coding, files, methods
+from .colour import to_rgb
+
+VIDEOS = (".mp4", ".mov", ".mkv")
+COLOUR_BOUND = 5.0  # px of full saturation
+CODING_BOUND = 20.0  # px, TSN's
+
+
+def extract(
+    source: str | Path,
+    target: str | Path,
+    *,
+    method: str = "tvl1",
+    format: str | None = None,
+    bound: float | None = None,
+    fps: float | None = None,
+    progress: bool | None = None,
+    **options,
+) -> None:
+    """Writes the flow of a video or a folder of images, streaming; the target appears when it is complete.
+
+    target: OUT.mp4, .mov or .mkv for a video in the colours of `to_rgb` (odd sides gain a pixel), or else a folder,
+    new or empty, of files in the `format`, one of FORMATS (default "flo").
+    bound: px of full saturation in colours (default 5), or the bound of the 8-bit coding (default 20, TSN's).
+    fps: rate of the video; default: the source's.
+    method, options: as for `stream`; with method="precomputed" the source itself is a folder of flow files.
+    progress: a bar on stderr; None: only on a terminal, and only after two seconds.
+    Raises InputError as `stream`, `video.frames` and `video.encode` do.
+
+    >>> extract("clip.avi", "clip-flow", format="uint8", workers=2)
+    """
+    source, target = Path(source), Path(target)
+    coloured = format is None and target.suffix.lower() in VIDEOS
+    _check(source, target, coloured, format, bound)
+    if method == "precomputed":
+        if options:
+            raise InputError(f"precomputed: no option {', '.join(options)}; the flow is read as it is")
+        paths, rate = files.listing(source), None
+        total = len(paths)
+        flows = (files.read(path)[0][0] for path in paths)
+    else:
+        info = video.probe(source)
+        rate, total = info.fps, info.frames and info.frames - 1
+        if coloured and fps is None and not source.is_dir():
+            video.require_constant_rate(source)
+        flows = methods.stream(video.frames(source), method, **options)
+    flows = _with_bar(flows, total, progress)
+    if coloured:
+        video.encode(target, _pictures(flows, bound or COLOUR_BOUND), fps or rate)
+    else:
+        _write_folder(target, flows, format or "flo", bound)
+
+
+def _pictures(flows: Iterable[torch.Tensor], bound: float) -> Iterator[np.ndarray]:
+    """Coloured uint8 (H, W, 3) frames of even sides, as H.264 needs them."""
+    for flow in flows:
+        rgb = video.to_uint8(to_rgb(flow[None], bound)[None])[0]
+        yield np.pad(rgb, ((0, rgb.shape[0] % 2), (0, rgb.shape[1] % 2), (0, 0)), mode="edge")
+
+
+def _write_folder(target: Path, flows: Iterable[torch.Tensor], format: str, bound: float | None) -> None:
+    temporary = target.with_name(f".{uuid.uuid4().hex}")
+    try:
+        temporary.mkdir()
+        for number, flow in enumerate(flows):
+            FORMATS[format](temporary, number, flow[None], bound)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror}); check the disk's space") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+# The formats: write flow number ..., (1, 2, H, W), into a folder ---------------------------------------------
+
+
+def _flow_file(suffix: str) -> Callable:
+    return lambda folder, number, flow, bound: files.write(folder / f"{number:06d}{suffix}", flow)
+
+
+def _colours(folder: Path, number: int, flow: torch.Tensor, bound: float | None) -> None:
+    from PIL import Image
+
+    [rgb] = video.to_uint8(to_rgb(flow, bound or COLOUR_BOUND)[None])
+    Image.fromarray(rgb).save(folder / f"{number:06d}.png", compress_level=1)
+
+
+def _eight_bit(suffix: str, **settings) -> Callable:
+    """As TSN's tool names them: flow_x_00001 is the flow from the first frame to the second."""
+
+    def write(folder: Path, number: int, flow: torch.Tensor, bound: float | None) -> None:
+        from PIL import Image
+
+        for axis, image in zip("xy", coding.encode_uint8(flow, bound or CODING_BOUND)[0].numpy(), strict=True):
+            Image.fromarray(image).save(folder / f"flow_{axis}_{number + 1:05d}{suffix}", **settings)
+
+    return write
+
+
+FORMATS: dict[str, Callable[[Path, int, torch.Tensor, float | None], None]] = {
+    "flo": _flow_file(".flo"),
+    "kitti": _flow_file(".png"),
+    "npz": _flow_file(".npz"),
+    "png": _colours,  # pictures to look at
+    "uint8": _eight_bit(".png", compress_level=1),  # two 8-bit images a pair, without loss
+    "uint8-jpg": _eight_bit(".jpg", quality=95),  # with the loss that TSN's tool accepts
+}
+
+
+def _with_bar(flows: Iterable[torch.Tensor], total: int | None, progress: bool | None) -> Iterable[torch.Tensor]:
+    from tqdm import tqdm
+
+    disable = None if progress is None else not progress
+    return tqdm(flows, total=total, unit=" pairs", delay=0 if progress else 2, disable=disable)
+
+
+def _check(source: Path, target: Path, coloured: bool, format: str | None, bound: float | None) -> None:
+    if format is not None and format not in FORMATS:
+        raise InputError(f"unknown format {format!r}; choose one of {', '.join(FORMATS)}")
+    if not coloured and target.suffix.lower() in VIDEOS:
+        raise InputError(f"{target}: the format {format} makes a folder; give it a name without {target.suffix}")
+    if not coloured and format is None and target.suffix:
+        raise InputError(f"{target}: expected {', '.join(VIDEOS)} for a video, or a format for a folder of files")
+    if bound is not None and not bound > 0:
+        raise InputError(f"bound must be positive pixels, got {bound}")
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: the folder {target.parent} does not exist; create it first")
+    if source.exists() and target.exists() and target.samefile(source):
+        raise InputError(f"{target}: source and target are the same; choose another target")
+    if not coloured and (target.is_file() or target.is_dir() and any(target.iterdir())):
+        raise InputError(f"{target}: exists and would be overwritten; remove it or choose another name")

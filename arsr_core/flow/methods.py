@@ -1,0 +1,227 @@
+"""The one way from a clip to its flow: `estimate` by any of METHODS, and `stream` for clips of any length."""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .. import InputError, video
+from . import estimation, files
+
+if TYPE_CHECKING:
+    from ..data.generated import GeneratedClip
+
+SMALLEST = 16  # px a side
+OVERSHOOT = 0.2  # beyond [0, 1], which unrounded bicubic frames may have
+
+
+def estimate(clip: "torch.Tensor | GeneratedClip", method: str = "tvl1", **options) -> torch.Tensor:
+    """Flow between the frames of every clip, t -> t+1: float32 (N, T - 1, 2, H, W) in pixels, where the clip lies.
+
+    clip: (N, T, 3, H, W) in [0, 1] or uint8, T >= 2, frames of at least 16x16; or an embedded clip. method, options:
+    - "tvl1": as `tvl1` takes them, e.g. workers=2, **PRESETS["fast"];
+    - "raft": torchvision's RAFT (Teed and Deng 2020); weights: a file of raft_large, or None for the file in torch's
+      cache, which download=True fetches; updates (12), batch (pairs a forward, 8);
+    - "precomputed": folder, of T - 1 files that `read` reads, for one clip: flow of other programs; unknown is nan;
+    - "exact": the flow that an embedded clip was made with.
+    Raises InputError for clips and options that are none of this.
+
+    >>> estimate(torch.rand(2, 7, 3, 64, 80), "tvl1", warps=2).shape
+    torch.Size([2, 6, 2, 64, 80])
+    """
+    if method not in METHODS:
+        raise InputError(f"estimate: unknown method {method!r}; choose one of {', '.join(METHODS)}")
+    try:
+        inspect.signature(METHODS[method]).bind(clip, **options)
+    except TypeError as error:
+        raise InputError(f"estimate: {method}: {error}") from error
+    if method != "exact":
+        clip = _checked(clip if isinstance(clip, torch.Tensor) else _frames(clip))
+    return METHODS[method](clip, **options)
+
+
+def stream(
+    frames: Iterable[np.ndarray], method: str = "tvl1", *, batch: int = 16, device: str = "cpu", **options
+) -> Iterator[torch.Tensor]:
+    """Flow of a stream of uint8 (H, W, 3) RGB frames: yields float32 (2, H, W), on the CPU, one fewer than frames.
+
+    Holds batch + 1 frames, however long the stream. batch: pairs at a time; method, options: as for `estimate`.
+
+    >>> for flow in stream(video.frames("clip.avi"), workers=2): ...
+    """
+    if batch < 1:
+        raise InputError(f"stream: batch must be at least 1 pair, got {batch}")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"flow: expected device as 'cpu', 'cuda' or 'cuda:1', one that is there; got {device!r}"
+        ) from error
+    frames = _uniform(frames)
+    last = next(frames, None)
+    following = list(islice(frames, batch))
+    if not following:
+        raise InputError("flow: it needs two frames or more, the clip has fewer; choose a longer clip")
+    while following:
+        clip = torch.from_numpy(np.stack([last, *following])).to(device).permute(0, 3, 1, 2)  # uint8 (B + 1, 3, H, W)
+        yield from estimate(clip[None], method, **options)[0].cpu()
+        last, following = following[-1], list(islice(frames, batch))
+
+
+# The methods: a clip (N, T, 3, H, W), checked, and options -> float32 (N, T - 1, 2, H, W) ---------------------
+
+
+def _tvl1(clip: torch.Tensor, **options) -> torch.Tensor:
+    return estimation.tvl1(*_pairs(clip), **options).unflatten(0, (len(clip), -1))
+
+
+@torch.no_grad()  # inference_mode would keep the flow out of every later loss
+def _raft(
+    clip: torch.Tensor,
+    weights: str | Path | None = None,
+    download: bool = False,
+    updates: int = 12,
+    batch: int = 8,
+) -> torch.Tensor:
+    if updates < 1 or batch < 1:
+        raise InputError(f"raft: updates and batch must be at least 1, got {updates} and {batch}")
+    path = _raft_file(download) if weights is None else Path(weights)
+    network = _raft_network(path, path.stat().st_mtime_ns if path.is_file() else 0).to(clip.device)
+    height, width = clip.shape[-2:]
+    # its encoder divides by 8, its coarsest correlations by 8 again, and these need 2 pixels a side
+    right, bottom = (max(-(-side // 8) * 8, 128) - side for side in (width, height))
+
+    def prepared(frames: torch.Tensor) -> torch.Tensor:  # -> [-1, 1], larger on the right and below
+        frames = frames.float() / (255 if frames.dtype == torch.uint8 else 1)
+        return F.pad(2 * frames.clamp(0, 1) - 1, (0, right, 0, bottom), mode="replicate")
+
+    flows = [
+        network(prepared(frame0), prepared(frame1), num_flow_updates=updates)[-1][..., :height, :width]
+        for frame0, frame1 in zip(*(frames.split(batch) for frames in _pairs(clip)), strict=True)
+    ]
+    return torch.cat(flows).unflatten(0, (len(clip), -1))
+
+
+def _precomputed(clip: torch.Tensor, folder: str | Path) -> torch.Tensor:
+    n, t, _, height, width = clip.shape
+    paths = files.listing(folder)
+    if n != 1 or len(paths) != t - 1:
+        raise InputError(
+            f"precomputed: {folder} holds {len(paths)} flows, the clip {tuple(clip.shape)} is {n} of {t} frames; "
+            f"expected one clip and {t - 1} files, one for each pair"
+        )
+    flows = [files.read(path)[0] for path in paths]
+    for path, flow in zip(paths, flows, strict=True):
+        if flow.shape[2:] != (height, width):
+            raise InputError(f"{path}: {flow.shape[3]}x{flow.shape[2]} px, the clip's frames are {width}x{height}")
+    return torch.cat(flows)[None].to(clip.device)
+
+
+def _exact(clip: "GeneratedClip") -> torch.Tensor:
+    from ..data.generated import GeneratedClip
+
+    if not isinstance(clip, GeneratedClip):
+        raise InputError(
+            f"exact: only embedded clips know their flow, got {type(clip).__name__}; give one of "
+            "arsr_core.data.generated, or choose another method"
+        )
+    return torch.from_numpy(clip.flow)[None]
+
+
+METHODS: dict[str, Callable[..., torch.Tensor]] = {
+    "tvl1": _tvl1,
+    "raft": _raft,
+    "precomputed": _precomputed,
+    "exact": _exact,
+}
+
+
+def _raft_file(download: bool) -> Path:
+    """torchvision's own weights in torch's cache; fetched only where that is asked for."""
+    url = _optical_flow().Raft_Large_Weights.DEFAULT.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+    if path.is_file():
+        return path
+    if not download:
+        raise InputError(
+            f"raft: its weights are not in torch's cache ({path}); give weights=FILE with those of torchvision's "
+            "raft_large, or download=True (--download) to fetch them, 21 MB; tvl1 needs none"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, path, hash_prefix=path.stem.rsplit("-", 1)[1], progress=False)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"raft: its weights cannot be fetched ({error}); copy them to {path}") from error
+    return path
+
+
+@lru_cache(maxsize=1)  # a stream asks for it with every batch
+def _raft_network(path: Path, changed: int) -> torch.nn.Module:
+    from ..sr import weights
+
+    network = _optical_flow().raft_large()
+    try:
+        network.load_state_dict(weights.read(path))
+    except RuntimeError as error:
+        difference = str(error).splitlines()[1].strip()
+        raise InputError(f"{path}: not the weights of torchvision's raft_large: {difference}") from error
+    return network.eval().requires_grad_(False)
+
+
+def _optical_flow():
+    try:
+        from torchvision.models import optical_flow
+    except (ImportError, RuntimeError) as error:
+        raise InputError(f"raft needs torchvision, of the release that fits torch {torch.__version__}") from error
+    return optical_flow
+
+
+# Checks -----------------------------------------------------------------------------------------------------
+
+
+def _pairs(clip: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return clip[:, :-1].flatten(0, 1), clip[:, 1:].flatten(0, 1)  # (N (T - 1), 3, H, W) each
+
+
+def _uniform(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    shape = None
+    for number, frame in enumerate(frames):
+        given = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        shape = shape or getattr(frame, "shape", None)
+        if given != f"uint8 {shape}" or shape[2:] != (3,):
+            raise InputError(f"flow: frame {number}: expected uint8 (H, W, 3), all of one size {shape}; got {given}")
+        yield frame
+
+
+def _frames(clip: "GeneratedClip") -> torch.Tensor:
+    from ..data.generated import GeneratedClip
+
+    if not isinstance(clip, GeneratedClip):
+        raise InputError(f"estimate: expected a clip (N, T, 3, H, W) or an embedded clip, got {type(clip).__name__}")
+    return video.to_tensor(clip.frames)
+
+
+def _checked(clip: torch.Tensor) -> torch.Tensor:
+    real = clip.is_floating_point()
+    if clip.ndim != 5 or clip.shape[2] != 3 or not (real or clip.dtype == torch.uint8):
+        given = f"{clip.dtype} {tuple(clip.shape)}"
+        raise InputError(f"estimate: expected a clip (N, T, 3, H, W), float in [0, 1] or uint8, got {given}")
+    n, t, _, height, width = clip.shape
+    if n < 1 or t < 2:
+        raise InputError(f"flow: it needs two frames or more, the clip {tuple(clip.shape)} has fewer")
+    if min(height, width) < SMALLEST:
+        raise InputError(f"flow: frames of {width}x{height} px are too small; expected {SMALLEST}x{SMALLEST} or more")
+    if real:
+        low, high = torch.stack(clip.detach().aminmax()).tolist()
+        if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):  # also for nan
+            raise InputError(
+                f"estimate: expected values in [0, 1], found {low:.4g} to {high:.4g}; divide 8-bit values by 255, "
+                "check what made nan"
+            )
+    return clip

@@ -1,0 +1,212 @@
+"""The loop: exact resume, several processes, divergence, other recipes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from arsr_core import InputError, train
+
+PROGRAM = """
+import sys, time, torch
+sys.path.insert(0, {tests!r})
+from test_train import Points, task
+from arsr_core import train
+
+torch.set_num_threads(1)
+slow = float(sys.argv[2])
+class Slow(Points):
+    def __getitem__(self, visit):
+        time.sleep(slow)
+        return super().__getitem__(visit)
+
+job = task()
+train.fit(job, Slow(), train.Schedule(steps=60, batch=4, log_every=3, save_minutes=0, ema=0.9), sys.argv[1])
+if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+    torch.save(job.modules["net"].state_dict(), sys.argv[1] + "/out.pt")
+"""
+
+
+class Points(torch.utils.data.Dataset):
+    """y = 2 x_0 - x_1, seen with noise that differs from epoch to epoch."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, visit):
+        generator = torch.Generator().manual_seed(visit)
+        x = torch.randn(2, generator=generator)
+        return {"x": x, "y": 2 * x[:1] - x[1:]}
+
+
+def task(rate=0.05, **recipe):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.1), nn.ReLU(), nn.Linear(8, 1))
+
+    def losses(modules, batch):
+        loss = (modules["net"](batch["x"]) - batch["y"]).square().mean()
+        yield "net", loss, {"mse": loss}
+
+    optimizer = torch.optim.Adam(net.parameters(), rate)
+    return train.Task({"net": net}, {"net": optimizer}, losses, train.cosine(60), {"name": "points", **recipe})
+
+
+def weights(job):
+    return torch.cat([p.detach().flatten() for p in job.modules["net"].parameters()])
+
+
+def test_it_learns_and_logs(tmp_path):
+    curve = train.fit(task(), Points(), train.Schedule(steps=60, batch=4), tmp_path)
+    assert curve.step.tolist() == [20, 40, 60]
+    assert curve.mse.iloc[-1] < 0.5 * curve.mse.iloc[0]
+    assert ((curve.waiting >= 0) & (curve.waiting <= 1)).all()
+
+
+def test_the_seed_decides_and_the_surroundings_do_not(tmp_path):
+    schedule = train.Schedule(steps=20, batch=4)
+    runs = []
+    for number in range(2):
+        job = task()
+        torch.manual_seed(number)
+        before = torch.get_rng_state()
+        train.fit(job, Points(), schedule, tmp_path / str(number))
+        assert torch.equal(torch.get_rng_state(), before)
+        runs.append(weights(job))
+    assert torch.equal(*runs)
+    other = task()
+    train.fit(other, Points(), train.Schedule(steps=20, batch=4, seed=1), tmp_path / "other")
+    assert not torch.equal(weights(other), runs[0])
+
+
+def test_a_run_that_stopped_takes_the_same_steps(tmp_path, monkeypatch):
+    schedule = train.Schedule(steps=60, batch=4, log_every=3, save_minutes=0, ema=0.9)
+    whole = task()
+    train.fit(whole, Points(), schedule, tmp_path / "whole")
+
+    class Broken(Points):
+        def __getitem__(self, visit):
+            if visit > 100:
+                raise KeyboardInterrupt
+            return super().__getitem__(visit)
+
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(task(), Broken(), schedule, tmp_path / "parts")
+    resumed = task()
+    curve = train.fit(resumed, Points(), schedule, tmp_path / "parts")
+    assert torch.equal(weights(resumed), weights(whole))
+    assert curve.step.tolist() == list(range(3, 61, 3))
+    again = task()
+    train.fit(again, Points(), schedule, tmp_path / "parts")  # nothing is left to do
+    assert torch.equal(weights(again), weights(whole))
+
+
+def test_kill_in_the_middle(tmp_path):
+    """kill -9, start again: the weights of a run that was never killed, to the last bit."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(tests=str(Path(__file__).parent)))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+
+    def start(folder, slow):
+        return subprocess.Popen([sys.executable, program, tmp_path / folder, str(slow)], env=environment)
+
+    whole = start("whole", 0)
+    victim = start("parts", 0.02)
+    checkpoint = tmp_path / "parts" / train.CHECKPOINT
+    limit = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    assert torch.load(checkpoint, weights_only=True)["step"] < 60
+    assert start("parts", 0).wait() == 0 and whole.wait() == 0
+    ends = [torch.load(tmp_path / run / "out.pt", weights_only=True) for run in ("whole", "parts")]
+    assert all(torch.equal(a, b) for a, b in zip(ends[0].values(), ends[1].values(), strict=True))
+
+
+def test_two_processes_share_the_batch(tmp_path):
+    program = tmp_path / "program.py"
+    exact = "task()\njob.modules['net'][1].p = 0.0\n"  # each process has dropout of its own
+    program.write_text(PROGRAM.format(tests=str(Path(__file__).parent)).replace("task()\n", exact))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+    for folder, launch in {
+        "one": [],
+        "two": ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"],
+    }.items():
+        subprocess.run(
+            [sys.executable, *launch, program, tmp_path / folder, "0"], env=environment, check=True, timeout=120
+        )
+    one, two = (torch.load(tmp_path / run / "out.pt", weights_only=True) for run in ("one", "two"))
+    for a, b in zip(one.values(), two.values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_that_is_no_number(tmp_path):
+    class Poisoned(Points):
+        def __getitem__(self, visit):
+            sample = super().__getitem__(visit)
+            return sample | {"y": sample["y"] * float("nan")} if visit == 33 else sample
+
+    schedule = train.Schedule(steps=60, batch=4, log_every=2, save_minutes=0)
+    with pytest.raises(train.Diverged, match=r"not finite at step 9, samples \[4, 2, 3, 9\]"):
+        train.fit(task(), Poisoned(), schedule, tmp_path)
+    kept = torch.load(tmp_path / train.CHECKPOINT, weights_only=True)
+    assert kept["step"] == 8 and all(value.isfinite().all() for value in kept["modules"]["net"].values())
+
+
+def test_other_recipes_and_damage(tmp_path):
+    schedule = train.Schedule(steps=4, batch=2, log_every=2)
+    train.fit(task(), Points(), schedule, tmp_path)
+    with pytest.raises(InputError, match=r"another recipe \(they differ in recipe.loss\)"):
+        train.fit(task(loss="wmse"), Points(), schedule, tmp_path)
+    with pytest.raises(InputError, match=r"schedule.batch"):
+        train.fit(task(), Points(), train.Schedule(steps=4, batch=4, log_every=2), tmp_path)
+    path = tmp_path / train.CHECKPOINT
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match="no checkpoint of this project"):
+        train.fit(task(), Points(), schedule, tmp_path)
+
+
+def test_full_disk(tmp_path, monkeypatch):
+    schedule = train.Schedule(steps=4, batch=2, log_every=2, save_minutes=0)
+
+    def full(content, file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(InputError, match="step 2 cannot be written.*No space"):
+        train.fit(task(), Points(), schedule, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_updates_a_step(tmp_path):
+    """A GAN's shape: the second update sees the first one's result."""
+    net, critic = nn.Linear(2, 1), nn.Linear(1, 1)
+    seen = []
+
+    def losses(modules, batch):
+        fake = modules["net"](batch["x"])
+        yield "net", fake.square().mean(), {}
+        seen.append(torch.equal(modules["net"](batch["x"]), fake))
+        yield "critic", modules["critic"](fake.detach()).square().mean(), {}
+
+    optimizers = {"net": torch.optim.SGD(net.parameters(), 0.1), "critic": torch.optim.SGD(critic.parameters(), 0.1)}
+    job = train.Task({"net": net, "critic": critic}, optimizers, losses)
+    curve = train.fit(job, Points(), train.Schedule(steps=3, batch=2, log_every=1), tmp_path)
+    assert {"net", "critic"} <= set(curve.columns) and seen == [False] * 3
+
+
+def test_schedules():
+    rate = train.cosine(10, warmup=2)
+    assert [rate(0), rate(1), rate(2)] == [0.5, 1.0, 1.0] and rate(10) == pytest.approx(0)
+    assert [train.halved(5, factor=0.1)(step) for step in (4, 5)] == [1.0, pytest.approx(0.1)]
+    for wrong in ({"steps": 0}, {"precision": "half"}, {"ema": 1.5}):
+        with pytest.raises(InputError):
+            train.Schedule(**{"steps": 1, "batch": 1} | wrong)
+    with pytest.raises(InputError, match="empty data set"):
+        train.fit(task(), torch.utils.data.Subset(Points(), []), train.Schedule(steps=1, batch=1), "unused")
