@@ -1,37 +1,16 @@
 """TV-L1 optical flow (Zach, Pock and Bischof 2007), as TSN's extraction tool runs it on 8-bit grey frames."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from functools import partial
 
 import torch
 
 from .. import InputError
 from ..degrade import quantise
+from .dual_tvl1 import SMALLEST, TVL1, dual_tvl1
 
-
-@dataclass(frozen=True)
-class TVL1:
-    """Parameters of TV-L1; the defaults are OpenCV's, which TSN's tool leaves as they are."""
-
-    tau: float = 0.25  # time step of the dual update
-    lambda_: float = 0.15  # weight of the data term: smaller is smoother
-    theta: float = 0.3  # coupling between the data and the smoothness term
-    scales: int = 5  # pyramid levels
-    warps: int = 5  # linearisations a level: the cost is proportional to it
-    epsilon: float = 0.01  # stop when an update is smaller
-    inner: int = 30  # iterations between median filters
-    outer: int = 10
-    scale_step: float = 0.8  # size ratio between levels
-    median: int = 5  # width of the median filter on the flow; 1 = none
-
-    def __post_init__(self):
-        positive = all(getattr(self, f.name) > 0 for f in fields(self))
-        whole = all(isinstance(n, int) for n in (self.scales, self.warps, self.inner, self.outer))
-        if not (positive and whole and self.scale_step < 1 and self.median in (1, 3, 5)):
-            raise InputError(
-                f"expected positive parameters, whole counts, scale_step < 1 and median 1, 3 or 5, got {self}"
-            )
-
+PIXELS = 2**25  # of all the frames that a GPU works on at a time: 385 pairs of 340x256, 4 GB
 
 PRESETS = {  # changes to TVL1(), for tvl1(..., **PRESETS[name])
     "reference": {},
@@ -45,31 +24,40 @@ def tvl1(
     """TV-L1 flow from frame0 to frame1: float32 (N, 2, H, W) in pixels, on the frames' device; no gradient.
 
     frame0, frame1: (N, 3, H, W), float in [0, 1] (clamped and rounded to 8 bits) or uint8; see `to_grey`.
-    backend: a name in BACKENDS, or "auto". parameters: fields of `TVL1`, e.g. `**PRESETS["fast"]`.
-    workers: pairs computed at a time; results do not depend on it.
+    backend: "opencv"; "torch", the same algorithm on the frames' device (see `dual_tvl1`), whole batches on a GPU;
+    or "auto": torch on a GPU, else opencv. parameters: fields of `TVL1`, e.g. `**PRESETS["fast"]`.
+    workers: pairs computed at a time on a CPU, in threads: both backends release Python's lock, so that processes
+    would be no faster. Results depend neither on it nor on the other pairs of the batch.
 
     >>> frames = torch.rand(5, 3, 64, 64)
     >>> tvl1(frames[:-1], frames[1:], warps=2).shape
     torch.Size([4, 2, 64, 64])
     """
-    name = "opencv" if backend == "auto" else backend
-    if name not in BACKENDS:
+    if backend not in ("auto", *BACKENDS):
         raise InputError(f"tvl1: no backend {backend!r}; expected 'auto' or one of {sorted(BACKENDS)}")
     known = [f.name for f in fields(TVL1)]
     if unknown := sorted(set(parameters) - set(known)):
         raise InputError(f"tvl1: no parameter {', '.join(unknown)}; expected some of {', '.join(known)}")
     if workers < 1:
         raise InputError(f"tvl1: workers must be at least 1, got {workers}")
+    chosen = TVL1(**parameters)
     grey0, grey1 = to_grey(frame0), to_grey(frame1)
     if grey0.shape != grey1.shape:
         raise InputError(f"tvl1: the frames differ in shape, {tuple(frame0.shape)} and {tuple(frame1.shape)}")
-    return BACKENDS[name](grey0, grey1, TVL1(**parameters), workers).to(frame0.device)
+    n, height, width = grey0.shape
+    if min(height, width) < SMALLEST:
+        raise InputError(f"tvl1: expected frames of {SMALLEST} px at least, got {height}x{width}; enlarge them")
+    if not n:
+        return torch.empty(0, 2, height, width, device=frame0.device)
+    if backend == "auto":
+        backend = "torch" if grey0.is_cuda else "opencv"
+    return BACKENDS[backend](grey0, grey1, chosen, workers).to(frame0.device)
 
 
 def to_grey(frames: torch.Tensor) -> torch.Tensor:
     """8-bit grey exactly as OpenCV's cvtColor (0.299 R + 0.587 G + 0.114 B, in 15-bit fixed point).
 
-    frames: (N, 3, H, W) RGB, uint8 or float in [0, 1] -> uint8 (N, H, W).
+    frames: (N, 3, H, W) RGB, uint8 or float in [0, 1] -> uint8 (N, H, W). NaN is an InputError.
     """
     if not isinstance(frames, torch.Tensor):
         raise InputError(f"flow: expected a tensor of frames (N, 3, H, W), got {type(frames).__name__}")
@@ -77,6 +65,8 @@ def to_grey(frames: torch.Tensor) -> torch.Tensor:
     if frames.ndim != 4 or frames.shape[1] != 3 or not (real or frames.dtype == torch.uint8):
         given = f"{frames.dtype} of shape {tuple(frames.shape)}"
         raise InputError(f"flow: expected frames (N, 3, H, W), float in [0, 1] or uint8, got {given}")
+    if real and frames.isnan().any():
+        raise InputError("flow: the frames hold NaN; expected values in [0, 1]")
     if real:
         frames = (quantise(frames.detach().float()) * 255).round()
     r, g, b = frames.int().unbind(1)
@@ -105,9 +95,17 @@ def _opencv(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers:
         )
         return torch.from_numpy(estimator.calc(grey0, grey1, None)).permute(2, 0, 1)  # (2, H, W)
 
-    with ThreadPoolExecutor(workers) as pool:  # OpenCV releases Python's lock: threads scale as processes do
-        flows = list(pool.map(one_pair, grey0.cpu().numpy(), grey1.cpu().numpy()))
-    return torch.stack(flows) if flows else torch.empty(0, 2, *grey0.shape[1:])
+    with ThreadPoolExecutor(workers) as pool:
+        return torch.stack(list(pool.map(one_pair, grey0.cpu().numpy(), grey1.cpu().numpy())))
 
 
-BACKENDS = {"opencv": _opencv}
+def _torch(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int) -> torch.Tensor:
+    if grey0.is_cuda:
+        pairs = max(1, PIXELS // grey0[0].numel())
+        chunks = zip(grey0.split(pairs), grey1.split(pairs), strict=True)
+        return torch.cat([dual_tvl1(*chunk, parameters) for chunk in chunks])
+    with ThreadPoolExecutor(workers) as pool:  # pair by pair: a CPU's cache holds one
+        return torch.cat(list(pool.map(partial(dual_tvl1, parameters=parameters), grey0.split(1), grey1.split(1))))
+
+
+BACKENDS = {"opencv": _opencv, "torch": _torch}

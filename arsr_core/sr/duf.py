@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .. import InputError
+
 TAPS = 5  # the dynamic filters are 5x5
 REDUCING = 3  # the last three blocks take two frames each: 7 -> 5 -> 3 -> 1
 
@@ -25,6 +27,9 @@ class DUF(nn.Module):
         self, *, blocks: int = 6, features: int = 64, growth: int = 32, width: int = 256, momentum: float = 0.001
     ):
         super().__init__()
+        if blocks < REDUCING:
+            raise InputError(f"VSR-DUF: expected {REDUCING} blocks or more, got {blocks}")
+        self.footprint = self.frames * (3 * (features + (blocks - REDUCING) * growth) + growth + 3)
         self.margin = blocks + 2
         self.conv1 = _conv(3, features, (1, 3, 3), padding=(0, 1, 1))
         self.blocks = nn.ModuleList()

@@ -3,6 +3,9 @@
 import torch
 from torch import nn
 
+from .. import InputError
+from .bands import in_bands
+
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)  # RGB; the published weights were trained on frames less this mean
 
 
@@ -29,6 +32,9 @@ class RCAN(nn.Module):
         value_range: float = 255.0,
     ):
         super().__init__()
+        if features % reduction:
+            raise InputError(f"RCAN: expected a reduction that divides features, got {reduction=}, {features=}")
+        self.footprint = 5 * features
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("value_range", torch.tensor(value_range))
         self.conv_first = _conv(3, features)
@@ -43,7 +49,8 @@ class RCAN(nn.Module):
         mean = self.mean.view(3, 1, 1)
         first = self.conv_first((x - mean) * self.value_range)
         deep = self.conv_after_body(self.body(first)) + first
-        return self.conv_last(self.upsample(deep)) / self.value_range + mean
+        enlarged = in_bands(lambda x: self.conv_last(self.upsample(x)), deep, margin=2)
+        return enlarged / self.value_range + mean
 
 
 class Group(nn.Module):

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .bands import in_bands
+
 BETA = 0.2  # residual scaling, at each dense block and again around three of them
 
 
@@ -18,6 +20,7 @@ class RRDBNet(nn.Module):
 
     def __init__(self, *, features: int = 64, blocks: int = 23, growth: int = 32):
         super().__init__()
+        self.footprint = 5 * features + 8 * growth
         self.margin = 15 * blocks + 4
         self.conv_first = conv(3, features)
         self.body = nn.Sequential(*(RRDB(features, growth) for _ in range(blocks)))
@@ -29,7 +32,9 @@ class RRDBNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         first = self.conv_first(x)
-        deep = first + self.conv_body(self.body(first))
+        return in_bands(self._enlarged, first + self.conv_body(self.body(first)), margin=2)
+
+    def _enlarged(self, deep: torch.Tensor) -> torch.Tensor:
         deep = _leaky(self.conv_up1(F.interpolate(deep, scale_factor=2)))  # (N, features, 2H, 2W)
         deep = _leaky(self.conv_up2(F.interpolate(deep, scale_factor=2)))  # (N, features, 4H, 4W)
         return self.conv_last(_leaky(self.conv_hr(deep)))
@@ -41,7 +46,7 @@ class RRDB(nn.Module):
         self.rdb1, self.rdb2, self.rdb3 = (DenseBlock(features, growth) for _ in range(3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + BETA * self.rdb3(self.rdb2(self.rdb1(x)))
+        return torch.add(x, self.rdb3(self.rdb2(self.rdb1(x))), alpha=BETA)
 
 
 class DenseBlock(nn.Module):
@@ -55,10 +60,10 @@ class DenseBlock(nn.Module):
             self.add_module(f"conv{i + 1}", layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        dense = [x]
+        dense = x
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
-            dense.append(_leaky(layer(torch.cat(dense, 1))))
-        return x + BETA * self.conv5(torch.cat(dense, 1))
+            dense = torch.cat((dense, _leaky(layer(dense))), 1)
+        return torch.add(x, self.conv5(dense), alpha=BETA)
 
 
 def conv(inputs: int, outputs: int, *, gain: float = 1.0) -> nn.Conv2d:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .. import InputError
 from ..degrade import imresize
 from ..flow import warp
 from ..metrics import rgb_to_y
@@ -28,7 +29,10 @@ class SPMC(nn.Module):
 
     def __init__(self, *, frames: int = 3, features: int = 32, motion: int = 24, reach: float = 4.0):
         super().__init__()
-        self.frames = frames
+        if frames < 3 or frames % 2 == 0:
+            raise InputError(f"SPMC: expected an odd number of frames, 3 or more, got {frames}")
+        self.frames, self.footprint = frames, 86 * features
+        self.register_buffer("window", torch.tensor(frames))  # no weight's shape tells it
         self.motion = Motion(motion, reach)
         c = features
         self.enter = _conv(1, c, 5)
@@ -63,7 +67,7 @@ class Motion(nn.Module):
 
     def __init__(self, c: int, reach: float):
         super().__init__()
-        self.reach = reach
+        self.register_buffer("reach", torch.tensor(reach))
         first, second = (_conv(2, c, 5, stride=2), _conv(c, c, 3)), (_conv(c, c, 5, stride=2), _conv(c, c, 3))
         self.coarse = _stage(*first, *second, _conv(c, 2 * 4**2, 3), nn.PixelShuffle(4))
         first, second = (_conv(5, c, 5, stride=2), _conv(c, c, 3)), (_conv(c, c, 3), _conv(c, c, 3))

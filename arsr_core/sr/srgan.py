@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .bands import in_bands
 from .rrdb import conv
 
 
@@ -28,6 +29,7 @@ class MSRResNet(nn.Module):
 
     def __init__(self, *, blocks: int = 16, features: int = 64, activated: bool = True):
         super().__init__()
+        self.footprint = 4 * features
         self.margin = 2 * blocks + 3
         self.conv_first = conv(3, features, gain=0.1)
         self.body = nn.Sequential(*(Block(features) for _ in range(blocks)))
@@ -42,15 +44,17 @@ class MSRResNet(nn.Module):
         self.conv_last = conv(features, 3, gain=0.1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        deep = self.body(_leaky(self.conv_first(x)))
+        detail = in_bands(self._enlarged, self.body(_leaky(self.conv_first(x))), margin=2)
+        return detail + F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+
+    def _enlarged(self, deep: torch.Tensor) -> torch.Tensor:
         if self.activated:
             deep = _leaky(F.pixel_shuffle(self.upconv1(deep), 2))  # (N, features, 2H, 2W)
             deep = _leaky(F.pixel_shuffle(self.upconv2(deep), 2))  # (N, features, 4H, 4W)
         else:
             deep = F.pixel_shuffle(self.upsample1["upsample_conv"](deep), 2)
             deep = F.pixel_shuffle(self.upsample2["upsample_conv"](deep), 2)
-        detail = self.conv_last(_leaky(self.conv_hr(deep)))
-        return detail + F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        return self.conv_last(_leaky(self.conv_hr(deep)))
 
 
 class Block(nn.Module):
@@ -70,6 +74,7 @@ class SRResNet(nn.Module):
 
     def __init__(self, *, blocks: int = 16, features: int = 64):
         super().__init__()
+        self.footprint = 5 * features
         self.margin = 2 * blocks + 8
         self.conv_first = nn.Sequential(nn.Conv2d(3, features, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(*(NormBlock(features) for _ in range(blocks)))
@@ -79,7 +84,8 @@ class SRResNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         first = self.conv_first(x)
-        return self.conv_last(self.upsample(first + self.conv_body(self.body(first))))
+        deep = first + self.conv_body(self.body(first))
+        return in_bands(lambda x: self.conv_last(self.upsample(x)), deep, margin=3)
 
 
 class NormBlock(nn.Module):

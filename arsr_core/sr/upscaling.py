@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import chain, islice, pairwise
 from pathlib import Path
@@ -42,6 +42,7 @@ def upscale(
     model: nn.Module,
     clip: torch.Tensor,
     *,
+    frames: Sequence[int] | None = None,
     padding: str = "replicate",
     tile: int | str | None = "auto",
     batch: int | str = "auto",
@@ -53,6 +54,7 @@ def upscale(
 
     model: a network of arsr_core.sr, of one frame or several; it runs in evaluation mode and stays as it is.
     clip: also with the bicubic overshoot that `degrade.to_lr` leaves. The result lies where the clip lies.
+    frames: the numbers, rising, of the frames wanted of each clip; None: all T.
     padding: what a network of several frames sees beyond the clip's ends: "replicate" (the last frame again),
       "reflect" (the clip backwards) or "black" (zeros, as in the released ToSR code). It also serves clips shorter
       than the network's window.
@@ -73,16 +75,19 @@ def upscale(
     _check_clip(clip)
     n, t, _, h, w = clip.shape
     _check_size("upscale", model, h, w)
-    run = _engine(model, padding, tile, batch, _device(model, device, clip.device), precision)
-    sr = clip.new_empty(n * t, 3, model.scale * h, model.scale * w, dtype=torch.float32)
+    wanted = range(t) if frames is None else list(frames)
+    if not wanted or any(not 0 <= i < t for i in wanted) or any(a >= b for a, b in pairwise(wanted)):
+        raise InputError(f"upscale: expected rising numbers of frames from 0 to {t - 1}, got {list(wanted)}")
+    run = _engine(model, padding, tile, batch, _device(model, device, clip.device), precision, set(wanted))
+    sr = clip.new_empty(n * len(wanted), 3, model.scale * h, model.scale * w, dtype=torch.float32)
     done = 0
-    with _bar(progress, n * t) as advance:
+    with _bar(progress, len(sr)) as advance:
         for part in run(clip.detach()):
             sr[done : done + len(part)] = part
             done += len(part)
             advance(len(part))
     _check_result(model, sr)
-    return sr.unflatten(0, (n, t))
+    return sr.unflatten(0, (n, -1))
 
 
 def upscale_frames(
@@ -148,9 +153,15 @@ def upscale_video(
 
 
 def _engine(
-    model: nn.Module, padding: str, tile: int | str | None, batch: int | str, device: torch.device, precision: str
+    model: nn.Module,
+    padding: str,
+    tile: int | str | None,
+    batch: int | str,
+    device: torch.device,
+    precision: str,
+    wanted: set[int] | None = None,
 ) -> Callable[[Iterable[Iterable[torch.Tensor]]], Iterator[torch.Tensor]]:
-    """-> a function from clips of frames (3, H, W) to batches of SR frames (B, 3, 4H, 4W).
+    """-> a function from clips of frames (3, H, W) to batches of SR frames (B, 3, 4H, 4W), of all or those `wanted`.
 
     All frames are of one size and float in [0, 1] or uint8, SR frames are float32 in [0, 1], on `device`.
     """
@@ -158,7 +169,7 @@ def _engine(
     network = _twin(model, device, _channels_last(model, half))
 
     def run(clips: Iterable[Iterable[torch.Tensor]]) -> Iterator[torch.Tensor]:
-        windows = chain.from_iterable(_windows(clip, model.frames, padding) for clip in clips)
+        windows = chain.from_iterable(_windows(clip, model.frames, padding, wanted) for clip in clips)
         first = next(windows)
         height, width = first[0].shape[-2:]
         side, size = _plan(model, height, width, tile, batch, device, half)
@@ -193,8 +204,10 @@ def _twin(module: nn.Module, device: torch.device, channels_last: bool) -> nn.Mo
     return twin
 
 
-def _windows(frames: Iterable[torch.Tensor], length: int, padding: str) -> Iterator[list[torch.Tensor]]:
-    """For each frame the `length` frames around it; holds no more than these."""
+def _windows(
+    frames: Iterable[torch.Tensor], length: int, padding: str, wanted: set[int] | None
+) -> Iterator[list[torch.Tensor]]:
+    """For each frame (wanted: for these) the `length` frames around it; holds no more than these."""
     frames, radius, place = iter(frames), length // 2, PADDINGS[padding]
     near, read, t = {}, 0, 0  # frames by number, how many were read, the window's centre
     while True:
@@ -204,8 +217,9 @@ def _windows(frames: Iterable[torch.Tensor], length: int, padding: str) -> Itera
         if t == read:
             return
         # before the end is reached, no number exceeds `read`, so it does for the clip's length
-        numbers = [place(i, read) for i in range(t - radius, t + radius + 1)]
-        yield [torch.zeros_like(near[t]) if i is None else near[i] for i in numbers]
+        if wanted is None or t in wanted:
+            numbers = [place(i, read) for i in range(t - radius, t + radius + 1)]
+            yield [torch.zeros_like(near[t]) if i is None else near[i] for i in numbers]
         near.pop(t - radius, None)
         t += 1
 

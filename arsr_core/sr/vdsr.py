@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
+from .. import InputError
 from ..degrade import imresize
 from ..metrics import rgb_to_y
 
@@ -15,7 +16,7 @@ Y_TO_RGB = 255 / 219  # adding d to BT.601 luma, chroma kept, adds d * 255 / 219
 class Bicubic(nn.Module):
     """MATLAB's `imresize` x4: (N, 3, H, W) -> (N, 3, 4H, 4W). The baseline, and the first step of VDSR."""
 
-    scale, frames, margin, smallest = 4, 1, 2, 1
+    scale, frames, margin, smallest, footprint = 4, 1, 2, 1, 130
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return imresize(x, self.scale)
@@ -34,6 +35,9 @@ class VDSR(nn.Module):
 
     def __init__(self, *, layers: int = 20, features: int = 64):
         super().__init__()
+        if layers < 2:
+            raise InputError(f"VDSR: expected 2 layers or more, got {layers}")
+        self.footprint = self.scale**2 * (3 * features + 4)
         self.margin = math.floor(layers / 4 + 2.375)  # `layers` HR pixels and the cubic's two LR ones
         self.input = _conv(1, features)
         self.residual_layer = nn.Sequential(*(Layer(features, exact=i == 0) for i in range(layers - 2)))

@@ -63,7 +63,9 @@ def recognise(state: State) -> tuple[Callable | None, State]:
     return None, state
 
 
-def fill(model: nn.Module, state: State, *, where: str) -> nn.Module:
+def fill(
+    model: nn.Module, state: State, *, where: str, remedy: str = "take weights of this network at x4 for RGB"
+) -> nn.Module:
     """Put the tensors into a network, which may lie on the meta device; InputError names the first differences.
 
     BatchNorm's counters of batches, which some formats lack, start at 0.
@@ -80,7 +82,7 @@ def fill(model: nn.Module, state: State, *, where: str) -> nn.Module:
     faults += [f"{k} has values that are not finite" for k, v in state.items() if not v.isfinite().all()]
     if faults:
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise InputError(f"{where}: {'; '.join(faults[:3])}{more}; take weights of this network at x4 for RGB")
+        raise InputError(f"{where}: {'; '.join(faults[:3])}{more}; {remedy}")
     model.load_state_dict(state, assign=True)
     return model
 

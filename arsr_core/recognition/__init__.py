@@ -1,0 +1,41 @@
+"""Two-stream action recognition: the recognisers, their test protocols, late fusion, and their files.
+
+Clips of snippets are (N, S, C, H, W), float in [0, 1]: C = 3 for RGB, 10 for a stack of five coded flow fields as
+u, v, u, v, ...; scores are before softmax, (N, classes).
+"""
+
+from .augment import AUGMENTATIONS, Augmentation, augment
+from .backbones import BACKBONES, Backbone, cross_modality
+from .checkpoint import load, load_public, save
+from .fusion import Fusion, fuse, train_fusion
+from .protocol import PROTOCOLS, Protocol, crop, mirrored, resize, starts, train_starts
+from .recogniser import Recogniser, parameter_groups, partial_bn
+from .st_resnet import STResNet
+from .tsn import TSN
+
+__all__ = [
+    "AUGMENTATIONS",
+    "Augmentation",
+    "BACKBONES",
+    "Backbone",
+    "Fusion",
+    "PROTOCOLS",
+    "Protocol",
+    "Recogniser",
+    "STResNet",
+    "TSN",
+    "augment",
+    "crop",
+    "cross_modality",
+    "fuse",
+    "load",
+    "load_public",
+    "mirrored",
+    "parameter_groups",
+    "partial_bn",
+    "resize",
+    "save",
+    "starts",
+    "train_fusion",
+    "train_starts",
+]

@@ -1,0 +1,72 @@
+"""TSN's training augmentation: multi-scale corner crops and mirroring, and, as an option, lost resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from .. import InputError
+from .protocol import bilinear, mirrored
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)  # of the shorter side; height and width by neighbouring ones
+    mirror: float = 0.5  # share of the samples
+    degrade: float = 0.0  # share of the samples whose frames lose resolution: recognisers then bear LR better
+    degrade_scale: float = 4.0  # at most this, drawn evenly from 1
+
+
+AUGMENTATIONS = {"rgb": Augmentation(), "flow": Augmentation(scales=(1, 0.875, 0.75))}  # TSN's
+
+
+def augment(
+    *clips: torch.Tensor, crop: int, generator: torch.Generator, augmentation: Augmentation = AUGMENTATIONS["rgb"]
+) -> torch.Tensor | tuple[torch.Tensor, ...]:
+    """Crop, resize and mirror samples at random: each (N, S, C, H, W) -> (N, S, C, crop, crop).
+
+    A sample keeps one crop over all its snippets and, given frames and flow, over both. Crops lie on TSN's 13 places.
+    generator: on the CPU; the same seed gives the same result.
+    """
+    h, w = clips[0].shape[-2:]
+    if any(x.ndim != 5 or x.shape[-2:] != (h, w) or len(x) != len(clips[0]) for x in clips):
+        shapes = " and ".join(str(tuple(x.shape)) for x in clips)
+        raise InputError(f"augment: expected clips (N, S, C, H, W) of as many samples and one size, got {shapes}")
+    draws = [_draw(h, w, crop, augmentation, generator) for _ in clips[0]]
+    out = tuple(torch.stack([_apply(x, draw, crop) for x, draw in zip(c, draws, strict=True)]) for c in clips)
+    return out if len(out) > 1 else out[0]
+
+
+@dataclass(frozen=True)
+class _Draw:
+    top: int
+    left: int
+    height: int
+    width: int
+    mirror: bool
+    shrink: float  # 1: keeps its resolution
+
+
+def _draw(h: int, w: int, crop: int, a: Augmentation, generator: torch.Generator) -> _Draw:
+    sides = [int(min(h, w) * scale) for scale in a.scales]
+    sides = [crop if abs(side - crop) < 3 else side for side in sides]  # no resizing for so little
+    pairs = [(sides[i], sides[j]) for i in range(len(sides)) for j in range(len(sides)) if abs(i - j) <= 1]
+    u = torch.rand(5, generator=generator).tolist()
+    height, width = pairs[int(u[0] * len(pairs))]
+    quarters = [(y, x) for y in range(5) for x in range(5) if (y + x) % 2 == 0]  # the 13 places
+    y, x = quarters[int(u[1] * len(quarters))]
+    shrink = 1 + u[4] * (a.degrade_scale - 1) if u[3] < a.degrade else 1.0
+    return _Draw((h - height) // 4 * y, (w - width) // 4 * x, height, width, u[2] < a.mirror, shrink)
+
+
+def _apply(x: torch.Tensor, draw: _Draw, crop: int) -> torch.Tensor:
+    """(S, C, H, W) -> (S, C, crop, crop)."""
+    if draw.shrink > 1 and x.shape[1] == 3:
+        small = [max(1, round(n / draw.shrink)) for n in x.shape[-2:]]
+        small = F.interpolate(x, small, mode="bicubic", antialias=True)
+        x = F.interpolate(small, x.shape[-2:], mode="bicubic").clamp(0, 1)
+    x = x[..., draw.top : draw.top + draw.height, draw.left : draw.left + draw.width]
+    x = bilinear(x, (crop, crop))
+    return mirrored(x) if draw.mirror else x

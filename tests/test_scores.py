@@ -1,0 +1,414 @@
+"""scores: the file, and every measure by hand."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arsr_core import InputError, scores
+from arsr_core.results import Provenance, wilson
+
+CLASSES = ("bend", "jump", "run")
+MEASURED = Provenance(kind="measured", source="a study", command="arsr evaluate ...")
+HEADER = scores.Header(
+    classes=CLASSES,
+    protocol={"name": "light", "size": (256, 340)},
+    flow={"preset": "fast"},
+    precision="auto",
+    weights={"vdsr": "ab"},
+    runs=(MEASURED,),
+)
+
+
+def row(clip, label, values, **changed):
+    """A row; values: the class scores, or None for an unreadable clip."""
+    ok = values is not None
+    common = dict(dataset="weizmann", network="tsn", stream="spatial", method="hr", protocol="light", fold="ido")
+    own = dict(clip=clip, group=clip[0], label=label, action=CLASSES[label] if label < 3 else "?")
+    state = dict(status="ok" if ok else "unreadable", reason="" if ok else "cut", scores=values if ok else [])
+    return common | own | state | changed
+
+
+def one(predictions, labels=None, **changed):
+    """A frame of one row a clip that predicts these classes (None: unreadable) for these labels (0 1 2 0 ...)."""
+    labels = labels or [i % 3 for i in range(len(predictions))]
+    values = [None if p is None else [3.0 * (p == c) for c in range(3)] for p in predictions]
+    rows = [row(f"a{i:03d}", label, v, **changed) for i, (label, v) in enumerate(zip(labels, values, strict=True))]
+    return frame(rows)
+
+
+def frame(rows):
+    found = pd.DataFrame(rows)
+    found["scores"] = [np.asarray(s, np.float32) for s in found["scores"]]
+    found["action"] = pd.Categorical.from_codes(found["label"], CLASSES)
+    return found
+
+
+# --- the file
+
+
+def test_round_trip(tmp_path):
+    rows = [row("b", 1, [0.1, -2.5, 1e-3]), row("a", 0, [1, 2, 3]), row("c", 2, None)]
+    path = scores.save(tmp_path / "deep" / "s.parquet", rows, HEADER)
+    found, header = scores.load(path)
+    assert header == HEADER and [p.name for p in path.parent.iterdir()] == ["s.parquet"]
+    assert found["clip"].tolist() == ["a", "b", "c"] and list(found.columns) == scores.SCHEMA.names
+    assert found["action"].tolist() == ["bend", "jump", "run"] and tuple(found["action"].cat.categories) == CLASSES
+    assert found["scores"][1].dtype == np.float32 and found["scores"][1].tolist() == [
+        np.float32(x) for x in rows[0]["scores"]
+    ]
+    assert len(found["scores"][2]) == 0 and found["reason"].tolist() == ["", "", "cut"]
+
+
+def test_other_tools_read_the_file(tmp_path):
+    path = scores.save(tmp_path / "s.parquet", [row("a", 0, [1, 2, 3])], HEADER)
+    assert pd.read_parquet(path)["scores"][0].tolist() == [1, 2, 3]
+
+
+def test_merge_does_not_depend_on_the_parts(tmp_path):
+    rows = [row(f"{i}", i % 3, [i, 0, 1], stream=s) for i in range(6) for s in ("spatial", "temporal")]
+    whole = scores.save(tmp_path / "whole.parquet", rows, HEADER).read_bytes()
+    for name, cuts in {"one": (0, 3, 12), "two": (0, 1, 7, 9, 12)}.items():
+        parts = [
+            scores.save(tmp_path / f"{name}-{9 - i}.parquet", rows[a:b], HEADER)
+            for i, (a, b) in enumerate(itertools.pairwise(cuts))
+        ]
+        merged = scores.merge([*parts, parts[0]], tmp_path / f"{name}.parquet")  # twice the same rows: no matter
+        assert merged.read_bytes() == whole
+
+
+def test_merge_prefers_scores_to_an_unreadable_row(tmp_path):
+    good = scores.save(tmp_path / "1.parquet", [row("a", 0, [1, 2, 3])], HEADER)
+    bad = scores.save(tmp_path / "2.parquet", [row("a", 0, None)], HEADER)
+    worse = scores.save(tmp_path / "3.parquet", [row("a", 0, None, reason="empty")], HEADER)
+    for order in itertools.permutations((good, bad, worse)):
+        assert scores.rows(*order)[0][0]["status"] == "ok"
+    assert [scores.rows(*p)[0][0]["reason"] for p in ((bad, worse), (worse, bad))] == ["cut", "cut"]
+
+
+def test_contradictions_are_refused(tmp_path):
+    def save(name, rows, **changed):
+        return scores.save(tmp_path / f"{name}.parquet", rows, HEADER.model_copy(update=changed))
+
+    with pytest.raises(InputError, match="two rows for tsn/spatial/hr/ido/a"):
+        save("twice", [row("a", 0, [1, 2, 3]), row("a", 0, [1, 2, 3])])
+    first = save("first", [row("a", 0, [1, 2, 3])])
+    with pytest.raises(InputError, match="other scores for tsn/spatial/hr/ido/a"):
+        scores.rows(first, save("other", [row("a", 0, [1, 2, 4])]))
+    for name, value in dict(
+        classes=CLASSES[::-1], protocol={}, flow={}, precision="float32", weights={"vdsr": "cd"}
+    ).items():
+        with pytest.raises(InputError, match=name):
+            scores.rows(first, save("header", [], **{name: value}))
+    joined = scores.rows(first, save("more", [], weights={"rcan": "ef"}))[1]
+    assert joined.weights == {"rcan": "ef", "vdsr": "ab"} and joined.runs == (MEASURED,)
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"label": 3}, "label 3"),
+        ({"label": -1}, "label -1"),
+        ({"action": "run"}, "label 0 .run. is none of the 3 classes"),
+        ({"scores": [1.0, 2.0]}, "expected 3 finite scores"),
+        ({"scores": [1.0, 2.0, math.nan]}, "expected 3 finite scores"),
+        ({"stream": "audio"}, "stream 'audio'"),
+        ({"status": "lost"}, "status 'lost'"),
+        ({"status": "unreadable"}, "has a reason and no scores"),
+        ({"status": "unreadable", "scores": []}, "has a reason and no scores"),
+    ],
+)
+def test_bad_rows(tmp_path, changed, message):
+    with pytest.raises(InputError, match=message):
+        scores.save(tmp_path / "s.parquet", [row("a", 0, [1, 2, 3]) | changed], HEADER)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_are_none(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    good = scores.save(tmp_path / "good.parquet", [row("a", 0, [1, 2, 3])], HEADER).read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(good[: len(good) // 2])
+    (tmp_path / "empty.parquet").touch()
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "foreign.parquet")
+    for name in ("cut", "empty", "foreign"):
+        with pytest.raises(InputError, match=f"{name}.parquet: not a file of scores") as error:
+            scores.load(tmp_path / f"{name}.parquet")
+        assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match="no such file of scores"):
+        scores.load(tmp_path / "absent.parquet")
+    with pytest.raises(InputError, match="no file"):
+        scores.load()
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = scores.save(tmp_path / "s.parquet", [row("a", 0, [1, 2, 3])], HEADER)
+    before = path.read_bytes()
+    monkeypatch.setattr(scores.os, "replace", lambda *names: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        scores.save(path, [row("b", 0, [1, 2, 3])], HEADER)
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["s.parquet"]
+
+
+# --- one row a clip
+
+
+def test_select():
+    both = pd.concat([one([0, 1, 2]), one([0, 0, 0], method="vdsr")])
+    assert scores.select(both, method="vdsr")["method"].unique().tolist() == ["vdsr"]
+    with pytest.raises(InputError, match="choose one method"):
+        scores.select(both, stream="spatial")
+    with pytest.raises(InputError, match="no rows with method 'rcan'; there are hr, vdsr"):
+        scores.select(both, method="rcan")
+    with pytest.raises(InputError, match="several rows a clip"):
+        scores.accuracy(both)
+
+
+def test_fused_is_the_weighted_mean():
+    spatial = frame([row("a", 0, [1, 0, 0]), row("b", 1, [1, 2, 3]), row("c", 2, None)])
+    temporal = frame([row(c, i, [0, 2, 1], stream="temporal", method="vdsr") for i, c in enumerate("abc")])
+    got = scores.fused(spatial, temporal.iloc[::-1])
+    np.testing.assert_allclose(got["scores"][0], [0.4, 1.2, 0.6], rtol=1e-6)
+    np.testing.assert_allclose(got["scores"][1], [0.4, 2.0, 1.8], rtol=1e-6)
+    assert got["status"].tolist() == ["ok", "ok", "unreadable"] and got["reason"][2] == "cut"
+    assert set(got["method"]) == {"hr+vdsr"} and set(got["stream"]) == {"fused"}
+    assert set(scores.fused(spatial, spatial.assign(stream="temporal"))["method"]) == {"hr"}
+    for weights, stream in (((1, 0), spatial), ((0, 1), temporal)):
+        expected = [s.tolist() for s in stream["scores"][:2]]
+        assert [s.tolist() for s in scores.fused(spatial, temporal, weights)["scores"][:2]] == expected
+    for weights in ((0, 0), (-1, 2)):
+        with pytest.raises(InputError, match="two weights"):
+            scores.fused(spatial, temporal, weights)
+    with pytest.raises(InputError, match="3 and 2 rows, 1 unpaired"):
+        scores.fused(spatial, temporal[:2])
+    with pytest.raises(InputError, match="differ in network"):
+        scores.fused(spatial, temporal.assign(network="st-resnet"))
+
+
+def test_log_probability():
+    got = scores.log_probability(frame([row("a", 0, [math.log(3), 0, 0]), row("b", 1, None), row("c", 2, [0, 1e4, 0])]))
+    np.testing.assert_allclose(got, [math.log(0.6), math.nan, -1e4])
+
+
+# --- one method
+
+
+def test_accuracy_with_unreadable_clips():
+    got = one([0, 1, 0, None, 1, None])  # labels 0 1 2 0 1 2
+    wrong, excluded = scores.accuracy(got), scores.accuracy(got, unreadable="excluded")
+    assert (wrong.count, wrong.n, wrong.value, wrong.unreadable) == (3, 6, 50, 2)
+    assert (excluded.count, excluded.n, excluded.value, excluded.unreadable) == (3, 4, 75, 2)
+    assert (wrong.low, wrong.high) == wilson(3, 6) and (excluded.low, excluded.high) == wilson(3, 4)
+    assert "2 unreadable clips counted as wrong" in wrong.record("a", "accuracy", MEASURED).description
+    assert "2 unreadable clips left out" in excluded.record("a", "accuracy", MEASURED).description
+    assert scores.accuracy(one([0, 1])).record("a", "accuracy", MEASURED).description == "accuracy"
+    with pytest.raises(InputError, match="'wrong' or 'excluded'"):
+        scores.accuracy(got, unreadable="maybe")
+    with pytest.raises(InputError, match="no clip with scores"):
+        scores.accuracy(one([None]), unreadable="excluded")
+
+
+def test_class_accuracy_weighs_classes_equally():
+    got = one([0, 0, 0, 1, 1, 0, 2, 0], [0, 0, 0, 0, 1, 1, 2, 2])  # 3/4, 1/2, 1/2; overall 5/8
+    assert scores.class_accuracy(got).value == pytest.approx(100 * (0.75 + 0.5 + 0.5) / 3)
+    assert scores.accuracy(got).value == 62.5
+    unread = one([0, None, 1, 2], [0, 0, 1, 2])
+    assert scores.class_accuracy(unread).value == pytest.approx(100 * (0.5 + 1 + 1) / 3)
+    assert scores.class_accuracy(unread, unreadable="excluded").value == 100
+
+
+def test_class_accuracy_needs_every_class():
+    got = one([0, 1], [0, 1])
+    with pytest.raises(InputError, match="no clips of run"):
+        scores.class_accuracy(got)
+    assert scores.class_accuracy(got, present_only=True).value == 100
+
+
+def test_class_accuracy_interval():
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1, 2], (40, 80, 20)).tolist()
+    hits = [rng.random() < (0.8, 0.5, 0.3)[label] for label in labels]
+    got = scores.class_accuracy(one([c if hit else (c + 1) % 3 for c, hit in zip(labels, hits, strict=True)], labels))
+    shares = [(sum(h for h, c in zip(hits, labels, strict=True) if c == i), labels.count(i)) for i in range(3)]
+    # classes are independent binomials: the deviation of their mean
+    deviation = 100 * math.sqrt(sum(k / n * (1 - k / n) / n for k, n in shares)) / 3
+    assert got.low == pytest.approx(got.value - 1.96 * deviation, abs=1)
+    assert got.high == pytest.approx(got.value + 1.96 * deviation, abs=1)
+
+
+def test_groups_widen_the_interval():
+    # ten actors, each right in all nine clips or in none: ten trials, not ninety
+    labels = [i % 3 for i in range(90)]
+    actors = [f"actor{i // 9}" for i in range(90)]
+    hits = [i // 9 < 6 for i in range(90)]
+    got = one([c if hit else (c + 1) % 3 for c, hit in zip(labels, hits, strict=True)], labels).assign(group=actors)
+    alone, grouped = scores.class_accuracy(got), scores.class_accuracy(got, groups="group")
+    assert grouped.value == alone.value == 60
+    assert (grouped.low, grouped.high) == (30, 90)  # the 2.5 % and 97.5 % points of Binomial(10, 0.6)
+    assert alone.high - alone.low < 25
+    assert scores.class_accuracy(got, groups=["label", "clip"]) == alone.__class__(
+        **{**alone.__dict__, "interval": "bootstrap over groups"}
+    )
+    with pytest.raises(InputError, match="no column actor"):
+        scores.class_accuracy(got, groups="actor")
+
+
+def test_per_class_and_confusion():
+    got = one([0, 1, 1, None, 2], [0, 0, 1, 1, 1])
+    table = scores.per_class(got).set_index("action")
+    assert table["n"].tolist() == [2, 3, 0] and table["count"].tolist() == [1, 1, 0]
+    assert table.loc["bend", ["accuracy", "low", "high"]].tolist() == [50, *wilson(1, 2)]
+    assert table["unreadable"].tolist() == [0, 1, 0] and table.loc["run"].isna().sum() == 3
+    assert scores.per_class(got, unreadable="excluded")["n"].tolist() == [2, 2, 0]
+    matrix = scores.confusion(got)
+    assert matrix.to_numpy().tolist() == [[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0]]
+    assert matrix.columns.tolist() == [*CLASSES, "unreadable"] and matrix.index.tolist() == list(CLASSES)
+
+
+def test_fusion_sweep():
+    spatial = frame([row("a", 0, [2, 1, 0]), row("b", 1, [0, 1, 0])])
+    temporal = frame([row("a", 0, [0, 2, 0]), row("b", 1, [0, 1, 0])]).assign(stream="temporal")
+    sweep = scores.fusion_sweep(spatial, temporal, (0, 0.25, 0.5, 1))
+    assert sweep["accuracy"].tolist() == [100, 100, 50, 50]  # (a): 2 (1 - s) against 1 + s: the same at 1/3
+    assert scores.fusion_sweep(spatial, temporal)["share"].tolist()[12] == 0.6
+
+
+# --- one against another
+
+
+def test_mcnemar_is_the_sign_test():
+    a, b = one([0, 1, 2, 0, 1, 2, 0, 0]), one([0, 1, 1, 2, 0, 0, 0, 1])  # labels 0 1 2 0 1 2 0 1
+    assert scores.mcnemar(a, b) == (4, 1, pytest.approx(2 * (1 + 5) / 2**5))
+    assert scores.mcnemar(b, a)[:2] == (1, 4) and scores.mcnemar(a, a) == (0, 0, 1)
+    lost = one([0, 1, 2, 0, None, 2, 0, 0])
+    assert scores.mcnemar(lost, b)[:2] == (3, 1)  # b is wrong there, too: both count as wrong
+    assert scores.mcnemar(b, lost, unreadable="excluded")[:2] == (1, 3)
+
+
+def test_paired_bootstrap_of_log_probability():
+    rng = np.random.default_rng(0)
+    margin = rng.normal(1, 2, 60)
+    values = [[x, 0, 0] for x in margin]
+    a = frame([row(f"{i}", 0, v) for i, v in enumerate(values)])
+    b = frame([row(f"{i}", 0, [0, 0, 0]) for i in range(60)])
+    difference = scores.log_probability(a) - math.log(1 / 3)
+    got = scores.paired_bootstrap(a, b)
+    error = difference.std() / math.sqrt(60)
+    assert got.value == pytest.approx(difference.mean()) and got.n == 60
+    assert got.low == pytest.approx(got.value - 1.96 * error, abs=0.2 * error)
+    assert got.high == pytest.approx(got.value + 1.96 * error, abs=0.2 * error)
+    normal = math.erfc(abs(got.value) / error / math.sqrt(2))
+    assert got.p == pytest.approx(normal, abs=0.02)
+    back = scores.paired_bootstrap(b, a)
+    assert (back.value, back.low, back.high) == pytest.approx((-got.value, -got.high, -got.low), abs=0.1 * error)
+
+
+def test_paired_bootstrap_is_scipys():
+    from scipy.stats import bootstrap
+
+    rng = np.random.default_rng(0)
+    a = frame([row(f"{i}", i % 3, rng.normal(0, 1, 3)) for i in range(80)])
+    b = frame([row(f"{i}", i % 3, rng.normal(0, 1, 3)) for i in range(80)])
+    difference = scores.log_probability(a) - scores.log_probability(b)
+    theirs = bootstrap((difference,), np.mean, method="percentile", rng=np.random.default_rng(1)).confidence_interval
+    got = scores.paired_bootstrap(a, b)
+    assert (got.low, got.high) == pytest.approx(theirs, abs=0.03)
+
+
+def test_compare():
+    a, b = one([0, 1, 2] * 20), one([0, 1, 1] * 20)
+    got = scores.compare(a, b)
+    assert got.accuracy.value == pytest.approx(100 / 3) and got.accuracy.unit == "points"
+    assert got.mcnemar.only_a == 20 and got.mcnemar.p == pytest.approx(2 / 2**20)
+    assert got.log_probability.value == pytest.approx(1) and got.log_probability.p == pytest.approx(2 / 10_000)
+    same = scores.compare(a, a)
+    assert (same.accuracy.value, same.accuracy.p, same.log_probability.p) == (0, 1, 1)
+    records = got.records("weizmann.a-b", "a against b", MEASURED)
+    assert [r.key.rpartition(".")[2] for r in records] == ["accuracy", "log-probability", "p-mcnemar", "p"]
+    assert all("a against b" in r.description for r in records)
+
+
+def test_compare_counts_unreadable_clips():
+    a, b = one([0, 1, None, 0, 1, 2]), one([0, 0, 2, 0, None, 2])
+    got = scores.compare(a, b)
+    assert got.accuracy.n == 6 and got.accuracy.unreadable == got.log_probability.unreadable == 2
+    assert got.log_probability.n == 4 and "left out" in got.log_probability.note
+    assert got.mcnemar[:2] == (2, 1)
+    assert scores.compare(a, b, unreadable="excluded").mcnemar[:2] == (1, 0)
+    with pytest.raises(InputError, match="no log-probability"):
+        scores.paired_bootstrap(a, b, unreadable="wrong")
+
+
+def test_compare_by_groups():
+    a, b = one([0, 1, 2] * 12), one([0, 1, 1] * 6 + [0, 1, 2] * 6)
+    actors = ["p"] * 18 + ["q"] * 18
+    got = scores.compare(a.assign(group=actors), b.assign(group=actors), groups="group")
+    assert (got.accuracy.low, got.accuracy.high) == (0, pytest.approx(100 / 3))  # p drawn never, or twice
+    assert got.accuracy.p > 0.4
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.tuples(st.integers(0, 2), st.none() | st.integers(0, 2)), min_size=1, max_size=20))
+def test_measures_agree_with_each_other(case):
+    labels, predictions = map(list, zip(*case, strict=True))
+    got = one(predictions, labels)
+    overall, classes, matrix = scores.accuracy(got), scores.per_class(got), scores.confusion(got)
+    assert overall.count == classes["count"].sum() == np.trace(matrix.to_numpy())
+    assert overall.n == classes["n"].sum() == matrix.to_numpy().sum()
+    mean = scores.class_accuracy(got, present_only=True)
+    assert mean.value == pytest.approx(classes["accuracy"].mean()) and 0 <= mean.low <= mean.value <= mean.high <= 100
+    assert scores.compare(got, got).mcnemar == (0, 0, 1) if None not in predictions else True
+
+
+# --- the table
+
+
+def test_table_and_records():
+    rows = [one([0, 1, 2], method=m, stream=s) for m in ("vdsr", "hr") for s in ("spatial", "temporal")]
+    rows += [one([0, 1, 1], method="sosr"), one([0, 0, 0], method="tosr", stream="temporal")]
+    table = scores.table(pd.concat(rows), pairs=["sosr+tosr"])
+    cells = list(zip(table["method"], table["stream"], strict=True))
+    assert cells[:3] == [("hr", "spatial"), ("hr", "temporal"), ("hr", "fused")]
+    assert cells[-3:] == [("vdsr", "temporal"), ("vdsr", "fused"), ("sosr+tosr", "fused")] and len(table) == 9
+    assert table.iloc[-1]["count"] == 1  # 1:1.5: the temporal stream wins where they differ
+    assert scores.table(pd.concat(rows), pairs=["sosr+tosr"], weights=(2, 1)).iloc[-1]["count"] == 2
+    records = {r.key: r for r in scores.records(table, MEASURED)}
+    assert len(records) == 18
+    assert records["accuracy.weizmann.tsn.hr.fused"].value == 100
+    assert records["accuracy.weizmann.tsn.sosr+tosr.fused.class-mean"].interval == "bootstrap over clips"
+    with pytest.raises(InputError, match="both streams of sosr.duf16"):
+        scores.table(pd.concat(rows), pairs=["sosr+duf16"])
+
+
+def test_table_keeps_a_trained_fusion():
+    rows = [one([0, 1, 2], stream=s) for s in ("spatial", "temporal")] + [one([0, 0, 0], stream="fused")]
+    table = scores.table(pd.concat(rows)).set_index("stream")
+    assert table["count"].to_dict() == {"spatial": 3, "temporal": 3, "fused": 1}
+
+
+def test_table_names_networks_apart():
+    rows = [one([0, 1, 2]), one([0, 0, 0], network="st-resnet")]
+    assert scores.table(pd.concat(rows))["count"].tolist() == [1, 3]
+
+
+def test_paper_scale_is_quick():
+    import time
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(101), 37)
+    data = dict(dataset="ucf101", network="tsn", method="hr", stream="spatial", protocol="full", fold="1", status="ok")
+    frames = []
+    for _ in range(2):
+        got = pd.DataFrame({"clip": [f"{i:05d}" for i in range(len(labels))], "label": labels} | data | {"reason": ""})
+        got["scores"] = list(rng.normal(0, 1, (len(labels), 101)).astype(np.float32))
+        got["action"] = pd.Categorical.from_codes(labels, [f"c{i}" for i in range(101)])
+        frames.append(got)
+    begin = time.process_time()
+    scores.class_accuracy(frames[0])
+    scores.compare(*frames)
+    assert time.process_time() - begin < 20
