@@ -47,8 +47,8 @@ class Recipe:
 
 
 _PAPER = {"backbone": "bn_inception", "protocol": "full", "batch": 256, "decay": 5e-4, "partial_bn": True}
-_LITE = {"backbone": "lite", "protocol": "lite", "dropout": 0.3, "batch": 24, "rate": 3e-3, "decay": 0.05}
-_LITE |= {"optimizer": "adamw", "smoothing": 0.1, "clip": 1.0}
+_LITE = {"backbone": "lite", "protocol": "lite", "dropout": 0.2, "batch": 32, "rate": 3e-3, "decay": 0.05}
+_LITE |= {"optimizer": "adamw", "smoothing": 0.1}
 _SMALL = {"backbone": "efficientnet_lite0", "protocol": "light", "dropout": 0.5, "batch": 8, "decay": 5e-4}
 _SMALL |= {"imagenet": True, "partial_bn": True, "clip": 20.0}
 
@@ -106,7 +106,7 @@ def task(recipe: Recipe, classes: int, seed: int = 0) -> Task:
         yield "net", loss, {"accuracy": (scores.argmax(1) == batch["label"]).float().mean()}
 
     many = recipe.milestones
-    rate = train.halved(*many, factor=0.1) if many else train.cosine(recipe.steps, warmup=recipe.steps // 20)
+    rate = train.halved(*many, factor=0.1) if many else train.cosine(recipe.steps, warmup=recipe.steps // 4)
     return Task({"net": net}, {"net": optimizer}, losses, rate, asdict(recipe) | {"classes": classes, "seed": seed})
 
 
