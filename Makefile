@@ -27,7 +27,7 @@ test: $(READY)   ## the default test suite
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 browser: $(READY) ## open the built pages in Chromium, network off
-	$(BIN)/python -m pytest -m browser tests/test_browser.py $(ARGS)
+	$(BIN)/python -m pytest -m browser tests $(ARGS)
 
 lab: $(READY)    ## open the chapters as notebooks in JupyterLab
 	$(BIN)/jupyter lab book

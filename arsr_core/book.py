@@ -321,6 +321,8 @@ def tidy(node: dict, scrub: dict[str, str]) -> dict:
         cell["id"] = f"cell-{number:03d}"
         for noise in ("papermill", "execution"):
             cell["metadata"].pop(noise, None)
+        for out in cell.get("outputs", []):  # a widget's model ended with its kernel; its HTML stays
+            out.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         tags = cell["metadata"].get("tags", [])
         if "parameters" in tags and injected:
             tags.append("remove-cell")

@@ -383,14 +383,14 @@ def evaluate_(
     present_only: Annotated[bool, typer.Option("--present-only", help="Do without clips that are missing.")] = False,
     clips: Annotated[int, typer.Option(min=1, help="Embedded clips.")] = 180,
     seed: Annotated[int, typer.Option(min=0, help="Of the embedded clips.")] = 0,
-    protocol: Annotated[str, typer.Option(help="full, light, or lite for embedded clips; default: as the data.")] = "",
+    protocol: Annotated[str, typer.Option(help="full, light, small, lite; default: lite if embedded, else full.")] = "",
     preset: Annotated[str, typer.Option(help="Of TV-L1: reference or fast.")] = "reference",
     network: Annotated[str | None, typer.Option(help="Its name in the table; default: tsn or st-resnet.")] = None,
     precision: Annotated[str, typer.Option(help="auto (SR as the hardware likes), float32 or bfloat16.")] = "auto",
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps flow for the next network or run.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: cuda where there is one.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Pairs of frames at a time on a CPU; 0: one a core.")] = 0,
-    batch: Annotated[int, typer.Option(min=1, help="Images a forward of the recogniser.")] = 32,
+    batch: Annotated[int, typer.Option(min=0, help="Images a forward of the recogniser; 0: as the device likes.")] = 0,
 ) -> None:
     """Score test clips with every method, from LR clip to both streams' scores, and print the table of accuracies.
 

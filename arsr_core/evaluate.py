@@ -34,6 +34,7 @@ from .manifest import sha256
 from .recognition import PROTOCOLS, Protocol, STResNet
 
 SCALE = 4
+STREAMS = ("spatial", "temporal")
 AHEAD = 2  # clips decoded, and methods whose flow is computed, before they are needed
 CHUNK = 32  # frames super-resolved at a time: bounds memory
 
@@ -62,7 +63,7 @@ class Evaluation:
     cache: str | Path | None = None  # folder of coded flow, to be found again by another network or run
     device: str | None = None
     workers: int = 0  # pairs of frames at a time in TV-L1 on a CPU; 0: one a core
-    batch: int = 32  # images a forward of the recogniser
+    batch: int = 0  # images a forward of the recogniser; 0: as the device likes
 
     def __post_init__(self):
         names = {name for method in self.methods for name in _pair(method)}
@@ -74,8 +75,8 @@ class Evaluation:
             raise InputError(f"unknown preset of flow {self.flow!r}; expected {' or '.join(flow.PRESETS)}")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise InputError(f"expected precision auto, float32 or bfloat16, got {self.precision!r}")
-        if not self.methods or not self.recognisers or min(self.batch, self.clips) < 1 or self.workers < 0:
-            raise InputError(f"expected methods, recognisers, and a batch and clips from 1, got {self}")
+        if not self.methods or not self.recognisers or self.clips < 1 or min(self.batch, self.workers) < 0:
+            raise InputError(f"expected methods, recognisers, clips from 1, batch and workers from 0, got {self}")
 
 
 def evaluate(
@@ -218,7 +219,7 @@ def coded_flow(
 
 @torch.inference_mode()
 def score(
-    net: nn.Module, *snippets: torch.Tensor, protocol: Protocol, batch: int = 32, half: bool = False
+    net: nn.Module, *snippets: torch.Tensor, protocol: Protocol, batch: int = 10, half: bool = False
 ) -> dict[str, torch.Tensor]:
     """Mean scores over snippets and crops by stream, each float32 (classes,).
 
@@ -326,7 +327,7 @@ class Pipeline:
         """Decodes a clip and looks for its flow in the cache."""
         try:
             frames = clip.read()
-        except InputError as error:
+        except (InputError, OSError) as error:
             return Source(None, str(error))
         height, width = frames.shape[1:3]
         smallest = SCALE * max((network.smallest for network in self.networks.values() if network), default=1)
@@ -375,7 +376,8 @@ class Pipeline:
         if pairs and known is None:
             first, following = pick(unit.temporal, pairs), pick(unit.temporal, [p + 1 for p in pairs])
             coming = estimator.submit(self.estimate, first, following, source.keys.get(unit.temporal))
-        settings = dict(protocol=protocol, batch=self.config.batch, half=self.config.precision == "bfloat16")
+        batch = self.config.batch or (250 if self.device.type == "cuda" else 10)  # measured: a CPU's cache holds few
+        settings = dict(protocol=protocol, batch=batch, half=self.config.precision == "bfloat16")
         rgb = [pick(unit.spatial, spots)] if spots else []
         found = score(nets["spatial"], *rgb, **settings) if rgb and "spatial" in nets else {}
         yield []
@@ -436,9 +438,6 @@ def _units(methods: Sequence[str], kinds: Sequence[str]) -> list[Unit]:
         sides = name if name in of_frames else None, name if name in of_flow else None
         units.append(Unit(name, *sides, tuple(s for s, side in zip(STREAMS, sides, strict=True) if side)))
     return units
-
-
-STREAMS = scores.STREAMS[:2]
 
 
 def _fold(config: Evaluation, clip: Clip) -> str:

@@ -22,6 +22,7 @@ RECORDS_PAGE = "book/records"
 def setup(app):
     app.connect("builder-inited", _load_records)
     app.connect("html-page-context", _drop_scripts_from_outside, priority=900)
+    app.connect("html-page-context", _share_viewer_script)
     app.connect("build-finished", _fail_if_online)
     app.add_role("num", Number())
     app.add_directive("records", Records)
@@ -162,6 +163,16 @@ def _drop_scripts_from_outside(app, pagename, templatename, context, doctree):
 
     for kind in ("script_files", "css_files"):
         context[kind] = [entry for entry in context.get(kind, []) if wanted(entry)]
+
+
+_VIEWER_SCRIPT = re.compile("<script data-arsr-viewer>.*?</script>", re.DOTALL)
+
+
+def _share_viewer_script(app, pagename, templatename, context, doctree):
+    """Every viewer brings the same script: a page keeps the first."""
+    body = context.get("body") or ""
+    if first := _VIEWER_SCRIPT.search(body):
+        context["body"] = body[: first.end()] + _VIEWER_SCRIPT.sub("", body[first.end() :])
 
 
 def _fail_if_online(app, exception):

@@ -251,13 +251,22 @@ class Measure:
         return Record(key=key, description=text, provenance=provenance, **fields)
 
 
-def accuracy(frame: pd.DataFrame, *, unreadable: Unreadable = "wrong") -> Measure:
-    """Share of clips whose highest score is the true class, with Wilson's interval. frame: one row a clip."""
+def accuracy(
+    frame: pd.DataFrame, *, unreadable: Unreadable = "wrong", groups: str | Sequence[str] | None = None
+) -> Measure:
+    """Share of clips whose highest score is the true class, with Wilson's interval. frame: one row a clip.
+
+    groups: of clips that are not independent, as in `class_accuracy`; the interval is then a bootstrap's over them.
+    """
     frame, missing = _counted(frame, unreadable)
-    count, n = int(_correct(frame).sum()), len(frame)
+    right = _correct(frame)
+    count, n = int(right.sum()), len(frame)
+    value, interval = 100 * count / n, "Wilson"
     low, high = wilson(count, n)
-    value = 100 * count / n
-    return Measure(value, min(low, value), max(high, value), "Wilson", n, count=count, **missing)
+    if groups is not None:
+        drawn, of = _resampled(np.stack([right, np.ones(n)], 1), _units(frame, groups)).T
+        (low, high), interval = np.percentile(100 * drawn / of, (2.5, 97.5)).tolist(), "bootstrap over groups"
+    return Measure(value, min(low, value), max(high, value), interval, n, count=count, **missing)
 
 
 def class_accuracy(
@@ -355,11 +364,12 @@ def table(
         raise InputError(f"table: no network has both streams of {', '.join(sorted(missing))}; evaluate them first")
     found = []
     for key, rows in cells.items():
-        overall = accuracy(rows, unreadable=unreadable)
+        overall = accuracy(rows, unreadable=unreadable, groups=groups)
         mean = class_accuracy(rows, unreadable=unreadable, groups=groups, present_only=present_only)
         found.append(
             dict(zip(("dataset", "network", "protocol", "method", "stream"), key, strict=True))
-            | dict(accuracy=overall.value, count=overall.count, n=overall.n, low=overall.low, high=overall.high)
+            | dict(accuracy=overall.value, count=overall.count, n=overall.n)
+            | dict(low=overall.low, high=overall.high, interval=overall.interval)
             | dict(class_accuracy=mean.value, class_low=mean.low, class_high=mean.high, class_interval=mean.interval)
             | dict(unreadable=overall.unreadable, note=overall.note)
         )
@@ -374,7 +384,7 @@ def records(table: pd.DataFrame, provenance: Provenance, prefix: str = "accuracy
         key = ".".join((prefix, *(str(part).lower() for part in parts)))
         what = "{}, {}: {}, {} stream".format(*parts) + f", protocol {row['protocol']}"
         common = dict(n=row["n"], unreadable=row["unreadable"], note=row["note"])
-        overall = Measure(row["accuracy"], row["low"], row["high"], "Wilson", count=row["count"], **common)
+        overall = Measure(row["accuracy"], row["low"], row["high"], row["interval"], count=row["count"], **common)
         bounds = row["class_accuracy"], row["class_low"], row["class_high"], row["class_interval"]
         found.append(overall.record(key, f"overall accuracy on {what}", provenance))
         found.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -43,6 +44,7 @@ class Info:
     fps: Fraction | None  # None: a folder of images has no rate
     frames: int | None  # None: the container does not say (Matroska); `count` decodes and knows
     duration: float | None  # seconds
+    aspect: Fraction = Fraction(1)  # of a pixel as displayed: width / height
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,13 @@ def probe(path: str | Path) -> Info:
         first = next(_decode(path, container, stream), None)
         if first is None:
             raise InputError(f"{path}: the video holds no frame; {COPY_AGAIN}")
-        height, width, _ = _displayed(first)(np.empty((first.height, first.width, 0))).shape
+        upright = _displayed(first)
+        height, width, _ = upright(np.empty((first.height, first.width, 0))).shape
+        aspect = stream.sample_aspect_ratio or Fraction(1)  # none: square pixels
+        aspect = 1 / aspect if upright(np.empty((1, 2, 0))).shape[0] == 2 else aspect  # turned by 90 degrees
         duration = stream.duration and float(stream.duration * stream.time_base)
         duration = duration or (container.duration and container.duration / 1e6)
-        return Info(width, height, stream.average_rate or stream.guessed_rate, stream.frames or None, duration)
+        return Info(width, height, stream.average_rate or stream.guessed_rate, stream.frames or None, duration, aspect)
 
 
 def count(path: str | Path) -> int:
@@ -139,12 +144,19 @@ def read(path: str | Path, *, start: int = 0, stop: int | None = None, step: int
     return Clip(clip, fps and fps / step)
 
 
-def write(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction | float | None = None) -> None:
+def write(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    fps: Fraction | float | None = None,
+    *,
+    aspect: Fraction | float = 1,
+) -> None:
     """Writes uint8 (H, W, 3) RGB frames without loss, streaming; an existing file is replaced.
 
     .mkv and .avi hold FFV1, .mp4 and .mov H.264 in RGB with qp 0; a path without suffix becomes a folder of
-    PNGs, which needs no fps and must be new or empty. All or nothing: after an error, also one raised by
-    `frames`, nothing is left behind. Raises InputError for other suffixes, shapes and dtypes, or no frames.
+    PNGs, which needs no fps and must be new or empty. aspect: a pixel's width / height, for .mp4 and .mov; a folder
+    has none. All or nothing: after an error, also one raised by `frames`, nothing is left behind. Raises InputError
+    for other suffixes, shapes and dtypes, or no frames.
 
     >>> write("sr.mkv", (f[::-1] for f in frames("hr.mkv")), fps=25)
     """
@@ -157,11 +169,13 @@ def write(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction | float 
     if path.is_dir() and (suffix or any(path.iterdir())) or (path.is_file() and not suffix):
         raise InputError(f"{path}: exists and would be overwritten; remove it or choose another name")
     if suffix:
-        fps = _rate(path, fps)
+        fps, aspect = _rate(path, fps), _aspect(path, aspect)
+        if aspect != 1 and LOSSLESS[suffix][1] == "ffv1":  # PyAV sets no frame's aspect, nor a container's
+            raise InputError(f"{path}: FFV1 is written with square pixels, got aspect {aspect}; give .mp4 or .mov")
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         if suffix:
-            _write_video(path, temporary, _checked(path, frames), fps)
+            _write_video(path, temporary, _checked(path, frames), fps, aspect)
         else:
             _write_images(temporary, _checked(path, frames))
         os.replace(temporary, path)
@@ -176,14 +190,15 @@ def encode(
     frames: Iterable[np.ndarray],
     fps: Fraction | float,
     *,
+    aspect: Fraction | float = 1,
     sound: str | Path | None = None,
     crf: int = 16,
 ) -> None:
     """Writes uint8 (H, W, 3) RGB frames, H and W even, for viewers: H.264 4:2:0 (lossy), streaming.
 
-    path: .mp4, .mov or .mkv. sound: a video whose first sound track is copied, unchanged, if it has one. crf: 0
-    (best) to 51. All or nothing, as `write`, which loses nothing but sound. Raises InputError for other suffixes,
-    shapes and dtypes, no frames, or sound that the container cannot hold.
+    path: .mp4, .mov or .mkv. aspect: a pixel's width / height. sound: a video whose first sound track is copied,
+    unchanged, if it has one. crf: 0 (best) to 51. All or nothing, as `write`, which loses nothing but sound. Raises
+    InputError for other suffixes, shapes and dtypes, no frames, or sound that the container cannot hold.
 
     >>> encode("sr.mp4", frames("hr.avi"), fps=25, sound="hr.avi")
     """
@@ -201,7 +216,8 @@ def encode(
     try:
         with ExitStack() as stack:
             source = None if sound is None else stack.enter_context(_open(Path(sound)))
-            _encode(path, temporary, muxer, _checked(path, frames), _rate(path, fps), source, crf)
+            shape = _rate(path, fps), _aspect(path, aspect)
+            _encode(path, temporary, muxer, _checked(path, frames), *shape, source, crf)
         os.replace(temporary, path)
     finally:
         with suppress(OSError):
@@ -419,6 +435,12 @@ def _rate(path: Path, fps: Fraction | float | None) -> Fraction:
     return Fraction(fps).limit_denominator(1001)  # 29.97002997 is 30000/1001
 
 
+def _aspect(path: Path, aspect: Fraction | float) -> Fraction:
+    if not 0 < aspect < math.inf:
+        raise InputError(f"{path}: expected aspect as a pixel's width / height, above 0, got {aspect}")
+    return Fraction(aspect).limit_denominator(4096)
+
+
 def _checked(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The frames, each of them checked; raises InputError if there is none."""
     shape = None
@@ -433,7 +455,7 @@ def _checked(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         raise InputError(f"{path}: no frames to write; expected at least one")
 
 
-def _write_video(path: Path, temporary: Path, frames: Iterator[np.ndarray], fps: Fraction) -> None:
+def _write_video(path: Path, temporary: Path, frames: Iterator[np.ndarray], fps: Fraction, aspect: Fraction) -> None:
     av = _av()
     muxer, codec, pixels, options = LOSSLESS[path.suffix.lower()]
     first = next(frames)
@@ -442,6 +464,7 @@ def _write_video(path: Path, temporary: Path, frames: Iterator[np.ndarray], fps:
             stream = container.add_stream(codec, rate=fps, options=options)
             stream.height, stream.width, _ = first.shape
             stream.pix_fmt = pixels
+            stream.codec_context.sample_aspect_ratio = aspect
             for number, frame in enumerate(chain([first], frames)):
                 image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
                 image.pts, image.time_base = number, 1 / fps
@@ -461,6 +484,7 @@ def _encode(
     muxer: str,
     frames: Iterator[np.ndarray],
     fps: Fraction,
+    aspect: Fraction,
     source: tuple[av.container.InputContainer, av.VideoStream] | None,
     crf: int,
 ) -> None:
@@ -473,6 +497,7 @@ def _encode(
             first = next(frames)
             stream.height, stream.width, _ = first.shape
             stream.pix_fmt = "yuv420p"
+            stream.codec_context.sample_aspect_ratio = aspect
             stream.color_range, stream.colorspace = 1, 5  # 16-235, BT.601: what the scaler makes of RGB
             for number, frame in enumerate(chain([first], frames)):
                 image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")

@@ -6,9 +6,9 @@
 
 --data: a folder with `flow/` (RubberWhale and FlyingChairs, with truth), `clips/` and `vid4/walk/` (without); else
 embedded clips, whose flow is exact. Each method sees the same 8-bit pairs one after another on one thread, the methods
-in turn, so that a noisy machine slows all alike; the ratio is of total times, the median of the repeats. `sensitivity`
-is how far OpenCV's own flow moves when one frame changes by a random 1e-4 of a grey level: what no other program can
-be expected to meet more closely.
+in turn, so that a noisy machine slows all alike. Seconds are the processor's; the ratio is of total times, the median
+of the repeats. `sensitivity` is how far OpenCV's own flow moves when one frame changes by a random 1e-4 of a grey
+level: no other program can be expected to meet it more closely.
 
 --device cuda measures 340x256 pairs instead: pairs/s by batch, against OpenCV on one core of the same machine (where
 OpenCV has its contributed modules), the share of each stage, and how far the iterations are from the time that their
@@ -137,7 +137,9 @@ def compare(data: Path | None, repeats: int) -> list[dict]:
     for i, pair in enumerate(chosen):
         for repeat in range(repeats):
             for name, method in METHODS.items():
-                times[name][repeat, i], flow = seconds(lambda: method(pair.frame0, pair.frame1))  # noqa: B023
+                begin = time.process_time()
+                flow = method(pair.frame0, pair.frame1)
+                times[name][repeat, i] = time.process_time() - begin
                 if repeat == 0:
                     flows[name].append(flow)
         print(f"{pair.name:50} {epe(flows['torch'][i], flows['opencv'][i]):.4f} px from OpenCV", flush=True)
@@ -152,7 +154,7 @@ def compare(data: Path | None, repeats: int) -> list[dict]:
         apart = statistics.mean(epe(*both) for both in zip(flows[name], flows["opencv"], strict=True))
         errors = [epe(flows[name][i], chosen[i].truth, chosen[i].known) for i in true]
         print(f"{name:12} {time_:8.4f} {ratio:7.4f} {apart:15.4f}    ", *(f"{e:.4f}" for e in errors), flush=True)
-        rows.append(row(f"{name}.seconds", time_, "s", f"{title}: seconds for a pair on one thread"))
+        rows.append(row(f"{name}.seconds", time_, "s", f"{title}: CPU seconds for a pair, one thread"))
         rows.append(row(f"{name}.ratio", ratio, "", f"{title}: that time over OpenCV TV-L1's"))
         rows.append(row(f"{name}.apart", apart, "px", f"{title}: mean EPE to OpenCV TV-L1's flow, mean of the pairs"))
         if data:
@@ -249,9 +251,8 @@ def stages(frames: list[torch.Tensor]) -> list[dict]:
         filters[flow.shape] = filters.get(flow.shape, 0) + int((count / parameters.inner).ceil().sum())
 
     total, _ = seconds(lambda: ours.dual_tvl1(*frames, steps=(timed_linearise, timed_solve)))
-    spent["median filter"] = sum(
-        count * median_time(solve, shape, frames[0].device) for shape, count in filters.items()
-    )
+    device = frames[0].device
+    spent["median filter"] = sum(n * median_time(solve, shape, device) for shape, n in filters.items())
     spent["iterations"] -= spent["median filter"]
     spent["pyramid and the rest"] = total - sum(spent.values())
     ratio = spent["iterations"] / moved * copy_speed(device)

@@ -1,6 +1,6 @@
-"""From a clip's file to both streams' scores: arsr_core.evaluate against the same stages run the old way, in one process.
+"""From files to both streams' scores: arsr_core.evaluate against the same stages run the old way, in one process.
 
-    python benchmarks/pipeline.py [--protocol light] [--backbone resnet18] [--precision auto] [--frames 90] [--clips 2]
+    python benchmarks/pipeline.py [--protocol light] [--backbone resnet18] [--precision auto] [--frames 60] [--clips 2]
                                   [--threads 2] [--repeats 3] [--keep]
 
 The old way is that of the paper's and TSN's tools: every frame to PNG, LR PNG, SR PNG by one float32 forward each, a
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--protocol", default="light", choices=recognition.PROTOCOLS)
     parser.add_argument("--backbone", default="resnet18", choices=recognition.BACKBONES)
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
-    parser.add_argument("--frames", type=int, default=90, help="of each clip")
+    parser.add_argument("--frames", type=int, default=60, help="of each clip")
     parser.add_argument("--clips", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)

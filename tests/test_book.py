@@ -295,6 +295,12 @@ def test_tidy_folds_the_injected_parameters():
     assert "papermill" not in json.dumps(tidied)
 
 
+def test_tidy_keeps_a_widget_s_html_and_drops_its_model():
+    data = {"application/vnd.jupyter.widget-view+json": {"model_id": "1a2b"}, "text/html": "<p>viewer</p>"}
+    node = {"metadata": {}, "cells": [{"cell_type": "code", "metadata": {}, "outputs": [{"data": data}]}]}
+    assert book.tidy(node, {})["cells"][0]["outputs"] == [{"data": {"text/html": "<p>viewer</p>"}}]
+
+
 def test_tidy_replaces_whole_paths_outside_pictures():
     data = {"image/png": "AB/app/CD", "text/plain": "/app/x /apple '/app' /app-old"}
     node = {"metadata": {}, "cells": [{"metadata": {}, "source": "", "outputs": [{"data": data}]}]}

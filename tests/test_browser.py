@@ -1,7 +1,6 @@
 """The built pages in Chromium, from file://, with the network off. Needs `make book` first."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,19 +17,6 @@ def html(root) -> Path:
     if not (folder / "index.html").exists():
         pytest.skip("no built book: run `make book` first")
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium: install the distribution's package")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

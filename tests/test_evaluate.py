@@ -30,6 +30,7 @@ QUICK = {"warps": 1, "scales": 2, "outer": 2, "inner": 5}  # TV-L1 for tests
 @pytest.fixture(autouse=True)
 def _quick_flow(monkeypatch):
     monkeypatch.setitem(flow.PRESETS, "fast", QUICK)
+    monkeypatch.setitem(flow.PRESETS, "reference", QUICK | {"inner": 6})
 
 
 def made(name, label, length=9, size=(48, 64), group="a"):
@@ -49,9 +50,9 @@ def clips():
     return [made(f"clip{i}", i % 3) for i in range(4)] + [made("odd", 2, 7, (51, 66))]
 
 
-def broken(name, label):
+def broken(name, label, error=InputError):
     def read():
-        raise InputError(f"{name}: damaged after frame 3; copy or download it again")
+        raise error(f"{name}: damaged after frame 3; copy or download it again")
 
     return Clip(name, CLASSES[label], label, "a", read)
 
@@ -253,17 +254,18 @@ def test_a_second_run_does_nothing_a_new_method_only_itself(config, files, monke
 
 def test_unreadable_clips_keep_a_row_and_are_tried_again(config):
     bad = [*clips(), broken("torn", 1), made("brief", 0, length=2), made("tiny", 2, size=(2, 64))]
+    bad += [broken("locked", 2, PermissionError)]
     path = evaluate.evaluate(config, bad, CLASSES)
     frame, _ = scores.load(path)
-    assert len(frame) == 8 * 4
+    assert len(frame) == 9 * 4
     reasons = frame.set_index(["clip", "stream", "method"])["reason"]
     assert "damaged after frame 3" in reasons["torn", "spatial", "hr"]
     assert "flow fields" in reasons["brief", "temporal", "bicubic"] and reasons["brief", "spatial", "hr"] == ""
     assert "64x2" in reasons["tiny", "spatial", "bicubic"]
-    assert scores.accuracy(scores.select(frame, stream="temporal", method="hr")).unreadable == 3
+    assert scores.accuracy(scores.select(frame, stream="temporal", method="hr")).unreadable == 4
     again = evaluate.evaluate(config, [*bad[:5], made("torn", 1), *bad[6:]], CLASSES)
     frame, _ = scores.load(again)
-    assert len(frame) == 8 * 4 and set(frame[frame["status"] != "ok"]["clip"]) == {"brief", "tiny"}
+    assert len(frame) == 9 * 4 and set(frame[frame["status"] != "ok"]["clip"]) == {"brief", "tiny", "locked"}
 
 
 PROGRAM = """
@@ -338,7 +340,7 @@ def test_no_stage_waits_for_another(config, monkeypatch):
         return see(*arguments, **settings)
 
     def wait(*arguments):
-        assert release.wait(30), "the pipeline waited for the flow"
+        assert release.wait(100), "the pipeline waited for the flow"
         return coded_flow(*arguments)
 
     def noted(clip):
@@ -350,19 +352,19 @@ def test_no_stage_waits_for_another(config, monkeypatch):
 
 
 def test_flow_comes_from_the_cache(config, tmp_path, monkeypatch):
+    computed = []
+    coded_flow = evaluate.coded_flow
+    monkeypatch.setattr(evaluate, "coded_flow", lambda *arguments: computed.append(1) or coded_flow(*arguments))
     config = replace(config, cache=tmp_path / "cache")
     first = evaluate.evaluate(config, clips(), CLASSES)
-    monkeypatch.setattr(evaluate, "coded_flow", lambda *arguments: pytest.fail("the flow is in the cache"))
+    assert len(computed) == 5 * 2
     again = evaluate.evaluate(replace(config, out=tmp_path / "again.parquet"), clips(), CLASSES)
-    assert again.read_bytes() != b"" and all(
-        map(np.array_equal, scores.load(first)[0]["scores"], scores.load(again)[0]["scores"])
-    )
-    monkeypatch.undo()
-    asked = []
-    monkeypatch.setattr(evaluate, "coded_flow", lambda *a: asked.append(1) or pytest.fail("asked"))
-    other = replace(config, out=tmp_path / "other.parquet", protocol=replace(PROTOCOL, snippets=2))
-    with pytest.raises(BaseException, match="asked"):
+    assert len(computed) == 5 * 2
+    assert all(map(np.array_equal, scores.load(first)[0]["scores"], scores.load(again)[0]["scores"]))
+    for number, changed in enumerate((dict(protocol=replace(PROTOCOL, snippets=2)), dict(flow="reference")), 1):
+        other = replace(config, out=tmp_path / f"other{number}.parquet", methods=("hr",), **changed)
         evaluate.evaluate(other, clips(), CLASSES)
+        assert len(computed) == 5 * (2 + number)
 
 
 # --- bad input
@@ -400,8 +402,9 @@ def test_present_only(config):
         (dict(weights={"vdsr": "w"}), "weights of vdsr, but the methods are hr, bicubic"),
         (dict(flow="quick"), "unknown preset of flow 'quick'"),
         (dict(precision="int8"), "precision"),
-        (dict(batch=0), "batch"),
-        (dict(workers=-1), "batch"),
+        (dict(batch=-1), "batch"),
+        (dict(workers=-1), "workers"),
+        (dict(clips=0), "clips"),
     ],
 )
 def test_bad_settings(config, changed, message):
@@ -416,7 +419,7 @@ def test_bad_recognisers(config, files, tmp_path):
             evaluate.evaluate(replace(config, **changed), several, classes)
 
     two = [replace(clip, action=name) for clip, name in zip([made("0", 0), made("1", 1)], "ab", strict=True)]
-    refused("its classes are drink, eat, wave, expected a, b", ("a", "b"), two)
+    refused("a recogniser of 3 classes, expected 2", ("a", "b"), two)
     nameless = str(recognition.save(recognition.TSN(3, "rgb", "lite"), tmp_path / "nameless.safetensors"))
     refused("a recogniser of 3 classes, expected 2", ("a", "b"), two, recognisers=(nameless,))
     public = recognition.TSN(4, "rgb", "resnet18")
@@ -438,26 +441,25 @@ def test_bad_recognisers(config, files, tmp_path):
     refused("no weights are shipped|give path=", methods=("vdsr",))
 
 
-def test_other_scores_are_not_mixed_in(config, files):
-    path = evaluate.evaluate(replace(config, methods=("hr",)), clips(), CLASSES)
+def test_other_scores_are_not_mixed_in(config, files, tmp_path):
+    config = with_sr(config, files, "vdsr")
+    path = evaluate.evaluate(config, clips(), CLASSES)
     before = path.read_bytes()
-    swapped = {"vdsr": files / "vdsr.safetensors"}
+    torch.manual_seed(5)
+    save_file(sr.build("vdsr", **sr.METHODS["vdsr"].lite).state_dict(), tmp_path / "vdsr.safetensors")
+    rgb = recognition.save(recognition.TSN(3, "rgb", "lite"), tmp_path / "rgb.safetensors", classes=list(CLASSES))
     for changed, message in (
         (dict(protocol=replace(PROTOCOL, crop=24)), "another protocol"),
         (dict(flow="reference"), "another flow"),
         (dict(precision="bfloat16"), "another precision"),
-        (dict(recognisers=(str(files / "both.safetensors"),), network="tsn"), None),
+        (dict(weights={"vdsr": tmp_path / "vdsr.safetensors"}), "other weights of vdsr"),
+        (dict(recognisers=(str(rgb), config.recognisers[1])), "other recognisers of tsn/spatial/"),
     ):
-        if message:
-            with pytest.raises(InputError, match=message):
-                evaluate.evaluate(replace(config, **changed), clips(), CLASSES)
-            assert path.read_bytes() == before
-    evaluate.evaluate(replace(config, methods=("vdsr",), weights=swapped), clips(), CLASSES)
-    torch.manual_seed(5)
-    other = files / "other.safetensors"
-    save_file(sr.build("vdsr", **sr.METHODS["vdsr"].lite).state_dict(), other)
-    with pytest.raises(InputError, match="other weights of vdsr"):
-        evaluate.evaluate(replace(config, methods=("vdsr",), weights={"vdsr": other}), clips(), CLASSES)
+        with pytest.raises(InputError, match=message):
+            evaluate.evaluate(replace(config, **changed), clips(), CLASSES)
+        assert path.read_bytes() == before
+    evaluate.evaluate(replace(config, recognisers=(str(rgb),), network="other"), clips(), CLASSES)
+    assert set(scores.load(path)[0]["network"]) == {"tsn", "other"}
 
 
 def test_dataset_clips():

@@ -92,3 +92,13 @@ def test_style_sheets_are_searched_too(tmp_path):
         "@font-face { src: url('//fonts.example.org/a.woff2') } b { background: url(x.png) }"
     )
     assert pages.outside_loads(tmp_path) == [("a.css", "//fonts.example.org/a.woff2")]
+
+
+def test_viewers_of_a_page_share_one_script():
+    script = "<script data-arsr-viewer>\n1 < 2\n</script>"
+    context = {"body": f"<p>a</p>{script}<p>b</p>{script}<script>other</script>{script}"}
+    pages._share_viewer_script(None, "page", "page.html", context, None)
+    assert context["body"] == f"<p>a</p>{script}<p>b</p><script>other</script>"
+    for body in ({}, {"body": None}, {"body": "<p>no viewer</p>"}):
+        pages._share_viewer_script(None, "page", "page.html", before := dict(body), None)
+        assert before == body

@@ -226,6 +226,33 @@ def test_unknown_names_and_settings():
         sr.build("bicubic", scale=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "hyper", "message"),
+    [
+        ("vdsr", {"layers": 1}, "VDSR: expected 2 layers or more, got 1"),
+        ("vdsr", {"features": 0}, "vdsr: expected features as a whole number of at least 1, got 0"),
+        ("vdsr", {"layers": "20"}, "got '20'"),
+        ("esrgan", {"blocks": 2.0}, "esrgan: expected blocks as a whole number of at least 1, got 2.0"),
+        ("rcan", {"features": 8, "reduction": 16}, "a reduction that divides features, got reduction=16, features=8"),
+        ("rcan", {"reduction": 7}, "got reduction=7, features=64"),
+        ("spmc", {"frames": 4}, "SPMC: expected an odd number of frames, 3 or more, got 4"),
+        ("spmc", {"frames": 1}, "got 1"),
+        ("spmc", {"reach": 0}, "SPMC: expected a reach above 0 LR pixels, got 0"),
+        ("duf16", {"blocks": 2}, "VSR-DUF: expected 3 blocks or more, got 2"),
+    ],
+)
+def test_numbers_that_make_no_network(name, hyper, message):
+    with pytest.raises(InputError, match=message):
+        sr.build(name, **hyper)
+
+
+@pytest.mark.parametrize("name", sr.METHODS)
+def test_a_network_without_input_says_what_it_takes(name):
+    model = lite(name)
+    with pytest.raises(InputError, match=r"expected a float tensor \(N, .*got NoneType"):
+        model()
+
+
 def test_bicubic_is_imresize():
     x = torch.rand(1, 3, 6, 7)
     assert torch.equal(sr.build("bicubic")(x), imresize(x, 4))

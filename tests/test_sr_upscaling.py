@@ -2,6 +2,7 @@
 
 import io
 import sys
+import weakref
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from arsr_core import InputError, degrade, metrics, video
-from arsr_core.sr import METHODS, build, load, upscaling
+from arsr_core.sr import METHODS, bands, build, engine, load
+from arsr_core.sr.engine import Settings
 from arsr_core.sr.upscaling import upscale, upscale_frames, upscale_video
 
 
@@ -167,7 +170,7 @@ def test_pieces_cover_the_frame_once_and_are_no_smaller_than_the_network_takes(s
     model = Single()
     model.smallest = min(6, *sides)
     seen = np.zeros(sides, int)
-    for top, bottom, left, right, (rows, columns) in upscaling._pieces(model, *sides, tile):
+    for top, bottom, left, right, (rows, columns) in engine._pieces(model, *sides, tile):
         seen[top:bottom, left:right] += 1
         assert min(bottom - top, right - left) >= model.smallest
         assert max(bottom - top, right - left) <= max(tile or 100, 2 * model.smallest)
@@ -176,25 +179,102 @@ def test_pieces_cover_the_frame_once_and_are_no_smaller_than_the_network_takes(s
     assert (seen == 1).all()
 
 
-def test_auto_cuts_frames_that_memory_does_not_hold(monkeypatch):
-    def plan(model, height, width, tile="auto", batch="auto", half=False):
-        return upscaling._plan(model, height, width, tile, batch, torch.device("cpu"), half)
+def plan(model, height, width, half=False, **settings):
+    return engine._plan(model, height, width, Settings(**settings), torch.device("cpu"), half)
 
-    monkeypatch.setattr(upscaling, "PIXEL_BYTES", 1 << 60)
-    assert plan(Single(), 200, 300) == (32, 1)
-    assert plan(Single(), 20, 30) == (None, 1)
-    assert plan(Whole(), 200, 300, batch=5) == (None, 5)
-    monkeypatch.setattr(upscaling, "PIXEL_BYTES", 2)
-    assert plan(Single(), 60, 80) == (None, 2)
-    assert plan(Single(), 6, 8) == (None, upscaling.CPU_PIXELS // 48)
-    assert plan(Single(), 2000, 3000) == (None, 1)
-    assert plan(Single(), 200, 300, tile=64, batch=3) == (64, 3)
-    # a gibibyte at a kibibyte a pixel and frame: 1024 x 1024 pixels, of which the margins take 2 + 2 each way
-    monkeypatch.setattr(upscaling.os, "sysconf", {"SC_PHYS_PAGES": 1 << 20, "SC_PAGE_SIZE": 4096}.get)
-    monkeypatch.setattr(upscaling, "PIXEL_BYTES", 1024)
-    assert plan(Single(), 2000, 3000) == (1020, 1)
-    assert plan(Single(), 2000, 3000, half=True) == (1448 - 4, 1)
-    assert plan(Several(frames=7), 2000, 3000) == (387 - 2, 1)
+
+def test_auto_cuts_frames_that_memory_does_not_hold(monkeypatch):
+    monkeypatch.setattr(engine, "_memory", lambda: 1 << 30)
+    single, whole, several = Single(), Whole(), Several(frames=7)
+    single.footprint = whole.footprint = several.footprint = 256  # 1 KiB a pixel: 512 x 512 in a quarter of a gibibyte
+    assert plan(single, 60, 80) == (None, 1)
+    assert plan(single, 6, 8) == (None, engine.PIXELS["cpu"] // 48)
+    assert plan(single, 600, 1000) == (512 - 4, 1)  # of which the margins take 2 each way
+    assert plan(single, 600, 1000, half=True) == (724 - 4, 1)
+    assert plan(several, 600, 1000) == (512 - 2, 1)
+    assert plan(whole, 600, 1000) == (None, 1)
+    assert plan(single, 200, 300, tile=64, batch=3) == (64, 3)
+    single.footprint = 1 << 17
+    assert plan(single, 24, 300) == (32, 1)
+    assert plan(single, 20, 30) == (None, 1)
+
+
+def test_frames_that_no_memory_holds_are_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(engine, "_memory", lambda: 1 << 30)
+    single, whole = Single(), Whole()
+    single.footprint = whole.footprint = 256
+    with pytest.raises(
+        InputError, match=r"Whole would take 0\.9 GiB for 1 x 1000x900, 1\.0 GiB are there.*smaller batch"
+    ):
+        plan(whole, 900, 1000)
+    with pytest.raises(InputError, match=r"Single would take 4\.6 GiB for 100 x 240x200.*smaller batch or tile, or"):
+        plan(single, 200, 240, batch=100)
+    with pytest.raises(InputError, match="smaller batch or tile"):
+        plan(single, 900, 1000, tile=None)
+    assert plan(single, 900, 1000) == (508, 1)
+    assert plan(whole, 900, 1000, half=True) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "files", "expected"),
+    [
+        ("0::/jobs/7\n", {"jobs/7/memory.max": "max", "jobs/memory.max": "3000000"}, 3000000),
+        ("0::/jobs/7\n", {"jobs/7/memory.max": "2000000", "jobs/memory.max": "3000000"}, 2000000),
+        ("0::/\n", {"memory.max": "1000000"}, 1000000),  # a container of version 2 sees itself as the root
+        ("9:cpu:/a\n4:memory:/a\n0::/\n", {"memory/a/memory.limit_in_bytes": "5000000"}, 5000000),
+        # a container of version 1 sees its own group at the root, under the name that the host gave it
+        ("4:memory:/docker/0f\n", {"memory/memory.limit_in_bytes": "4000000"}, 4000000),
+        ("4:memory:/\n", {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
+        ("0::/\n", {}, None),
+    ],
+)
+def test_control_groups_limit_memory(tmp_path, table, files, expected):
+    texts = {"proc/self/cgroup": table} | {f"sys/fs/cgroup/{name}": f"{text}\n" for name, text in files.items()}
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert engine._memory(tmp_path) == expected or (expected is None and engine._memory(tmp_path) > 1 << 28)
+
+
+def test_memory_where_there_are_no_control_groups(tmp_path):
+    assert engine._memory(tmp_path) > 1 << 28
+
+
+class Living(TorchDispatchMode):
+    """The most bytes of tensors alive at once that operations made."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.most = 0
+        self.sizes = {}
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        out = operation(*args, **(kwargs or {}))
+        for x in out if isinstance(out, (list, tuple)) else [out]:
+            storage = x.untyped_storage() if isinstance(x, torch.Tensor) else None
+            if storage is not None and storage._cdata not in self.sizes:
+                self.sizes[storage._cdata] = storage.nbytes()
+                self.now += storage.nbytes()
+                self.most = max(self.most, self.now)
+                weakref.finalize(storage, self.free, storage._cdata)
+        return out
+
+    def free(self, key):
+        self.now -= self.sizes.pop(key)
+
+
+@pytest.mark.parametrize("name", [*METHODS, "printed"])
+def test_the_footprint_is_what_a_forward_holds(name, monkeypatch):
+    monkeypatch.setattr(bands, "PIXELS", 1)
+    method, shallow = METHODS["srgan" if name == "printed" else name], {"layers": 4, "groups": 1, "blocks": 4}
+    hyper = {k: shallow.get(k, v) for k, v in method.hyper.items()} | (
+        {"batch_norm": True} if name == "printed" else {}
+    )
+    model = build(method.name, **hyper)
+    x = clip(1, model.frames, 3, 400, 8)
+    with torch.no_grad(), Living() as living:
+        model.eval()(x if model.frames > 1 else x[:, 0])
+    assert 0.85 < living.most / (4 * 400 * 8) / model.footprint < 1.1
 
 
 def test_global_operations_take_whole_frames_only():
@@ -228,13 +308,13 @@ def test_bfloat16_costs_less_than_a_fiftieth_of_a_decibel(model):
 def test_auto_precision_follows_the_hardware(monkeypatch):
     x = clip(1, 1, 3, 8, 8)
     for native, precision in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(upscaling, "_multiplies_bfloat16", lambda device, native=native: native)
+        monkeypatch.setattr(engine, "_multiplies_bfloat16", lambda device, native=native: native)
         assert torch.equal(upscale(Single(), x), upscale(Single(), x, precision=precision))
 
 
 def test_a_torch_without_capabilities_computes_in_float32(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert not upscaling._multiplies_bfloat16(torch.device("cpu"))
+    assert not engine._multiplies_bfloat16(torch.device("cpu"))
 
 
 def test_the_network_and_torchs_switches_stay_as_they_were():
@@ -246,6 +326,13 @@ def test_the_network_and_torchs_switches_stay_as_they_were():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert model.last.weight.is_contiguous()
     assert not sr.requires_grad and not sr.is_inference()  # usable in a loss
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_networks_of_other_float_types_compute_in_float32(dtype):
+    model, x = Single().to(dtype), clip(1, 1, 3, 8, 8)
+    assert torch.equal(upscale(model, x, **EXACT), upscale(Single().to(dtype).float(), x, **EXACT))
+    assert model.last.weight.dtype == dtype
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -313,6 +400,35 @@ def test_tiles_of_published_networks_leave_no_seam(name):
     whole = upscale(model, x, tile=None, **EXACT)
     tiled = upscale(model, x, tile=side // 2, **EXACT)
     torch.testing.assert_close(tiled, whole, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["rcan", "srgan", "esrgan", "printed", "mmagic"])
+def test_bands_of_the_enlarging_end_leave_no_seam(name, monkeypatch):
+    changes = {"printed": {"batch_norm": True}, "mmagic": {"activated": False}}.get(name, {})
+    torch.manual_seed(0)
+    method = METHODS["srgan" if changes else name]
+    model, x = build(method.name, **method.lite | changes).eval(), clip(3, 3, 61, 12)
+    with torch.no_grad():
+        whole = model(x)
+        for pixels in (1, 300, 800):  # the least rows; 25 rows; frames one by one
+            monkeypatch.setattr(bands, "PIXELS", pixels)
+            torch.testing.assert_close(model(x), whole, atol=1e-5, rtol=1e-5)
+
+
+def test_bands_are_whole_where_a_gradient_is_wanted_and_a_margin_too_small_shows(monkeypatch):
+    monkeypatch.setattr(bands, "PIXELS", 1)
+    seen = []
+
+    def tail(x):
+        seen.append(x.shape[-2])
+        return F.interpolate(F.avg_pool2d(x, 5, 1, 2, count_include_pad=False), scale_factor=4)
+
+    x = clip(1, 3, 40, 6)
+    whole = bands.in_bands(tail, x, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(bands.in_bands(tail, x, 2), whole)
+        assert (bands.in_bands(tail, x, 1) - whole).abs().max() > 0.01
+    assert seen[0] == 40 and max(seen[1:]) < 40
 
 
 @pytest.mark.shared
@@ -417,6 +533,16 @@ def test_a_file_keeps_rate_length_and_sound(tmp_path, target, delay):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["lr.mkv", target]
 
 
+def test_a_file_keeps_the_shape_of_its_pixels(tmp_path):
+    source = tmp_path / "lr.mp4"
+    video.encode(source, stream(3), 25, aspect=Fraction(16, 11))
+    for target, lossless in (("sr.mp4", False), ("sr.mkv", False), ("exact.mov", True)):
+        upscale_video(Single(), source, tmp_path / target, lossless=lossless)
+        assert video.probe(tmp_path / target).aspect == Fraction(16, 11)
+    with pytest.raises(InputError, match="exact.mkv: FFV1 is written with square pixels"):
+        upscale_video(Single(), source, tmp_path / "exact.mkv", lossless=True)
+
+
 def test_sound_and_picture_are_interleaved(tmp_path):
     source = write_clip(tmp_path / "lr.mkv", stream(100, 4, 4))
     video.encode(tmp_path / "sr.mp4", stream(100), 25, sound=source)
@@ -481,6 +607,8 @@ def test_an_older_target_survives_an_error(tmp_path):
 
 def test_refused_files(tmp_path):
     source = write_clip(tmp_path / "lr.mkv", stream(2))
+    with pytest.raises(InputError, match="0 < fps <= 1000, got 0"):
+        upscale_video(Single(), source, tmp_path / "sr.mp4", fps=0)
     for target, message in {
         "lr.mkv": "source and target are the same file",
         "sr.gif": "expected .mp4, .mov or .mkv",
@@ -536,6 +664,9 @@ def test_bad_clips(x, message):
         ({"batch": True}, "got True"),
         ({"batch": None}, "got None"),
         ({"device": "gpu"}, "expected device as 'cpu', 'cuda' or 'cuda:0'; got 'gpu'"),
+        ({"device": "mps"}, "got 'mps'"),
+        ({"device": "meta"}, "got 'meta'"),
+        ({"device": 1.5}, "got '1.5'"),
         ({"device": "cuda:99"}, r"cuda:99 was asked for, but torch finds \d+ CUDA devices; give device='cpu'"),
     ],
 )
@@ -546,6 +677,14 @@ def test_bad_settings_are_refused_at_once_by_both_fronts(setting, message):
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+def test_networks_and_clips_without_numbers():
+    x = clip(1, 1, 3, 8, 8)
+    with pytest.raises(InputError, match="Single lies on the meta device, without numbers; load weights first"):
+        upscale(Single().to("meta"), x, device="cpu")
+    with pytest.raises(InputError, match="is empty"):
+        upscale(Single(), x.to("meta"))
 
 
 @pytest.mark.parametrize("model", [nn.Conv2d(3, 3, 1), lambda x: x, "vdsr"])
@@ -574,13 +713,26 @@ def test_bad_streams(frames, message):
         list(upscale_frames(Several(), frames))
 
 
-def test_memory_that_runs_out_is_one_line():
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you ...")],
+)
+def test_memory_that_runs_out_is_one_line(error):
     class Greedy(Single):
         def forward(self, x):
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
 
     with pytest.raises(InputError, match=r"1 x 8x8 in 1 piece\(s\) do not fit.*smaller batch or tile"):
         upscale(Greedy(), clip(1, 1, 3, 8, 8))
+
+
+def test_other_errors_of_a_network_stay_what_they_are():
+    class Broken(Single):
+        def forward(self, x):
+            raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        upscale(Broken(), clip(1, 1, 3, 8, 8))
 
 
 # Progress ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from arsr_core import InputError, sr
 from arsr_core.degrade import imresize, quantise
 from arsr_core.metrics import psnr
+from arsr_core.sr import weights
 
 SMALL = {
     "vdsr": {"layers": 4, "features": 8},
@@ -29,7 +30,7 @@ def network(name, **changes):
     model = sr.build(name, **SMALL[name] | changes).eval()
     with torch.no_grad():
         for key, value in model.state_dict().items():
-            if key not in ("mean", "value_range") and value.is_floating_point():
+            if key not in ("mean", "value_range", "motion.reach") and value.is_floating_point():
                 value += 0.2 * torch.rand_like(value) - (0 if key.endswith("var") else 0.1)
     return model
 
@@ -292,6 +293,33 @@ def test_loading_draws_no_random_number(tmp_path):
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_spmc_keeps_its_frames_and_its_reach(tmp_path):
+    model = network("spmc", frames=5, reach=2.5)
+    path = tmp_path / "w.safetensors"
+    save_file(model.state_dict(), path)
+    loaded = sr.load("spmc", path)
+    assert loaded.frames == 5 and loaded.motion.reach == 2.5
+    same(model, "spmc", path)
+    state = {key: value for key, value in model.state_dict().items() if key != "window"}
+    save_file(state, path)
+    one_line(lambda: sr.load("spmc", path), "incomplete weights of SPMC: window, the number of frames, is missing")
+    save_file(state | {"window": torch.tensor(4)}, path)
+    one_line(lambda: sr.load("spmc", path), str(path), "expected an odd number of frames, 3 or more, got 4")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".h5", ".bin", ""])
+@pytest.mark.parametrize("content", ["safetensors", "torch", "legacy", "hdf5"])
+def test_what_a_file_holds_decides_not_its_suffix(tmp_path, content, suffix):
+    model, path = network("duf16"), tmp_path / f"w{suffix}"
+    if content == "safetensors":
+        save_file(model.state_dict(), path)
+    elif content == "hdf5":
+        hdf5(tensorflow(model), path)
+    else:
+        torch.save(model.state_dict(), path, _use_new_zipfile_serialization=content == "torch")
+    same(model, "duf16", path)
+
+
 def one_line(call, *parts):
     with pytest.raises(InputError) as error:
         call()
@@ -302,6 +330,7 @@ def one_line(call, *parts):
     return message
 
 
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
 def test_misfits_name_the_first_keys_and_shapes(tmp_path):
     state = network("esrgan").state_dict()
     path = tmp_path / "w.pth"
@@ -315,11 +344,29 @@ def test_misfits_name_the_first_keys_and_shapes(tmp_path):
     )
     one_line(lambda: sr.load("esrgan", saved({k: v for k, v in state.items() if "rdb2" not in k}, path)), "and 17 more")
     headless = {key: value for key, value in state.items() if key != "conv_first.weight"}
-    one_line(lambda: sr.load("esrgan", saved(headless, path)), "incomplete weights of RRDBNet", "conv_first.weight")
+    for call in (lambda: sr.load("esrgan", path), lambda: weights.convert(path, tmp_path / "w.safetensors")):
+        saved(headless, path)
+        one_line(call, str(path), "incomplete weights of RRDBNet: conv_first.weight is missing")
+        for wrong in (torch.tensor(1.0), torch.zeros(12, 3, 3), torch.zeros(0, 3, 3, 3)):
+            saved(state | {"conv_first.weight": wrong}, path)
+            one_line(call, f"conv_first.weight is {tuple(wrong.shape)}, expected a convolution's weight")
+        saved(missing, path)
+        one_line(call, str(path), "conv_hr.weight (12, 12, 3, 3) is missing")
+    assert not (tmp_path / "w.safetensors").exists()
     integer = state | {"conv_last.weight": state["conv_last.weight"].to(torch.int8)}  # quantised
     one_line(lambda: sr.load("esrgan", saved(integer, path)), "conv_last.weight is (3, 12, 3, 3) of torch.int8")
-    scalar = state | {"conv_first.weight": torch.tensor(1.0)}
-    one_line(lambda: sr.load("esrgan", saved(scalar, path)), "incomplete weights of RRDBNet")
+    flat = state | {"conv_hr.bias": torch.tensor(1.0)}
+    one_line(lambda: sr.load("esrgan", saved(flat, path)), "conv_hr.bias is (), expected (12,)")
+    sparse = state | {"conv_hr.bias": torch.zeros(12).to_sparse()}
+    one_line(lambda: sr.load("esrgan", saved(sparse, path)), "conv_hr.bias (12,) is missing")
+    noise = state | {"conv\n\x1b[2J": torch.zeros(1)}
+    one_line(lambda: sr.load("esrgan", saved(noise, path)), r"'conv\n\x1b[2J' (1,) is not part of it")
+
+
+def test_a_file_that_wraps_itself_ends(tmp_path):
+    circle = {}
+    circle["params"] = circle
+    one_line(lambda: sr.load("vdsr", saved(circle, tmp_path / "w.pth")), "holds no tensors by name")
 
 
 def test_unknown_weights_show_their_first_keys(tmp_path):

@@ -196,6 +196,43 @@ def test_clips_appear_as_a_player_shows_them(tmp_path, degrees, mirrored):
 # Folders of images ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("aspect", [Fraction(16, 11), Fraction(10, 11), 0.5, 1])
+def test_the_shape_of_pixels_survives(tmp_path, aspect):
+    frames = smooth(3)
+    for name in ("a.mp4", "a.mov", "a.mkv"):
+        video.encode(tmp_path / name, frames, 25, aspect=aspect)
+        assert video.probe(tmp_path / name).aspect == aspect
+    for name in ("b.mp4", "b.mov"):
+        video.write(tmp_path / name, frames, 25, aspect=aspect)
+        assert video.probe(tmp_path / name).aspect == aspect
+    video.write(tmp_path / "folder", frames, aspect=aspect)
+    assert video.probe(tmp_path / "folder").aspect == 1
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi"])
+def test_ffv1_holds_square_pixels_only(tmp_path, name):
+    with pytest.raises(InputError, match="FFV1 is written with square pixels, got aspect 16/11; give .mp4 or .mov"):
+        video.write(tmp_path / name, smooth(2), 25, aspect=Fraction(16, 11))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("aspect", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("put", [video.write, video.encode])
+def test_impossible_pixels_are_refused(tmp_path, put, aspect):
+    with pytest.raises(InputError, match="expected aspect as a pixel's width / height, above 0, got"):
+        put(tmp_path / "a.mp4", smooth(2), 25, aspect=aspect)
+
+
+def test_pixels_of_a_turned_clip_are_turned(tmp_path):
+    if not hasattr(av.VideoStream, "set_display_rotation"):
+        pytest.skip("this PyAV cannot write a rotation")
+    path = tmp_path / "a.mp4"
+    for degrees, expected in ((0, Fraction(16, 11)), (90, Fraction(11, 16)), (180, Fraction(16, 11))):
+        turn = {"set_display_rotation": (degrees, False, False)} if degrees else {}
+        encode(path, smooth(2), "libx264", options={"aspect": "16:11"}, **turn)
+        assert video.probe(path).aspect == expected
+
+
 def test_a_folder_is_read_in_natural_order(tmp_path):
     clip = noise(12, 5, 7)
     for number, frame in enumerate(clip):

@@ -22,7 +22,8 @@ def linearise(image0: torch.Tensor, target: torch.Tensor, flow: torch.Tensor) ->
     linear = torch.empty_like(target)
     grid = n, triton.cdiv(height * width, CHUNK)
     with torch.cuda.device_of(flow):
-        _linearise[grid](image0, target, flow, linear, height, width, CHUNK, num_warps=WARPS // 2)
+        strides = flow.stride(0), linear.stride(0)
+        _linearise[grid](image0, target, flow, linear, height, width, *strides, CHUNK, num_warps=WARPS // 2)
     return linear
 
 
@@ -33,22 +34,30 @@ def solve(flow: torch.Tensor, dual: torch.Tensor, linear: torch.Tensor, paramete
     count = torch.empty(n, dtype=torch.int32, device=flow.device)
     arrays = flow, dual, linear, torch.empty_like(flow), count
     limit = p.epsilon**2 * height * width
-    numbers = height, width, p.outer * p.inner, p.inner, limit, p.lambda_, p.theta, p.tau / p.theta
+    sizes = height, width, flow.stride(0), linear.stride(0), dual.stride(0)
+    numbers = p.outer * p.inner, p.inner, limit, p.lambda_, p.theta, p.tau / p.theta
     # one stage: no load moves before the barrier that it waits for; 64 registers: two blocks fit a multiprocessor
     options = {"num_warps": WARPS, "num_stages": 1, "maxnreg": 64}
     with torch.cuda.device_of(flow):
-        _solve[(n,)](*arrays, *numbers, FLAT, p.median, CHUNK, **options)
+        _solve[(n,)](*arrays, *sizes, *numbers, FLAT, p.median, CHUNK, **options)
     return count
 
 
-@triton.jit(do_not_specialize=["height", "width"])
-def _linearise(image0, target, flow, linear, height, width, CHUNK: tl.constexpr):
+# Not to specialise on sizes compiles once for all of them, and keeps neighbouring threads on neighbouring pixels.
+SIZES = ("height", "width", "flow_stride", "linear_stride", "dual_stride")
+
+
+@triton.jit(do_not_specialize=SIZES[:4])
+def _linearise(
+    image0, target, flow, linear, height, width, flow_stride, linear_stride, CHUNK: tl.constexpr
+):  # fmt: skip
     pair = tl.program_id(0).to(tl.int64)
     size = height * width
     i = tl.program_id(1) * CHUNK + tl.arange(0, CHUNK)
     inside = i < size
-    u = tl.load(flow + pair * 2 * size + i, inside, 0.0)
-    v = tl.load(flow + pair * 2 * size + size + i, inside, 0.0)
+    flow += pair * flow_stride  # (2, H, W): u, v
+    u = tl.load(flow + i, inside, 0.0)
+    v = tl.load(flow + size + i, inside, 0.0)
     x = (i % width).to(tl.float32) + u
     y = (i // width).to(tl.float32) + v
     left = tl.floor(x)
@@ -56,7 +65,7 @@ def _linearise(image0, target, flow, linear, height, width, CHUNK: tl.constexpr)
     column = tl.minimum(tl.maximum(left, -3.0), width + 1.0).to(tl.int32)  # far outside is as good as just outside
     row = tl.minimum(tl.maximum(top, -3.0), height + 1.0).to(tl.int32)
 
-    target += pair * 3 * size  # (3, H, W): image, gradient
+    target += pair * linear_stride  # (3, H, W): image, gradient
     warped = tl.zeros([CHUNK], tl.float32)
     gx = tl.zeros([CHUNK], tl.float32)
     gy = tl.zeros([CHUNK], tl.float32)
@@ -69,7 +78,7 @@ def _linearise(image0, target, flow, linear, height, width, CHUNK: tl.constexpr)
             gx += weight * tl.load(at + size, seen, 0.0)
             gy += weight * tl.load(at + 2 * size, seen, 0.0)
     rho = warped - gx * u - gy * v - tl.load(image0 + pair * size + i, inside, 0.0)
-    linear += pair * 3 * size + i
+    linear += pair * linear_stride + i
     tl.store(linear, rho, inside)
     tl.store(linear + size, gx, inside)
     tl.store(linear + 2 * size, gy, inside)
@@ -82,18 +91,18 @@ def _cubic(distance):
     return tl.where(d <= 1, (1.25 * d - 2.25) * d * d + 1, ((3.75 - 0.75 * d) * d - 6) * d + 3)
 
 
-@triton.jit(do_not_specialize=["height", "width", "iterations", "inner"])
+@triton.jit(do_not_specialize=(*SIZES, "iterations", "inner"))
 def _solve(
-    flow, dual, linear, spare, count, height, width, iterations, inner, limit, lambda_, theta, rate,
-    FLAT: tl.constexpr, MEDIAN: tl.constexpr, CHUNK: tl.constexpr,
+    flow, dual, linear, spare, count, height, width, flow_stride, linear_stride, dual_stride,
+    iterations, inner, limit, lambda_, theta, rate, FLAT: tl.constexpr, MEDIAN: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     pair = tl.program_id(0).to(tl.int64)
     size = height * width
-    flow += pair * 2 * size  # (2, H, W): u, v
-    spare += pair * 2 * size
-    dual_x = dual + pair * 2 * size  # (2, H, W)
-    dual_y = dual_x + tl.num_programs(0).to(tl.int64) * 2 * size
-    linear += pair * 3 * size  # (3, H, W): rho, gradient
+    flow += pair * flow_stride  # (2, H, W): u, v
+    spare += pair * flow_stride
+    dual_x = dual + pair * flow_stride  # (2, H, W)
+    dual_y = dual_x + dual_stride
+    linear += pair * linear_stride  # (3, H, W): rho, gradient
     chunks = tl.cdiv(size, CHUNK)
     lag = tl.cdiv(width, CHUNK)  # the dual step needs the flow one row further down
 
@@ -168,7 +177,7 @@ def _dual(flow, dual_x, dual_y, chunk, size, width, rate, CHUNK: tl.constexpr):
 
 @triton.jit
 def _median(plane, out, chunk, height, width, WIDTH: tl.constexpr, CHUNK: tl.constexpr):
-    """One chunk of a plane, median filtered as `dual_tvl1.median` does it."""
+    """One chunk of a plane, median filtered as `dual_tvl1.middle` does it."""
     KEEP: tl.constexpr = WIDTH * WIDTH // 2 + 2
     i = chunk * CHUNK + tl.arange(0, CHUNK)
     inside = i < height * width

@@ -49,7 +49,7 @@ class Recipe:
 _PAPER = {"backbone": "bn_inception", "protocol": "full", "batch": 256, "decay": 5e-4, "partial_bn": True}
 _LITE = {"backbone": "lite", "protocol": "lite", "dropout": 0.2, "batch": 32, "rate": 3e-3, "decay": 0.05}
 _LITE |= {"optimizer": "adamw", "smoothing": 0.1}
-_SMALL = {"backbone": "efficientnet_lite0", "protocol": "light", "dropout": 0.5, "batch": 8, "decay": 5e-4}
+_SMALL = {"backbone": "efficientnet_lite0", "protocol": "small", "dropout": 0.5, "batch": 8, "decay": 5e-4}
 _SMALL |= {"imagenet": True, "partial_bn": True, "clip": 20.0}
 
 RECIPES: dict[str, dict[str, Recipe]] = {  # by name and profile

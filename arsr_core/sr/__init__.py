@@ -166,8 +166,9 @@ def build(name: str, **hyper) -> nn.Module:
     """A network of METHODS with fresh weights, at the published size but for the `hyper` given.
 
     Every network takes LR RGB in [0, 1], (N, 3, H, W) or (N, frames, 3, H, W), and gives (N, 3, 4H, 4W), not clamped;
-    it has the attributes scale, frames, margin (radius in LR pixels of what an output pixel sees; None: everything)
-    and smallest (LR side). Input of another shape raises InputError.
+    it has the attributes scale, frames, margin (radius in LR pixels of what an output pixel sees; None: everything),
+    smallest (LR side) and footprint (numbers in memory at once for an LR pixel, without gradient). Input of another
+    shape raises InputError, and so do numbers that make no network.
 
     >>> build("duf16", **METHODS["duf16"].lite)(torch.rand(1, 7, 3, 16, 16)).shape
     torch.Size([1, 3, 64, 64])
@@ -176,9 +177,10 @@ def build(name: str, **hyper) -> nn.Module:
     known = inspect.signature(method.build).parameters if method.hyper else {}
     if unknown := sorted(hyper.keys() - known):
         raise InputError(f"{name}: no setting {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
-    model = method.build(**method.hyper | hyper)
-    model.register_forward_pre_hook(_check_input, with_kwargs=True)
-    return model
+    for key, value in hyper.items():
+        if type(known[key].default) is int and not (isinstance(value, int) and value >= 1):
+            raise InputError(f"{name}: expected {key} as a whole number of at least 1, got {value!r}")
+    return _checked(method.build(**method.hyper | hyper))
 
 
 def load(name: str, path: str | Path | None = None) -> nn.Module:
@@ -203,16 +205,11 @@ def load(name: str, path: str | Path | None = None) -> nn.Module:
     if builder is not method.build:
         names = " or ".join(m.name for m in METHODS.values() if m.build is builder)
         raise InputError(f"{path}: these are {title} weights; load them with name {names}")
-    try:
-        size = weights.FAMILIES[builder].size(state)
-        with torch.device("meta"):  # no memory filled, no random number drawn
-            model = build(name, **size)
-    except (KeyError, IndexError, ZeroDivisionError, RuntimeError) as error:
-        raise InputError(f"{path}: incomplete weights of {title} ({error} is missing or misshapen)") from error
+    model, size = weights.network(builder, state, where=str(path))
     published = [m.name for m in METHODS.values() if m.build is builder and m.hyper.items() <= size.items()]
     if published and name not in published:  # another depth of the same network: results would bear a wrong name
         raise InputError(f"{path}: weights of the size of {' or '.join(published)}; load them with name {published[0]}")
-    return weights.fill(model, state, where=str(path)).eval()
+    return _checked(model).eval()
 
 
 def _method(name: str) -> Method:
@@ -221,8 +218,13 @@ def _method(name: str) -> Method:
     return METHODS[name]
 
 
+def _checked(model: nn.Module) -> nn.Module:
+    model.register_forward_pre_hook(_check_input, with_kwargs=True)
+    return model
+
+
 def _check_input(model: nn.Module, args: tuple, kwargs: dict) -> None:
-    (x,) = (*args, *kwargs.values())
+    x = next(iter((*args, *kwargs.values())), None)
     expected = "(N, 3, H, W)" if model.frames == 1 else f"(N, {model.frames}, 3, H, W)"
     if not isinstance(x, torch.Tensor):
         raise InputError(f"{type(model).__name__}: expected a float tensor {expected}, got {type(x).__name__}")

@@ -31,6 +31,8 @@ class SPMC(nn.Module):
         super().__init__()
         if frames < 3 or frames % 2 == 0:
             raise InputError(f"SPMC: expected an odd number of frames, 3 or more, got {frames}")
+        if reach <= 0:
+            raise InputError(f"SPMC: expected a reach above 0 LR pixels, got {reach}")
         self.frames, self.footprint = frames, 86 * features
         self.register_buffer("window", torch.tensor(frames))  # no weight's shape tells it
         self.motion = Motion(motion, reach)
@@ -67,7 +69,7 @@ class Motion(nn.Module):
 
     def __init__(self, c: int, reach: float):
         super().__init__()
-        self.register_buffer("reach", torch.tensor(reach))
+        self.register_buffer("reach", torch.tensor(float(reach)))
         first, second = (_conv(2, c, 5, stride=2), _conv(c, c, 3)), (_conv(c, c, 5, stride=2), _conv(c, c, 3))
         self.coarse = _stage(*first, *second, _conv(c, 2 * 4**2, 3), nn.PixelShuffle(4))
         first, second = (_conv(5, c, 5, stride=2), _conv(c, c, 3)), (_conv(c, c, 3), _conv(c, c, 3))

@@ -37,20 +37,23 @@ class Family:
 def read(path: str | Path) -> State:
     """The tensors of a .safetensors, .h5 / .hdf5, ncnn .param or PyTorch file, without wrappers and prefixes.
 
-    A PyTorch file is read with weights_only=True: nothing in it is executed. Floats become float32.
-    Raises InputError for a missing, damaged or unsafe file and for one without a state dict.
+    What a file holds decides, not its suffix. A PyTorch file is read with weights_only=True: nothing in it is
+    executed. Floats become float32. Raises InputError for a missing, damaged or unsafe file and for one without a
+    state dict.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file of weights; give the path of a .safetensors, .h5 or .pth file")
-    state = READERS.get(path.suffix.lower(), _read_torch)(path)
-    while inner := next((state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)), None):
-        state = inner
-    state = {str(key): value.detach() for key, value in state.items() if isinstance(value, torch.Tensor)}
+    state = _reader(path)(path)
+    for _ in WRAPPERS:  # they nest
+        state = next((state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)), state)
+    tensors = {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
+    state = {key: value.detach() for key, value in tensors.items() if value.layout is torch.strided}
     while prefix := next((p for p in PREFIXES if any(key.startswith(p) for key in state)), None):
         state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not state:
         raise InputError(f"{path}: holds no tensors by name; save the network's state_dict()")
+    state = {key if key.isprintable() else ascii(key): value for key, value in state.items()}  # they reach a terminal
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
@@ -61,6 +64,18 @@ def recognise(state: State) -> tuple[Callable | None, State]:
         if any(marker in renamed for marker in family.markers):
             return builder, renamed
     return None, state
+
+
+def network(builder: Callable, state: State, *, where: str) -> tuple[nn.Module, dict]:
+    """The network that `recognise` found, filled, on the CPU, and the keyword arguments that give its size."""
+    family = FAMILIES[builder]
+    try:
+        size = family.size(state)
+        with torch.device("meta"):  # no memory filled, no random number drawn
+            model = builder(**size)
+    except InputError as error:
+        raise InputError(f"{where}: incomplete weights of {family.title}: {error}; {AGAIN}") from error
+    return fill(model, state, where=where), size
 
 
 def fill(
@@ -79,12 +94,29 @@ def fill(
         found = state.get(key, wanted)
         if found.shape != wanted.shape or found.dtype != wanted.dtype:
             faults.append(f"{key} is {_shape(found)}, expected {_shape(wanted)}")
-    faults += [f"{k} has values that are not finite" for k, v in state.items() if not v.isfinite().all()]
+    faults += [
+        f"{k} has values that are not finite"
+        for k, v in state.items()
+        if v.is_floating_point() and not v.isfinite().all()
+    ]
     if faults:
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise InputError(f"{where}: {'; '.join(faults[:3])}{more}; {remedy}")
     model.load_state_dict(state, assign=True)
     return model
+
+
+def _reader(path: Path) -> Callable[[Path], Mapping]:
+    """By content; by suffix where the content says nothing, for the error that fits."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head.startswith((b"PK\x03\x04", b"\x80\x02\x8a")):  # PyTorch's, of today and of before 2020
+        return _read_torch
+    if head.startswith(b"\x89HDF"):
+        return _read_hdf5
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+        return _read_safetensors
+    return READERS.get(path.suffix.lower(), _read_torch)
 
 
 def _read_safetensors(path: Path) -> State:
@@ -112,13 +144,14 @@ def _read_hdf5(path: Path) -> State:
                 for key, name in names.items()
                 if isinstance(group[key], h5py.Dataset) and group[key].ndim
             }
-    except (OSError, RuntimeError, TypeError, AttributeError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged or no HDF5 file of parameters ({_line(error)}); {AGAIN}") from error
 
 
 def _read_torch(path: Path) -> Mapping:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # by its path, it would go by the suffix
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         with path.open("rb") as file:
             pickled = file.read(2)[:1] == b"\x80"  # a plain pickle, or PyTorch's form of before 2020
@@ -128,7 +161,7 @@ def _read_torch(path: Path) -> Mapping:
                 "its own program and save model.state_dict() with safetensors.torch.save_file"
             ) from error
         raise InputError(f"{path}: damaged or no PyTorch file; {AGAIN}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # whatever a damaged file leads the reader to
         raise InputError(f"{path}: damaged or no PyTorch file ({_line(error)}); {AGAIN}") from error
     if not isinstance(state, Mapping):
         raise InputError(f"{path}: holds a {type(state).__name__}, expected a state dict")
@@ -147,7 +180,7 @@ def convert(source: str | Path, target: str | Path) -> dict[str, str]:
     """Write a file of weights as .safetensors in our naming, atomically; returns what is noted in the file.
 
     The note: network, its size, number of parameters, the source's name and its SHA-256. Raises InputError for a
-    source that `read` refuses or that holds no network known here, and for a target of another kind.
+    source that `read` refuses or that holds no whole network known here, and for a target of another kind.
     """
     from safetensors.torch import save_file
 
@@ -159,12 +192,12 @@ def convert(source: str | Path, target: str | Path) -> dict[str, str]:
         raise InputError(
             f"{source}: not the weights of a network known here: {', '.join(f.title for f in FAMILIES.values())}"
         )
-    family = FAMILIES[builder]
+    model, size = network(builder, state, where=str(source))
     binary = source.with_suffix(".bin") if source.suffix == ".param" else source
     note = {
-        "network": family.title,
-        "size": json.dumps(family.size(state)),
-        "parameters": str(_parameters(builder, family.size(state))),
+        "network": FAMILIES[builder].title,
+        "size": json.dumps(size),
+        "parameters": str(sum(p.numel() for p in model.parameters())),
         "source": binary.name,
         "sha256": hashlib.sha256(binary.read_bytes()).hexdigest(),
     }
@@ -178,11 +211,6 @@ def convert(source: str | Path, target: str | Path) -> dict[str, str]:
     finally:
         temporary.unlink(missing_ok=True)
     return note
-
-
-def _parameters(builder: Callable, size: dict) -> int:
-    with torch.device("meta"):
-        return sum(p.numel() for p in builder(**size).parameters())
 
 
 def _renamed(state: State, *rules: tuple[str, str | Callable]) -> State:
@@ -229,7 +257,7 @@ def _rcan(state: State) -> State:
     shift = renamed.pop("sub_mean.bias", None)  # -value_range * mean; the rest of these layers is the identity
     for key in ("sub_mean.weight", "add_mean.weight", "add_mean.bias"):
         renamed.pop(key, None)
-    if shift is not None:
+    if shift is not None and shift.shape == (3,):
         value_range = 255.0 if shift.abs().max() > 1 else 1.0
         return renamed | {"mean": -shift / value_range, "value_range": torch.tensor(value_range)}
     if "conv_first.weight" in state:  # BasicSR keeps both in its code
@@ -282,8 +310,10 @@ def _duf_tensorflow(state: State) -> State:
         if value.ndim == 5:
             renamed[key] = value.permute(4, 3, 0, 1, 2).contiguous()  # (T, H, W, in, out) -> (out, in, T, H, W)
     for key in renamed.keys() & {"residual.2.weight", "residual.2.bias"}:
-        value = renamed[key]  # depth_to_space counts (sub-pixel, colour), pixel_shuffle (colour, sub-pixel)
-        renamed[key] = value.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1).contiguous()
+        if renamed[key].shape[:1] == (
+            48,
+        ):  # depth_to_space counts (sub-pixel, colour), pixel_shuffle (colour, sub-pixel)
+            renamed[key] = renamed[key].unflatten(0, (16, 3)).transpose(0, 1).flatten(0, 1).contiguous()
     return renamed
 
 
@@ -295,20 +325,40 @@ def _blocks(state: State) -> int:
     return len(_numbers(state, r"(?:body|blocks|residual_layer)\.(\d+)\."))
 
 
+def _channels(state: State, key: str, axis: int = 0) -> int:
+    """Outputs (axis 1: inputs) of a convolution."""
+    if key not in state:
+        raise InputError(f"{key} is missing")
+    if state[key].ndim < 4 or not state[key].numel():
+        raise InputError(f"{key} is {_shape(state[key])}, expected a convolution's weight")
+    return state[key].shape[axis]
+
+
 def _srgan_size(state: State) -> dict:
     batch_norm = "conv_body.1.running_mean" in state
-    features = state["conv_first.0.weight" if batch_norm else "conv_first.weight"].shape[0]
+    features = _channels(state, "conv_first.0.weight" if batch_norm else "conv_first.weight")
     activated = "upsample1.upsample_conv.weight" not in state
     return {"blocks": _blocks(state), "features": features, "batch_norm": batch_norm, "activated": activated}
 
 
 def _rcan_size(state: State) -> dict:
-    attention = state["body.0.residual_group.0.rcab.3.attention.1.weight"]  # (features / reduction, features, 1, 1)
+    squeeze = "body.0.residual_group.0.rcab.3.attention.1.weight"  # (features / reduction, features, 1, 1)
+    features = _channels(state, squeeze, 1)
     return {
         "groups": _blocks(state),
         "blocks": len(_numbers(state, r"body\.0\.residual_group\.(\d+)\.")),
-        "features": attention.shape[1],
-        "reduction": attention.shape[1] // attention.shape[0],
+        "features": features,
+        "reduction": max(features // _channels(state, squeeze), 1),
+    }
+
+
+def _spmc_size(state: State) -> dict:
+    if "window" not in state or state["window"].numel() != 1:
+        raise InputError("window, the number of frames, is missing")
+    return {
+        "frames": int(state["window"]),
+        "features": _channels(state, "enter.weight"),
+        "motion": _channels(state, "motion.coarse.0.weight"),
     }
 
 
@@ -326,7 +376,7 @@ FAMILIES: dict[Callable, Family] = {
         title="VDSR",
         markers=("residual_layer.0.conv.weight",),
         rename=dict,
-        size=lambda s: {"layers": _blocks(s) + 2, "features": s["input.weight"].shape[0]},
+        size=lambda s: {"layers": _blocks(s) + 2, "features": _channels(s, "input.weight")},
     ),
     rcan.RCAN: Family(
         title="RCAN",
@@ -345,9 +395,9 @@ FAMILIES: dict[Callable, Family] = {
         markers=("body.0.rdb1.conv1.weight",),
         rename=_rrdb,
         size=lambda s: {
-            "features": s["conv_first.weight"].shape[0],
+            "features": _channels(s, "conv_first.weight"),
             "blocks": _blocks(s),
-            "growth": s["body.0.rdb1.conv1.weight"].shape[0],
+            "growth": _channels(s, "body.0.rdb1.conv1.weight"),
         },
     ),
     duf.DUF: Family(
@@ -355,19 +405,16 @@ FAMILIES: dict[Callable, Family] = {
         markers=("blocks.0.2.weight",),
         rename=_duf,
         size=lambda s: {
-            "features": s["conv1.weight"].shape[0],
+            "features": _channels(s, "conv1.weight"),
             "blocks": _blocks(s),
-            "growth": s["blocks.0.5.weight"].shape[0],
-            "width": s["conv2.weight"].shape[0],
+            "growth": _channels(s, "blocks.0.5.weight"),
+            "width": _channels(s, "conv2.weight"),
         },
     ),
     spmc.SPMC: Family(
         title="SPMC",
         markers=("lstm.gates.weight",),
         rename=dict,
-        size=lambda s: {
-            "features": s["enter.weight"].shape[0],
-            "motion": s["motion.coarse.0.weight"].shape[0],
-        },
+        size=_spmc_size,
     ),
 }

@@ -1,0 +1,267 @@
+"""Frames through a network: windows in time, exact pieces in space, batches that memory holds, precision."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import chain, islice, pairwise
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .. import InputError
+
+
+def _reflect(i: int, n: int) -> int:
+    period = max(2 * (n - 1), 1)
+    return min(abs(i) % period, -abs(i) % period)
+
+
+# The frame that stands for frame i of a clip of n frames; None: a black one
+PADDINGS: dict[str, Callable[[int, int], int | None]] = {
+    "replicate": lambda i, n: min(max(i, 0), n - 1),
+    "reflect": _reflect,  # ... 2 1 | 0 1 2 ...
+    "black": lambda i, n: i if 0 <= i < n else None,
+}
+PRECISIONS = ("auto", "float32", "bfloat16")
+FOOTPRINT = 4_000  # of a network that does not say; VSR-DUF-16L has 3,605
+PIXELS = {"cpu": 5_000, "cuda": 500_000}  # LR pixels a forward: a CPU's caches hold few; more keep no GPU busier
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How frames pass a network; see `upscaling.upscale`."""
+
+    padding: str = "replicate"
+    tile: int | str | None = "auto"
+    batch: int | str = "auto"
+    device: str | torch.device | None = None
+    precision: str = "auto"
+
+    def __post_init__(self):
+        if self.padding not in PADDINGS:
+            raise InputError(f"upscale: expected padding as one of {', '.join(PADDINGS)}; got {self.padding!r}")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"upscale: expected precision as one of {', '.join(PRECISIONS)}; got {self.precision!r}")
+        if self.batch != "auto" and not _is_count(self.batch):
+            raise InputError(f"upscale: expected batch as 'auto' or frames a forward, at least 1; got {self.batch!r}")
+        if self.tile not in ("auto", None) and not _is_count(self.tile):
+            raise InputError(f"upscale: expected tile as 'auto', None or LR pixels, at least 1; got {self.tile!r}")
+
+
+def engine(
+    model: nn.Module, settings: Settings, otherwise: torch.device, wanted: set[int] | None = None
+) -> Callable[[Iterable[Iterable[torch.Tensor]]], Iterator[torch.Tensor]]:
+    """-> a function from clips of frames (3, H, W) to batches of SR frames (B, 3, 4H, 4W), of all or those `wanted`.
+
+    All frames are of one size and float in [0, 1] or uint8, SR frames are float32 in [0, 1]. They are computed and
+    stay on the settings' device; None: where the network's tensors are, or `otherwise` if it has none.
+    """
+    if _is_count(settings.tile) and model.margin is None:
+        raise InputError(
+            f"upscale: {type(model).__name__} looks at the whole frame at once (margin None), so tiles would change "
+            f"its result; give tile=None or 'auto' instead of {settings.tile}"
+        )
+    device = _device(model, settings.device, otherwise)
+    half = settings.precision == "bfloat16" or (settings.precision == "auto" and _multiplies_bfloat16(device))
+    channels_last = half or model.frames == 1  # measured: 3-D convolutions in float32 are slower with it
+    network = _twin(model, device, channels_last)
+
+    def run(clips: Iterable[Iterable[torch.Tensor]]) -> Iterator[torch.Tensor]:
+        windows = chain.from_iterable(_windows(clip, model.frames, settings.padding, wanted) for clip in clips)
+        first = next(windows)
+        height, width = first[0].shape[-2:]
+        side, size = _plan(model, height, width, settings, device, half)
+        pieces = _pieces(model, height, width, side)
+        windows = chain([first], windows)
+        while chunk := list(islice(windows, size)):
+            yield _forward(network, _stack(chunk, device, channels_last), pieces, half)
+
+    return run
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _device(model: nn.Module, device: str | torch.device | None, otherwise: torch.device) -> torch.device:
+    """`device`, checked; None: where the model's tensors are, or `otherwise` for a model that has none."""
+    tensors = list(chain(model.parameters(), model.buffers()))
+    if any(x.is_meta for x in tensors):
+        raise InputError(
+            f"upscale: {type(model).__name__} lies on the meta device, without numbers; load weights first"
+        )
+    if device is None:
+        device = tensors[0].device if tensors else otherwise
+    try:
+        checked = torch.device(device)
+    except (RuntimeError, TypeError):
+        checked = None
+    if checked is None or checked.type not in PIXELS:
+        raise InputError(f"upscale: expected device as 'cpu', 'cuda' or 'cuda:0'; got {str(device)!r}")
+    if checked.type == "cuda" and (checked.index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise InputError(f"upscale: {device} was asked for, but torch finds {found} CUDA devices; give device='cpu'")
+    return checked
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _twin(module: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:
+    """The network in evaluation mode and float32 on `device`; it shares what it can, and the one given stays as it is.
+
+    As nn.DataParallel replicates; copy.deepcopy would take as long as a frame of RCAN, which has 2,000 modules.
+    """
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d} if channels_last else {}
+
+    def moved(x: torch.Tensor | None) -> torch.Tensor | None:
+        if x is None:
+            return None
+        x = x.detach().to(device, torch.float32 if x.is_floating_point() else x.dtype)
+        return x.contiguous(memory_format=layouts[x.ndim]) if x.ndim in layouts else x
+
+    twin = module.__new__(type(module))
+    twin.__dict__ = module.__dict__ | {
+        "training": False,
+        "_parameters": {k: moved(x) for k, x in module._parameters.items()},
+        "_buffers": {k: moved(x) for k, x in module._buffers.items()},
+        "_modules": {k: None if m is None else _twin(m, device, channels_last) for k, m in module._modules.items()},
+    }
+    return twin
+
+
+def _windows(
+    frames: Iterable[torch.Tensor], length: int, padding: str, wanted: set[int] | None
+) -> Iterator[list[torch.Tensor]]:
+    """For each frame (wanted: for these) the `length` frames around it; holds no more than these."""
+    frames, radius, place = iter(frames), length // 2, PADDINGS[padding]
+    near, read, t = {}, 0, 0  # frames by number, how many were read, the window's centre
+    while True:
+        for frame in islice(frames, t + radius + 1 - read):
+            near[read] = frame
+            read += 1
+        if t == read:
+            return
+        # before the end is reached, no number exceeds `read`, so it does for the clip's length
+        if wanted is None or t in wanted:
+            numbers = [place(i, read) for i in range(t - radius, t + radius + 1)]
+            yield [torch.zeros_like(near[t]) if i is None else near[i] for i in numbers]
+        near.pop(t - radius, None)
+        t += 1
+
+
+def _stack(windows: list[list[torch.Tensor]], device: torch.device, channels_last: bool) -> torch.Tensor:
+    """Windows of frames (3, H, W) -> float32 (B, T, 3, H, W), or (B, 3, H, W) for T = 1."""
+    x = torch.stack([frame for window in windows for frame in window]).to(device)  # (B T, 3, H, W)
+    top = 255 if x.dtype == torch.uint8 else 1
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    x = x.to(torch.float32, memory_format=layout) / top
+    return x if len(windows[0]) == 1 else x.unflatten(0, (len(windows), -1))
+
+
+def _forward(network: nn.Module, x: torch.Tensor, pieces: list[tuple], half: bool) -> torch.Tensor:
+    """A batch through the network, piece by piece: -> float32 (B, 3, 4H, 4W) in [0, 1]."""
+    height, width = x.shape[-2:]
+    scale = network.scale
+    sr = x.new_empty(len(x), 3, scale * height, scale * width)
+    autocast = torch.autocast(x.device.type, torch.bfloat16, enabled=half)
+    try:
+        with torch.inference_mode(), autocast, nullcontext() if half else _no_tf32():
+            for top, bottom, left, right, (rows, columns) in pieces:
+                y = network(x[..., rows, columns])
+                y = y[..., scale * (top - rows.start) :, scale * (left - columns.start) :]  # without its margins
+                piece = sr[..., scale * top : scale * bottom, scale * left : scale * right]
+                piece.copy_(y[..., : piece.shape[-2], : piece.shape[-1]])
+            return sr.clamp_(0, 1)
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise InputError(
+            f"upscale: {len(x)} x {width}x{height} in {len(pieces)} piece(s) do not fit into memory; "
+            "give a smaller batch or tile"
+        ) from error
+
+
+def _pieces(model: nn.Module, height: int, width: int, side: int | None) -> list[tuple]:
+    """Pieces of at most `side` LR pixels: (top, bottom, left, right, (rows, columns) with the margins).
+
+    Margins end at the frame's border, where the network pads as it does for a whole frame.
+    """
+    axes = []
+    for n in (height, width):
+        count = min(math.ceil(n / (side or n)), n // model.smallest)
+        cuts = [i * n // count for i in range(count + 1)]
+        margin = model.margin if count > 1 else 0
+        axes.append([(a, b, slice(max(a - margin, 0), min(b + margin, n))) for a, b in pairwise(cuts)])
+    return [(*y[:2], *x[:2], (y[2], x[2])) for y in axes[0] for x in axes[1]]
+
+
+def _plan(
+    model: nn.Module, height: int, width: int, settings: Settings, device: torch.device, half: bool
+) -> tuple[int | None, int]:
+    """The pieces' side (None: whole frames) and the frames a forward: half a GPU's free memory, a quarter of a CPU's.
+
+    Raises InputError where even that would take more than three quarters of the memory there is.
+    """
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        memory = torch.cuda.mem_get_info(device)[0] + cached
+    else:
+        memory = _memory()
+    pixel = getattr(model, "footprint", FOOTPRINT) * (2 if half else 4)  # bytes
+    pixels = memory // pixel // (2 if device.type == "cuda" else 4)
+    tile, batch, margin = settings.tile, settings.batch, model.margin
+
+    def region(side: int | None) -> int:
+        return height * width if side is None else math.prod(min(side + 2 * margin, n) for n in (height, width))
+
+    if tile == "auto":
+        tile = None
+        if height * width > pixels and margin is not None:
+            side = max(math.isqrt(pixels) - 2 * margin, margin, 32)  # else the margins cost the most
+            tile = side if region(side) < height * width else None
+    if batch == "auto":
+        batch = max(1, min(pixels, PIXELS[device.type]) // region(tile))
+    needed = batch * region(tile) * pixel
+    if needed > 0.75 * memory:
+        raise InputError(
+            f"upscale: {type(model).__name__} would take {needed / 2**30:.1f} GiB for {batch} x {width}x{height}, "
+            f"{memory / 2**30:.1f} GiB are there; give a smaller {'batch' if margin is None else 'batch or tile'}, "
+            f"or smaller frames"
+        )
+    return tile, batch
+
+
+def _memory(root: Path = Path("/")) -> int:
+    """Bytes of memory of this machine, or fewer where a control group (a container's, a batch job's) allows fewer."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    groups = root / "proc/self/cgroup"
+    for line in groups.read_text().splitlines() if groups.is_file() else ():
+        _, controllers, group = line.split(":", 2)  # "0::/a/b" of version 2, "4:memory:/a/b" of version 1
+        if controllers == "memory":
+            folder, name = root / "sys/fs/cgroup/memory" / group.lstrip("/"), "memory.limit_in_bytes"
+        elif not controllers:
+            folder, name = root / "sys/fs/cgroup" / group.lstrip("/"), "memory.max"
+        else:
+            continue
+        limits = [place / name for place in (folder, *folder.parents) if (place / name).is_file()]
+        found += [int(text) for text in (file.read_text().strip() for file in limits) if text != "max"]
+    return min(found)
+
+
+@contextmanager
+def _no_tf32() -> Iterator[None]:
+    cudnn = torch.backends.cudnn
+    kept = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+    with cudnn.flags(**kept, allow_tf32=False):
+        yield

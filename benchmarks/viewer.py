@@ -1,0 +1,121 @@
+"""What a static viewer weighs, and how long its frames take to draw in Chromium.
+
+    python benchmarks/viewer.py [--clip video.avi] [--size 240 320] [--frames 16]
+
+Five versions of one clip with their TV-L1 flow: HR, bicubic, and three filtered versions that stand for methods (two
+means, and a sharpened bicubic with noise that flickers, the hardest to code). Without --clip: an embedded clip before
+a moving camera. Draw times are those of one frame change: the controls' update and everything painted, in ms.
+"""
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from playwright.sync_api import sync_playwright
+
+from arsr_core import degrade, flow, video
+from arsr_core.data import generated
+from arsr_core.viewer import Viewer, viewer
+
+VIEWS = {
+    "frame": {},
+    "flow": {"layer": "flow"},
+    "flow and arrows": {"layer": "flow", "arrows": True},
+    "flow error": {"layer": "flow_error"},
+    "frame error": {"layer": "frame_error"},
+    "motion weight": {"layer": "weight"},
+    "wipe": {"mode": "wipe", "layer": "flow"},
+    "all at once": {"layer": "flow", "arrows": True, "lens": 8, "picked": [9, 9], "line": [5, 5, 100, 60]},
+}
+MEASURE = """async changes => {
+  const { viewer } = document.querySelector('arsr-viewer');
+  const before = { layer: 'frame', arrows: false, lens: 0, mode: 'side', picked: null, line: null, frame: 0 };
+  viewer.set({ ...before, ...changes });
+  do { await new Promise(requestAnimationFrame); viewer.paint(); } while (viewer.waiting); // decoding
+  const times = [];
+  for (let i = 1; i <= 5 * viewer.spec.count; i += 1) {
+    await new Promise(requestAnimationFrame);
+    const start = performance.now();
+    viewer.set({ frame: i % (viewer.spec.count - 1) });
+    viewer.paint();
+    times.push(performance.now() - start);
+    if (viewer.waiting) throw new Error('a frame was not there');
+  }
+  return times;
+}"""
+
+
+def versions(hr: torch.Tensor) -> dict[str, torch.Tensor]:
+    """{label: (1, T, 3, H, W)}."""
+    bicubic = degrade.imresize(degrade.to_lr(hr, eight_bit=True), 4, eight_bit=True)
+    means = {f"mean {n}x{n}": F.avg_pool2d(hr[0], n, 1, n // 2)[None] for n in (3, 5)}
+    detail = bicubic[0] - F.avg_pool2d(bicubic[0], 5, 1, 2)
+    noise = torch.randn(detail.shape, generator=torch.Generator().manual_seed(0))
+    sharp = (bicubic[0] + detail * (1 + noise)).clamp(0, 1)[None]
+    return {"HR": hr, "bicubic": bicubic, **means, "sharpened": sharp}
+
+
+def weigh(made: Viewer, page: Path) -> None:
+    start = time.process_time()
+    html = made.to_html()
+    seconds = time.process_time() - start
+    made.save(page)
+    data = made._payload
+    window = data["window"]["sheets"] if data["window"] else []
+    parts = {
+        "frames": sum(len(s) for each in data["sheets"] for s in each),
+        "exact window": sum(len(s) for each in window for s in each),
+        "flow": sum(len(f) for f in data["flows"] if f),
+        "script and style": len(viewer.SCRIPT_TAG),
+    }
+    print(f"{data['spec']['coding']}\nencoded in {seconds:.1f} CPU-s; viewer {len(html):,} bytes, of which", end=" ")
+    print(", ".join(f"{name} {size:,}" for name, size in parts.items()))
+
+
+def draw(page: Path) -> None:
+    with sync_playwright() as playwright:
+        path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page(viewport={"width": 1280, "height": 1000})
+        start = time.perf_counter()
+        tab.goto(page.as_uri())
+        tab.wait_for_selector("arsr-viewer .viewer[data-painted]")
+        print(f"Chromium {browser.version}: first frame after {1000 * (time.perf_counter() - start):.0f} ms")
+        for name, view in VIEWS.items():
+            tab.evaluate(MEASURE, view)  # the compiler warms up
+            times = sorted(tab.evaluate(MEASURE, view))
+            late, most = sum(t > 16 for t in times), times[int(0.95 * len(times))]
+            print(
+                f"{name:16} median {statistics.median(times):5.1f} ms, 95 % below {most:5.1f}, longest {times[-1]:5.1f}, "
+                f"{late} of {len(times)} above 16"
+            )
+        browser.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clip", type=Path, help="a video; default: an embedded clip")
+    parser.add_argument("--size", type=int, nargs=2, default=(240, 320), help="height and width of the embedded clip")
+    parser.add_argument("--frames", type=int, default=16)
+    given = parser.parse_args()
+    if given.clip:
+        frames = video.read(given.clip, stop=given.frames).frames
+    else:
+        frames = generated.clip(11, split="test", size=tuple(given.size), frames=given.frames).frames
+    clips = versions(degrade.modcrop(video.to_tensor(frames), 4))
+    flows = {label: flow.estimate(clip, "tvl1", workers=2, **flow.PRESETS["fast"]) for label, clip in clips.items()}
+    _, count, _, height, width = clips["HR"].shape
+    print(f"{len(clips)} versions of {count} frames {width}x{height}")
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "viewer.html"
+        weigh(Viewer(clips, flows, right="sharpened"), page)
+        draw(page)
+
+
+if __name__ == "__main__":
+    main()
