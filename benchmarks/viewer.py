@@ -91,8 +91,8 @@ def draw(page: Path) -> None:
             times = sorted(tab.evaluate(MEASURE, view))
             late, most = sum(t > 16 for t in times), times[int(0.95 * len(times))]
             print(
-                f"{name:16} median {statistics.median(times):5.1f} ms, 95 % below {most:5.1f}, longest {times[-1]:5.1f}, "
-                f"{late} of {len(times)} above 16"
+                f"{name:16} median {statistics.median(times):5.1f} ms, 95 % below {most:5.1f}, "
+                f"longest {times[-1]:5.1f}, {late} of {len(times)} above 16"
             )
         browser.close()
 

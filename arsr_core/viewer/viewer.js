@@ -10,10 +10,12 @@
 //   hosts     the custom element and the widget
 
 const MEMORY = 256e6; // bytes of decoded frames and flow kept
+const MAPS = 150; // painted layers kept
 const PEAK_SIDE = 9; // pixels over which Python averages an error before it seeks the worst place
 const SUMMARY_FRAMES = 16; // frames whose errors the kernel measures for one request
 const ANSWER_SECONDS = 60;
 const AHEAD = 4; // frames fetched in advance
+const ARROW_GRID = 16; // CSS pixels from arrow to arrow
 
 // Methods' colours: 3:1 or more against white and against the dark theme; a second round is dashed.
 const COLOURS = ['#3b82c4', '#d55e00', '#1a9874', '#b4559a', '#967a00', '#6f74d6', '#7a7f87'];
@@ -217,62 +219,79 @@ class Store {
 class Painter {
   constructor(spec, store) {
     Object.assign(this, { spec, store });
-    this.map = document.createElement('canvas').getContext('2d'); // one cell of the flow's grid, or one pixel
+    this.maps = new Map(); // painted layers, in the order of their last use
+    this.viridis = new Uint32Array(256); // as ImageData holds it: alpha, blue, green, red from the high byte down
+    for (let i = 0; i < 256; i += 1) {
+      const [red, green, blue] = spec.viridis.slice(3 * i, 3 * i + 3);
+      this.viridis[i] = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+    }
     this.lensPixels = document.createElement('canvas').getContext('2d');
   }
 
-  // The Middlebury wheel as in arsr_core.flow.to_rgb; length 1 is the rim. Writes RGB to out[at ...].
-  flowColour(u, v, length, out, at) {
+  // The Middlebury wheel as in arsr_core.flow.to_rgb; length 1 is the rim.
+  flowColour(u, v, length) {
     const { wheel } = this.spec;
     const count = wheel.length / 3;
     const place = ((Math.atan2(-v, -u) / Math.PI + 1) / 2) * (count - 1);
     const index = Math.floor(place);
     const weight = place - index;
-    const next = ((index + 1) % count) * 3;
-    for (let c = 0; c < 3; c += 1) {
-      const hue = wheel[index * 3 + c] + weight * (wheel[next + c] - wheel[index * 3 + c]);
-      out[at + c] = length <= 1 ? 255 - length * (255 - hue) : 0.75 * hue;
-    }
+    const at = 3 * index;
+    const next = 3 * ((index + 1) % count);
+    const inside = length <= 1;
+    const shade = (c) => {
+      const hue = wheel[at + c] + weight * (wheel[next + c] - wheel[at + c]);
+      return Math.round(inside ? 255 - length * (255 - hue) : 0.75 * hue);
+    };
+    return (255 << 24) | (shade(2) << 16) | (shade(1) << 8) | shade(0);
   }
 
-  scalarColour(share, out, at) {
-    const index = 3 * Math.round(255 * Math.min(1, share));
-    const { viridis } = this.spec;
-    out[at] = viridis[index];
-    out[at + 1] = viridis[index + 1];
-    out[at + 2] = viridis[index + 2];
+  scalarColour(share) { return this.viridis[share < 1 ? Math.round(255 * share) : 255]; }
+
+  // The layer's picture, kept for the next time; null where its flow is absent.
+  map(layer, bound, look) {
+    const { flow, trueFlow } = look;
+    const byFlow = layer !== 'frame_error';
+    if (byFlow && ((layer !== 'weight' && !flow) || (layer !== 'flow' && !trueFlow))) return null;
+    const key = [layer, bound, layer === 'weight' ? this.spec.reference : look.m, look.t].join(' ');
+    const map = this.maps.get(key) || this.paintMap(layer, bound, look);
+    this.maps.delete(key);
+    this.maps.set(key, map);
+    if (this.maps.size > MAPS) this.maps.delete(this.maps.keys().next().value);
+    return map;
   }
 
-  // The layer's picture in this.map.canvas; returns the pixels that a cell of it covers, or 0 if there is none.
-  paintMap(layer, bound, look) {
+  // One pixel for each pixel of the frame or, in layers of flow, for each vector.
+  paintMap(layer, bound, { flow, trueFlow, pixels, truePixels }) {
     const { spec, store } = this;
     const byFlow = layer !== 'frame_error';
     const width = byFlow ? store.flowWidth : spec.width;
     const height = byFlow ? store.flowHeight : spec.height;
-    const { flow, trueFlow, pixels, truePixels } = look;
-    if (byFlow && ((layer !== 'weight' && !flow) || (layer !== 'flow' && !trueFlow))) return 0;
     const image = new ImageData(width, height);
-    const out = image.data;
+    const out = new Uint32Array(image.data.buffer);
     const perBound = 1 / (bound * spec.unit);
-    for (let i = 0, at = 0; i < width * height; i += 1, at += 4) {
-      out[at + 3] = 255;
-      if (layer === 'flow') {
-        const length = Math.sqrt(flow.u[i] * flow.u[i] + flow.v[i] * flow.v[i]);
-        this.flowColour(flow.u[i], flow.v[i], length * perBound, out, at);
-      } else if (layer === 'frame_error') {
+    if (layer === 'flow') {
+      for (let i = 0; i < out.length; i += 1) {
+        const u = flow.u[i];
+        const v = flow.v[i];
+        out[i] = this.flowColour(u, v, Math.sqrt(u * u + v * v) * perBound);
+      }
+    } else if (layer === 'frame_error') {
+      for (let i = 0, at = 0; i < out.length; i += 1, at += 4) {
         const sum = Math.abs(pixels[at] - truePixels[at]) + Math.abs(pixels[at + 1] - truePixels[at + 1])
           + Math.abs(pixels[at + 2] - truePixels[at + 2]);
-        this.scalarColour(sum / 3 / bound, out, at);
-      } else {
-        const du = layer === 'weight' ? trueFlow.u[i] : flow.u[i] - trueFlow.u[i];
-        const dv = layer === 'weight' ? trueFlow.v[i] : flow.v[i] - trueFlow.v[i];
-        this.scalarColour(Math.sqrt(du * du + dv * dv) * perBound, out, at);
+        out[i] = this.scalarColour(sum / (3 * bound));
+      }
+    } else {
+      const { u, v } = layer === 'weight' ? { u: 0, v: 0 } : flow;
+      for (let i = 0; i < out.length; i += 1) {
+        const du = (u ? u[i] : 0) - trueFlow.u[i];
+        const dv = (v ? v[i] : 0) - trueFlow.v[i];
+        out[i] = this.scalarColour(Math.sqrt(du * du + dv * dv) * perBound);
       }
     }
-    this.map.canvas.width = width;
-    this.map.canvas.height = height;
-    this.map.putImageData(image, 0, 0);
-    return byFlow ? spec.stride : 1;
+    const canvas = element('canvas', { width, height });
+    canvas.getContext('2d').putImageData(image, 0, 0);
+    return canvas;
   }
 
   // A frame and its layer, columns from .. to - 1; returns whether the layer could be shown.
@@ -281,39 +300,39 @@ class Painter {
     if (to <= from) return true;
     context.putImageData(new ImageData(look.pixels, width, height), 0, 0, from, 0, to - from, height);
     if (layer === 'frame') return true;
-    const cell = this.paintMap(layer, bound, look);
+    const map = this.map(layer, bound, look);
     context.save();
     context.beginPath();
     context.rect(from, 0, to - from, height);
     context.clip();
-    if (cell) {
-      const { canvas } = this.map;
+    if (map) {
+      const cell = layer === 'frame_error' ? 1 : this.spec.stride;
       context.globalAlpha = opacity / 100;
       context.imageSmoothingEnabled = false;
-      context.drawImage(canvas, 0, 0, canvas.width * cell, canvas.height * cell);
+      context.drawImage(map, 0, 0, map.width * cell, map.height * cell);
     } else {
       context.fillStyle = 'rgb(90 90 90 / .75)';
       context.fillRect(from, 0, to - from, height);
     }
     context.restore();
-    return cell > 0;
+    return Boolean(map);
   }
 
   // Flow as arrows `factor` times as long as the motion; zoom: CSS pixels a frame pixel; between columns from, to.
   paintArrows(context, flow, zoom, factor, from, to) {
     const { width, height, unit, stride } = this.spec;
     const step = Math.max(stride, Math.round(ARROW_GRID / zoom));
-    const paths = [new Path2D(), new Path2D()]; // shafts, heads
+    const path = new Path2D();
     for (let y = Math.floor(step / 2); y < height; y += step) {
       for (let x = Math.floor(step / 2); x < width; x += step) {
         const i = this.store.flowIndex(x, y);
         const u = flow.u[i] / unit;
         const v = flow.v[i] / unit;
         if (x < from || x >= to || Math.hypot(u, v) * factor * zoom < 4) continue;
-        addArrow(paths, (x + 0.5) * zoom, (y + 0.5) * zoom, u * factor * zoom, v * factor * zoom);
+        addArrow(path, (x + 0.5) * zoom, (y + 0.5) * zoom, u * factor * zoom, v * factor * zoom);
       }
     }
-    strokeArrows(context, paths);
+    strokeArrows(context, path);
   }
 
   // The true pixels around (x, y), magnified, in the corner of the panel farthest from there.
@@ -347,57 +366,43 @@ class Painter {
   paintWheel(canvas) {
     const { width } = canvas;
     const image = new ImageData(width, width);
+    const out = new Uint32Array(image.data.buffer);
     const radius = width / 2;
-    for (let y = 0; y < width; y += 1) {
-      for (let x = 0; x < width; x += 1) {
-        const u = (x + 0.5 - radius) / radius;
-        const v = (y + 0.5 - radius) / radius;
-        const length = Math.hypot(u, v);
-        const at = 4 * (y * width + x);
-        this.flowColour(u, v, Math.min(1, length), image.data, at);
-        image.data[at + 3] = 255 * clamp((1 - length) * radius + 0.5, 0, 1);
-      }
+    for (let i = 0; i < out.length; i += 1) {
+      const u = ((i % width) + 0.5 - radius) / radius;
+      const v = (Math.floor(i / width) + 0.5 - radius) / radius;
+      const length = Math.hypot(u, v);
+      out[i] = this.flowColour(u, v, Math.min(1, length));
+      image.data[4 * i + 3] = 255 * clamp((1 - length) * radius + 0.5, 0, 1); // a smooth edge
     }
     canvas.getContext('2d').putImageData(image, 0, 0);
   }
 
   paintScale(canvas) {
+    Object.assign(canvas, { width: 256, height: 1 });
     const image = new ImageData(256, 1);
-    for (let i = 0; i < 256; i += 1) {
-      this.scalarColour(i / 255, image.data, 4 * i);
-      image.data[4 * i + 3] = 255;
-    }
-    canvas.width = 256;
-    canvas.height = 1;
+    new Uint32Array(image.data.buffer).set(this.viridis);
     canvas.getContext('2d').putImageData(image, 0, 0);
   }
 }
 
-const ARROW_GRID = 15; // CSS pixels from arrow to arrow
-
-function addArrow([shafts, heads], x, y, dx, dy) {
+function addArrow(path, x, y, dx, dy) {
   const length = Math.hypot(dx, dy);
-  const head = Math.min(5, 0.5 * length);
-  const [ux, uy] = [dx / length, dy / length];
+  const head = Math.min(5, 0.5 * length) / length;
   const [tipX, tipY] = [x + dx, y + dy];
-  shafts.moveTo(x, y);
-  shafts.lineTo(tipX - ux * head * 0.7, tipY - uy * head * 0.7);
-  heads.moveTo(tipX, tipY);
-  heads.lineTo(tipX - head * (ux + 0.5 * uy), tipY - head * (uy - 0.5 * ux));
-  heads.lineTo(tipX - head * (ux - 0.5 * uy), tipY - head * (uy + 0.5 * ux));
-  heads.closePath();
+  path.moveTo(x, y);
+  path.lineTo(tipX, tipY);
+  path.moveTo(tipX - head * (dx + 0.6 * dy), tipY - head * (dy - 0.6 * dx));
+  path.lineTo(tipX, tipY);
+  path.lineTo(tipX - head * (dx - 0.6 * dy), tipY - head * (dy + 0.6 * dx));
 }
 
 // Light on dark, so that arrows show on any picture.
-function strokeArrows(context, [shafts, heads]) {
-  context.lineJoin = context.lineCap = 'round';
-  for (const [colour, extra] of [['rgb(0 0 0 / .75)', 1.8], ['#fff', 0]]) {
-    context.strokeStyle = context.fillStyle = colour;
-    context.lineWidth = 1.2 + extra;
-    context.stroke(shafts);
-    context.lineWidth = extra;
-    if (extra) context.stroke(heads);
-    context.fill(heads);
+function strokeArrows(context, path) {
+  for (const [colour, thick] of [['rgb(0 0 0 / .8)', 3.4], ['#fff', 1.4]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = thick;
+    context.stroke(path);
   }
 }
 
@@ -799,7 +804,7 @@ class ViewerUI {
     const m = this.index(side);
     const t = view.frame;
     const byFlow = ['flow', 'flow_error', 'weight'].includes(view.layer);
-    const found = { m, pixels: store.pixels(m, t) };
+    const found = { m, t, pixels: store.pixels(m, t) };
     if (byFlow || view.arrows || view.picked) {
       found.flow = store.flow(m, t);
       found.trueFlow = store.flow(spec.reference, t);
@@ -847,10 +852,11 @@ class ViewerUI {
     const { spec, view } = this;
     const [wide, high] = [screen.clientWidth, screen.clientHeight];
     const density = window.devicePixelRatio || 1;
-    canvas.width = Math.round(wide * density);
-    canvas.height = Math.round(high * density);
+    const size = { width: Math.round(wide * density), height: Math.round(high * density) };
+    if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
     const context = canvas.getContext('2d');
-    context.scale(density, density);
+    context.setTransform(density, 0, 0, density, 0, 0);
+    context.clearRect(0, 0, wide, high);
     const zoom = wide / spec.width;
     this.zoom = zoom;
     const inner = this.source.window;
@@ -1091,9 +1097,9 @@ class ViewerUI {
     const perPixel = factor * (this.zoom || 1);
     const lengths = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
     const length = lengths.filter((n) => n * perPixel <= wide - 12).pop() ?? 0.1;
-    const paths = [new Path2D(), new Path2D()];
-    addArrow(paths, 5, high / 2, length * perPixel, 0);
-    strokeArrows(context, paths);
+    const path = new Path2D();
+    addArrow(path, 5, high / 2, length * perPixel, 0);
+    strokeArrows(context, path);
     const times = factor === 1 ? 'as long as the motion' : `${tidy(factor)} times as long as the motion`;
     const text = element('p', { textContent: `${tidy(length)} px a frame; arrows are ${times}.` });
     return element('div', { className: 'row' }, canvas, text);
