@@ -237,12 +237,12 @@ class Painter {
     const weight = place - index;
     const at = 3 * index;
     const next = 3 * ((index + 1) % count);
-    const inside = length <= 1;
-    const shade = (c) => {
-      const hue = wheel[at + c] + weight * (wheel[next + c] - wheel[at + c]);
-      return Math.round(inside ? 255 - length * (255 - hue) : 0.75 * hue);
-    };
-    return (255 << 24) | (shade(2) << 16) | (shade(1) << 8) | shade(0);
+    const red = wheel[at] + weight * (wheel[next] - wheel[at]);
+    const green = wheel[at + 1] + weight * (wheel[next + 1] - wheel[at + 1]);
+    const blue = wheel[at + 2] + weight * (wheel[next + 2] - wheel[at + 2]);
+    const [most, share] = length <= 1 ? [255 * (1 - length), length] : [0, 0.75]; // white in the middle, dark outside
+    return (255 << 24) | (Math.round(most + share * blue) << 16) | (Math.round(most + share * green) << 8)
+      | Math.round(most + share * red);
   }
 
   scalarColour(share) { return this.viridis[share < 1 ? Math.round(255 * share) : 255]; }
@@ -567,6 +567,7 @@ class ViewerUI {
     this.painter = new Painter(spec, this.store);
     this.summaries = new Map(); // method -> rows [mean, peak, x, y], or a promise of them
     this.hasFlow = spec.flows.includes(true);
+    this.sizes = new Map(); // screen -> [width, height] in CSS pixels
     this.hover = null; // pixel under the mouse
     this.mark = null; // the worst place jumped to
     this.lineStart = null; // of a line drawn by keyboard
@@ -655,7 +656,10 @@ class ViewerUI {
     theme();
     this.watchers = [
       new MutationObserver(theme),
-      new ResizeObserver(() => this.repaint()),
+      new ResizeObserver((changed) => {
+        for (const { target, contentRect } of changed) this.sizes.set(target, [contentRect.width, contentRect.height]);
+        this.repaint();
+      }),
       new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.start(), {
         rootMargin: '600px',
       }),
@@ -850,13 +854,14 @@ class ViewerUI {
   paintOverlay(screen, pieces, cut) {
     const canvas = screen.querySelector('.overlay');
     const { spec, view } = this;
-    const [wide, high] = [screen.clientWidth, screen.clientHeight];
+    const [wide, high] = this.sizes.get(screen) || [screen.clientWidth, screen.clientHeight];
     const density = window.devicePixelRatio || 1;
     const size = { width: Math.round(wide * density), height: Math.round(high * density) };
     if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
     const context = canvas.getContext('2d');
     context.setTransform(density, 0, 0, density, 0, 0);
     context.clearRect(0, 0, wide, high);
+    if (!wide) return; // hidden until a moment ago: its size comes
     const zoom = wide / spec.width;
     this.zoom = zoom;
     const inner = this.source.window;
@@ -1248,14 +1253,16 @@ class ViewerUI {
     box.hidden = !view.line;
     if (!view.line) return;
     if (!this.profiles) {
+      this.profiles = { at: this.lineIndices() };
+      const count = this.profiles.at.length;
       const figures = ['left', 'right'].map((side) => {
-        const canvas = element('canvas', { className: side });
+        const canvas = element('canvas', { className: side, width: count, height: spec.count });
+        canvas.style.height = `${clamp(spec.count * 6, 72, 320)}px`;
         canvas.setAttribute('role', 'img');
         return element('figure', {}, element('figcaption'), canvas);
       });
       const textContent = 'Temporal profile: across, the line from its dot; down, time. Click to go there.';
       box.replaceChildren(...figures, element('p', { className: 'hint', textContent }));
-      this.profiles = { at: this.lineIndices() };
     }
     const { at } = this.profiles;
     for (const side of ['left', 'right']) {
@@ -1269,10 +1276,9 @@ class ViewerUI {
         image.filled.add(t);
       }
       const canvas = box.querySelector(`canvas.${side}`);
-      canvas.width = at.length;
-      canvas.height = spec.count;
-      canvas.style.height = `${clamp(spec.count * 6, 72, 320)}px`;
-      canvas.getContext('2d').putImageData(image.data, 0, 0, 0, 0, at.length, view.frame + 1); // up to this frame
+      const context = canvas.getContext('2d');
+      context.clearRect(0, 0, at.length, spec.count);
+      context.putImageData(image.data, 0, 0, 0, 0, at.length, view.frame + 1); // up to this frame
       const what = `Temporal profile of ${view[side]} along the line (${view.line.join(', ')})`;
       canvas.setAttribute('aria-label', `${what}, frames 0 to ${view.frame}`);
       canvas.previousSibling.replaceChildren(this.named(side));
