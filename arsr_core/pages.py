@@ -165,7 +165,7 @@ def _drop_scripts_from_outside(app, pagename, templatename, context, doctree):
         context[kind] = [entry for entry in context.get(kind, []) if wanted(entry)]
 
 
-_VIEWER_SCRIPT = re.compile("<script data-arsr-viewer>.*?</script>", re.DOTALL)
+_VIEWER_SCRIPT = re.compile("<script data-arsr-viewer-script>.*?</script>", re.DOTALL)
 
 
 def _share_viewer_script(app, pagename, templatename, context, doctree):

@@ -95,7 +95,7 @@ def test_style_sheets_are_searched_too(tmp_path):
 
 
 def test_viewers_of_a_page_share_one_script():
-    script = "<script data-arsr-viewer>\n1 < 2\n</script>"
+    script = "<script data-arsr-viewer-script>\n1 < 2\n</script>"
     context = {"body": f"<p>a</p>{script}<p>b</p>{script}<script>other</script>{script}"}
     pages._share_viewer_script(None, "page", "page.html", context, None)
     assert context["body"] == f"<p>a</p>{script}<p>b</p><script>other</script>"

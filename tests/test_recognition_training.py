@@ -87,7 +87,7 @@ def test_snippets(tmp_path, coding):
     stacks = Snippets(tmp_path, "flow", segments=2)[0]["snippets"]
     assert stacks.shape == (2, 10, 64, 64)
     x = prepared.to_float(stacks[None])
-    assert x.shape == (1, 2, 10, 64, 64) and 0 <= x.min() and x.max() <= 1
+    assert x.shape == (1, 2, 10, 64, 64) and x.min() >= 0 and x.max() <= 1
     assert prepared.to_float(rgb[None]).shape == (1, 3, 3, 64, 64)
 
 

@@ -39,7 +39,7 @@ SCRIPT = (
     f"const CSS = {json.dumps((_HERE / 'viewer.css').read_text(encoding='utf-8'))};\n"
     f"{(_HERE / 'viewer.js').read_text(encoding='utf-8')}"
 )
-SCRIPT_TAG = f"<script data-arsr-viewer>(() => {{\n{SCRIPT}\ndefineElement();\n}})();</script>"
+SCRIPT_TAG = f"<script data-arsr-viewer-script>(() => {{\n{SCRIPT}\ndefineElement();\n}})();</script>"
 
 
 def _pixels(count: int, help: str) -> traitlets.Tuple:
