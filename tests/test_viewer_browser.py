@@ -512,6 +512,7 @@ def test_scores_stand_beside_the_frames(visit):
 
 def test_methods_are_chosen_swapped_and_stepped_through(visit):
     page = visit()
+    assert page.locator(".linked").is_hidden()  # a page's only viewer
     page.locator("select[name='left']").select_option("bicubic")
     page.locator("button[name='swap']").click()
     assert (view(page)["left"], view(page)["right"]) == ("bicubic", "bicubic")

@@ -43,11 +43,6 @@ class CodedClips:
     window: Window | None  # None: everything is lossless
     sentence: str  # the coding in words, for the page
 
-    @property
-    def size(self) -> int:
-        """Bytes of all pictures."""
-        return _size(self.sheets) + (_size(self.window.sheets) if self.window else 0)
-
 
 def code_clips(clips: Sequence[np.ndarray], budget: int, interest: np.ndarray, point: tuple[int, int]) -> CodedClips:
     """uint8 clips (T, H, W, 3) of one shape as pictures of at most `budget` bytes together.
@@ -73,9 +68,12 @@ def code_clips(clips: Sequence[np.ndarray], budget: int, interest: np.ndarray, p
         if (sheets := _fitting((_sheets(c, rows, webp) for c in crops), room)) is not None:
             window = Window(x, y, w, h, sheets)
             break
-    inside = window and f"inside the dashed window of {window.width} × {window.height} pixels every value is exact "
-    sentence = f"Frames: {inside + '(lossless WebP), outside it ' if inside else ''}AVIF 4:4:4 of quality {quality}"
-    sentence += f", off by {error.mean():.1f} of 255 levels on average, 99 % by at most {np.percentile(error, 99):.0f}."
+    loss = f"off by {error.mean():.1f} of 255 levels on average, 99 % by at most {np.percentile(error, 99):.0f}"
+    sentence = f"AVIF 4:4:4 of quality {quality}, {loss}."
+    if window:
+        where = f"inside the dashed window of {window.width} × {window.height} pixels every value is exact"
+        sentence = f"{where} (lossless WebP), outside it {sentence}"
+    sentence = f"Frames: {sentence}"
     return CodedClips(rows, lossy, window, sentence)
 
 

@@ -11,7 +11,6 @@
 
 const MEMORY = 256e6; // bytes of decoded frames and flow kept
 const MAPS = 150; // painted layers kept
-const PEAK_SIDE = 9; // pixels over which Python averages an error before it seeks the worst place
 const SUMMARY_FRAMES = 16; // frames whose errors the kernel measures for one request
 const ANSWER_SECONDS = 60;
 const AHEAD = 4; // frames fetched in advance
@@ -282,10 +281,10 @@ class Painter {
         out[i] = this.scalarColour(sum / (3 * bound));
       }
     } else {
-      const { u, v } = layer === 'weight' ? { u: 0, v: 0 } : flow;
+      const error = layer === 'flow_error'; // else the motion weight
       for (let i = 0; i < out.length; i += 1) {
-        const du = (u ? u[i] : 0) - trueFlow.u[i];
-        const dv = (v ? v[i] : 0) - trueFlow.v[i];
+        const du = trueFlow.u[i] - (error ? flow.u[i] : 0);
+        const dv = trueFlow.v[i] - (error ? flow.v[i] : 0);
         out[i] = this.scalarColour(Math.sqrt(du * du + dv * dv) * perBound);
       }
     }
@@ -522,7 +521,7 @@ const TEMPLATE = `
         ${button('play', 'Play', 'Space')}
         ${button('next', 'Frame after', '.')}${button('last', 'Last frame', 'End')}
       </span>
-      <output class="where"></output>
+      <span class="where"></span>
       <label class="field">Speed <select name="fps"></select></label>
       ${button('worst', 'Go to the worst artefact; again: the next worst frame', 'g', 'Worst artefact')}
       <span class="worst-note"></span>
@@ -609,14 +608,14 @@ class ViewerUI {
     this.control('full').hidden = !document.fullscreenEnabled;
     this.find('.coding').textContent = spec.coding;
     this.find('.reference').textContent = spec.labels[spec.reference];
-    this.find('dialog tbody').append(...KEYS.map(([keys, text]) =>
-      element('tr', {}, element('th', { scope: 'row', textContent: keys }), element('td', { textContent: text }))));
+    const keys = KEYS.filter(([key]) => key !== 'c' || !this.source.live);
+    this.find('dialog tbody').append(...keys.map(([key, text]) =>
+      element('tr', {}, element('th', { scope: 'row', textContent: key }), element('td', { textContent: text }))));
     for (const canvas of box.querySelectorAll('.picture')) {
       canvas.width = spec.width;
       canvas.height = spec.height;
     }
     box.style.setProperty('--shape', `${spec.width} / ${spec.height}`);
-    this.curve = null;
   }
 
   attach() {
@@ -757,8 +756,20 @@ class ViewerUI {
     if (aloud) this.sayReading();
   }
 
-  async summary(m) {
-    if (!this.summaries.has(m)) this.summaries.set(m, this.source.summary(m, this.spec.count));
+  // The errors of every frame of a method, or a promise of them; asked for once, and again after a failure.
+  summary(m) {
+    if (!this.summaries.has(m)) {
+      const asked = this.source.summary(m, this.spec.count);
+      this.summaries.set(m, asked);
+      asked.then((rows) => {
+        this.summaries.set(m, rows);
+        this.showNames();
+        this.repaint();
+      }, (error) => {
+        this.summaries.delete(m);
+        this.failed(error);
+      });
+    }
     return this.summaries.get(m);
   }
 
@@ -767,9 +778,10 @@ class ViewerUI {
     const { spec } = this;
     const side = this.index('right') === spec.reference ? 'left' : 'right';
     const m = this.index(side);
-    if (m === spec.reference) return this.say('The reference has no error; choose another method.');
-    const rows = await this.summary(m).catch((error) => this.failed(error));
-    if (!rows || !rows.length) return this.say(`There is no flow of ${spec.labels[m]} to measure.`);
+    if (m === spec.reference) return this.toast('The reference has no error; choose another method.');
+    const rows = await Promise.resolve(this.summary(m)).catch(() => null);
+    if (!rows) return null;
+    if (!rows.length) return this.toast(`There is no flow of ${spec.labels[m]} to measure.`);
     const order = rows.map((row, frame) => ({ frame, value: row[1], x: row[2], y: row[3] }))
       .sort((a, b) => b.value - a.value || a.frame - b.frame);
     const before = this.mark && this.mark.method === m ? this.mark.place : -1;
@@ -779,9 +791,9 @@ class ViewerUI {
     this.mark = { method: m, place, frame, x, y };
     const error = this.errorText(value);
     const rank = `${place + 1} of ${order.length}`;
-    this.find('.worst-note').textContent = `${rank}: ${error} over ${PEAK_SIDE} × ${PEAK_SIDE} pixels`;
+    this.find('.worst-note').textContent = `${rank}: ${error} over ${spec.peakSide} × ${spec.peakSide} pixels`;
     this.say(`Worst frame ${rank} of ${spec.labels[m]}: frame ${frame}, pixel ${x}, ${y}, ${error}.`);
-    this.repaint();
+    return this.repaint();
   }
 
   errorText(value) { return this.spec.errorUnit === 'px' ? `${number(value)} px` : `${number(value, 1)} levels`; }
@@ -883,7 +895,7 @@ class ViewerUI {
     const line = this.dragged || view.line || (this.lineStart && view.picked && [...this.lineStart, ...view.picked]);
     if (line) this.paintLine(context, line, zoom);
     if (this.mark && this.mark.frame === view.frame) {
-      const radius = (PEAK_SIDE / 2 + 3) * Math.max(1, zoom);
+      const radius = (spec.peakSide / 2 + 3) * Math.max(1, zoom);
       for (const [colour, thick] of [['rgb(0 0 0 / .8)', 4], ['#ffdd33', 2]]) {
         context.strokeStyle = colour;
         context.lineWidth = thick;
@@ -1208,19 +1220,11 @@ class ViewerUI {
     if (spec.labels.length === 1 || spec.count === 1) return;
     const chosen = [this.index('left'), this.index('right')];
     const wanted = this.source.live ? new Set(chosen) : spec.labels.keys();
-    for (const m of wanted) {
-      if (m === spec.reference || this.summaries.has(m)) continue;
-      this.summaries.set(m, this.source.summary(m, spec.count).then((rows) => {
-        this.summaries.set(m, rows);
-        this.showNames();
-        this.repaint();
-        return rows;
-      }, (error) => this.failed(error)));
-    }
+    for (const m of wanted) if (m !== spec.reference) this.summary(m);
     const known = [...this.summaries].filter(([, rows]) => Array.isArray(rows) && rows.length > 1);
     const key = JSON.stringify([known.map(([m]) => m), chosen]);
-    if (key === this.curve || !known.length) return;
-    this.curve = key;
+    if (key === this.curveKey || !known.length) return;
+    this.curveKey = key;
     const top = Math.max(...known.flatMap(([, rows]) => rows.map((row) => row[0]))) || 1;
     const lines = known.sort(([a], [b]) => chosen.includes(a) - chosen.includes(b)).map(([m, rows]) => {
       const points = rows.map((row, t) => `${t},${(1 - row[0] / top).toFixed(4)}`).join(' ');
@@ -1249,11 +1253,11 @@ class ViewerUI {
 
   showProfile() {
     const box = this.find('.profile');
-    const { view, spec, store } = this;
+    const { view, spec } = this;
     box.hidden = !view.line;
     if (!view.line) return;
     if (!this.profiles) {
-      this.profiles = { at: this.lineIndices() };
+      this.profiles = { at: this.lineIndices(), images: new Map() };
       const count = this.profiles.at.length;
       const figures = ['left', 'right'].map((side) => {
         const canvas = element('canvas', { className: side, width: count, height: spec.count });
@@ -1264,10 +1268,11 @@ class ViewerUI {
       const textContent = 'Temporal profile: across, the line from its dot; down, time. Click to go there.';
       box.replaceChildren(...figures, element('p', { className: 'hint', textContent }));
     }
-    const { at } = this.profiles;
+    const { at, images } = this.profiles;
     for (const side of ['left', 'right']) {
       const m = this.index(side);
-      const image = (this.profiles[m] ??= { data: new ImageData(at.length, spec.count), filled: new Set() });
+      if (!images.has(m)) images.set(m, { data: new ImageData(at.length, spec.count), filled: new Set() });
+      const image = images.get(m);
       for (let t = 0; t <= view.frame; t += 1) {
         if (image.filled.has(t)) continue;
         const pixels = this.peek(m, t);
@@ -1292,18 +1297,22 @@ class ViewerUI {
     return absent ? null : this.store.pixels(m, t);
   }
 
+  // One missing frame of a live clip; the repaint that shows it asks for the next.
   async fillProfile() {
     if (this.filling || !this.source.live) return;
     const { store, view } = this;
-    const missing = ['left', 'right'].map((side) => this.index(side)).flatMap((m) =>
-      Array.from({ length: view.frame + 1 }, (_, t) => [m, t]).filter(([, t]) => !this.profiles[m]?.filled.has(t)));
-    if (!missing.length) return;
-    this.filling = true;
-    const [m, t] = missing[0];
-    store.pixels(m, t);
-    await store.loading.get(`frames ${m} ${t}`);
-    this.filling = false;
-    this.repaint();
+    for (const m of [this.index('left'), this.index('right')]) {
+      const { filled } = this.profiles.images.get(m);
+      for (let t = 0; t <= view.frame; t += 1) {
+        if (filled.has(t)) continue;
+        this.filling = true;
+        store.pixels(m, t);
+        await store.loading.get(`frames ${m} ${t}`);
+        this.filling = false;
+        this.repaint();
+        return;
+      }
+    }
   }
 
   profileClick(event) {
@@ -1336,10 +1345,10 @@ class ViewerUI {
     }));
   }
 
-  stream({ stream, top, true: real, low, high }, name) {
-    const rows = real && real[2] > 3 ? [...top, real] : top;
+  stream({ stream, top, true: trueClass, low, high }, name) {
+    const rows = trueClass && trueClass[2] > 3 ? [...top, trueClass] : top;
     const list = element('ol', {}, ...rows.map(([action, score, rank]) => {
-      const right = real && action === real[0];
+      const right = trueClass && action === trueClass[0];
       const bar = element('span', { className: 'score' });
       bar.style.setProperty('--share', high > low ? (score - low) / (high - low) : 1);
       const item = element('li', { className: right ? 'right' : '', value: rank },
@@ -1430,7 +1439,7 @@ class ViewerUI {
 
   keyLine() {
     const { view } = this;
-    if (!view.picked) return this.say('First choose a pixel: click, or press the arrow keys on a picture.');
+    if (!view.picked) return this.toast('First choose a pixel: click, or press the arrow keys on a picture.');
     if (this.lineStart) {
       this.set({ line: [...this.lineStart, ...view.picked] });
       this.lineStart = null;
@@ -1438,9 +1447,9 @@ class ViewerUI {
     } else {
       this.lineStart = [...view.picked];
       this.set({ line: null });
-      this.say('The line starts here. Walk to its end and press d again.');
+      this.toast('The line starts here. Walk to its end and press d again.');
     }
-    this.repaint();
+    return this.repaint();
   }
 
   escape() {

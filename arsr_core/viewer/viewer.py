@@ -239,6 +239,7 @@ class Viewer(anywidget.AnyWidget):
             "flows": [label in self._flows for label in self.labels],
             "layers": self.layers,
             "bounds": self._bounds,
+            "peakSide": PEAK_SIDE,
             "errorUnit": "px" if self.reference in self._flows else "levels",
             "wheel": (wheel() * 255).round().int().flatten().tolist(),
             "viridis": (viridis * 255).round().astype(int).ravel().tolist(),
@@ -267,7 +268,7 @@ class Viewer(anywidget.AnyWidget):
         summaries = [self._summary(label, 0, self._count) for label in self.labels]
         interest, point = self._interest(summaries)
         room = (self._budget - len(SCRIPT_TAG) - OVERHEAD) * 3 // 4 - sum(len(f) for f in flows if f)  # base64
-        coded = coding.code_clips(clips, room, interest, point)
+        coded = coding.code_clips(clips, max(0, room), interest, point)
         window = coded.window and {
             **{name: getattr(coded.window, name) for name in ("x", "y", "width", "height")},
             "sheets": [[_text(sheet) for sheet in each] for each in coded.window.sheets],
