@@ -5,7 +5,8 @@
 Five versions of one clip with their TV-L1 flow: HR, bicubic, and three filtered versions that stand for methods (two
 means, and a sharpened bicubic with noise that flickers, the hardest to code). Without --clip: an embedded clip before
 a moving camera. Draw times are those of one frame change: the controls' update and everything painted, in ms. A layer
-is kept once it is painted, so a frame's first time takes longer.
+is kept once it is painted, so a frame's first time takes longer. The last column is how often the screen shows a new
+frame when each refresh asks for one: 16.7 ms is all of them.
 """
 
 import argparse
@@ -39,8 +40,9 @@ MEASURE = """async ([changes, first]) => {
   viewer.set({ ...before, ...changes });
   do { await new Promise(requestAnimationFrame); viewer.paint(); } while (viewer.waiting); // decoding
   const times = [];
+  const stamps = [];
   for (let i = 1; i <= 5 * viewer.spec.count; i += 1) {
-    await new Promise(requestAnimationFrame);
+    stamps.push(await new Promise(requestAnimationFrame));
     if (first) viewer.painter.maps.clear();
     const start = performance.now();
     viewer.set({ frame: i % (viewer.spec.count - 1) });
@@ -48,7 +50,7 @@ MEASURE = """async ([changes, first]) => {
     times.push(performance.now() - start);
     if (viewer.waiting) throw new Error('a frame was not there');
   }
-  return times;
+  return [times, stamps.slice(1).map((stamp, i) => stamp - stamps[i])];
 }"""
 
 
@@ -88,13 +90,15 @@ def draw(page: Path) -> None:
         tab.goto(page.as_uri())
         tab.wait_for_selector("arsr-viewer .viewer[data-painted]")
         print(f"Chromium {browser.version}: first frame after {1000 * (time.perf_counter() - start):.0f} ms")
+        print(
+            " " * 16 + "".join(f"{head:>13}" for head in ("median ms", "longest", "first time", "longest", "refresh"))
+        )
         for name, view in VIEWS.items():
             tab.evaluate(MEASURE, [view, True])  # the compiler warms up
-            again, first = (sorted(tab.evaluate(MEASURE, [view, first])) for first in (False, True))
-            print(
-                f"{name:16} median {statistics.median(again):4.1f} ms, longest {again[-1]:5.1f}; a frame's first time: "
-                f"median {statistics.median(first):4.1f}, longest {first[-1]:5.1f}"
-            )
+            (again, intervals), (first, _) = (tab.evaluate(MEASURE, [view, first]) for first in (False, True))
+            middle = statistics.median
+            columns = (middle(again), max(again), middle(first), max(first), middle(intervals))
+            print(f"{name:16}" + "".join(f"{x:13.1f}" for x in columns))
         browser.close()
 
 

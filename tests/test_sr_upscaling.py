@@ -204,12 +204,15 @@ def test_frames_that_no_memory_holds_are_refused_with_the_remedy(monkeypatch):
     single, whole = Single(), Whole()
     single.footprint = whole.footprint = 256
     with pytest.raises(
-        InputError, match=r"Whole would take 0\.9 GiB for 1 x 1000x900, 1\.0 GiB are there.*smaller batch"
+        InputError, match=r"Whole would take 0\.9 GiB for 1 x 1000x900, 1\.0 GiB are there; give smaller frames$"
     ):
         plan(whole, 900, 1000)
-    with pytest.raises(InputError, match=r"Single would take 4\.6 GiB for 100 x 240x200.*smaller batch or tile, or"):
+    with pytest.raises(
+        InputError,
+        match=r"Single would take 4\.6 GiB for 100 x 240x200.*smaller frames, a smaller tile, a smaller batch$",
+    ):
         plan(single, 200, 240, batch=100)
-    with pytest.raises(InputError, match="smaller batch or tile"):
+    with pytest.raises(InputError, match="give smaller frames, a smaller tile$"):
         plan(single, 900, 1000, tile=None)
     assert plan(single, 900, 1000) == (508, 1)
     assert plan(whole, 900, 1000, half=True) == (None, 1)

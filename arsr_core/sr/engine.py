@@ -236,8 +236,8 @@ def _plan(
     if needed > 0.75 * memory:
         raise InputError(
             f"upscale: {type(model).__name__} would take {needed / 2**30:.1f} GiB for {batch} x {width}x{height}, "
-            f"{memory / 2**30:.1f} GiB are there; give a smaller {'batch' if margin is None else 'batch or tile'}, "
-            f"or smaller frames"
+            f"{memory / 2**30:.1f} GiB are there; give smaller frames{'' if margin is None else ', a smaller tile'}"
+            f"{', a smaller batch' if batch > 1 else ''}"
         )
     return tile, batch
 

@@ -31,7 +31,8 @@ class RRDBNet(nn.Module):
         self.conv_last = conv(features, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        first = self.conv_first(x)
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round the grey levels themselves
+            first = self.conv_first(x)
         return in_bands(self._enlarged, first + self.conv_body(self.body(first)), margin=2)
 
     def _enlarged(self, deep: torch.Tensor) -> torch.Tensor:
@@ -60,8 +61,10 @@ class DenseBlock(nn.Module):
             self.add_module(f"conv{i + 1}", layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        dense = x
-        for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
+        new = _leaky(self.conv1(x))
+        x = x.to(new.dtype)  # under autocast the sums of RRDB stay float32, which costs nothing, and these do not
+        dense = torch.cat((x, new), 1)
+        for layer in (self.conv2, self.conv3, self.conv4):
             dense = torch.cat((dense, _leaky(layer(dense))), 1)
         return torch.add(x, self.conv5(dense), alpha=BETA)
 
