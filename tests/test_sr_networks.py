@@ -10,7 +10,7 @@ from arsr_core import InputError, sr
 from arsr_core.degrade import imresize
 from arsr_core.metrics import rgb_to_y
 from arsr_core.sr import discriminator
-from arsr_core.sr.duf import DUF, dynamic_filter
+from arsr_core.sr.duf import DUF, bilinear_filters, dynamic_filter
 from arsr_core.sr.rcan import DIV2K_MEAN
 from arsr_core.sr.rrdb import RRDBNet
 from arsr_core.sr.spmc import SPMC, ConvLSTM, scatter
@@ -311,6 +311,15 @@ def test_dynamic_filter_of_a_single_tap_shifts_the_frame():
         padded = F.pad(frame, (2, 2, 2, 2))
         expected = padded[..., row : row + 6, column : column + 7]
         torch.testing.assert_close(out, expected[:, :, None].expand_as(out))
+
+
+def test_bilinear_filters_enlarge_as_torch_does():
+    frame = torch.rand(1, 3, 6, 7)
+    filters = bilinear_filters(4)[None, :, :, None, None].expand(-1, -1, -1, 6, 7)
+    expected = F.interpolate(frame, scale_factor=4, mode="bilinear")[..., 4:-4, 4:-4]  # zeros, there, beyond the edge
+    torch.testing.assert_close(F.pixel_shuffle(dynamic_filter(frame, filters), 4)[..., 4:-4, 4:-4], expected)
+    fresh = sr.build("duf16", **sr.METHODS["duf16"].lite).eval()(frame.expand(7, -1, -1, -1)[None])
+    assert (fresh[..., 4:-4, 4:-4] - expected).abs().mean() < 0.2
 
 
 def test_duf_filters_sum_to_one_and_take_the_centre_frame():

@@ -129,7 +129,7 @@ METHODS: dict[str, Method] = {
             frames=7,
             build=DUF,
             hyper=dict(blocks=6, features=64, growth=32, width=256),
-            lite=dict(blocks=4, features=24, growth=12, width=64, momentum=0.1),
+            lite=dict(blocks=4, features=24, growth=12, width=64, momentum=0.1, bilinear=True),
         ),
         Method(
             name="duf28",
@@ -138,7 +138,7 @@ METHODS: dict[str, Method] = {
             frames=7,
             build=DUF,
             hyper=dict(blocks=12, features=64, growth=16, width=256),
-            lite=dict(blocks=6, features=24, growth=8, width=64, momentum=0.1),
+            lite=dict(blocks=6, features=24, growth=8, width=64, momentum=0.1, bilinear=True),
         ),
         Method(
             name="duf52",
@@ -147,7 +147,7 @@ METHODS: dict[str, Method] = {
             frames=7,
             build=DUF,
             hyper=dict(blocks=24, features=64, growth=16, width=256),
-            lite=dict(blocks=8, features=24, growth=8, width=64, momentum=0.1),
+            lite=dict(blocks=8, features=24, growth=8, width=64, momentum=0.1, bilinear=True),
         ),
         Method(
             name="tosr",
@@ -156,7 +156,7 @@ METHODS: dict[str, Method] = {
             frames=7,
             build=DUF,
             hyper=dict(blocks=6, features=64, growth=32, width=256),
-            lite=dict(blocks=4, features=24, growth=12, width=64, momentum=0.1),
+            lite=dict(blocks=4, features=24, growth=12, width=64, momentum=0.1, bilinear=True),
         ),
     )
 }

@@ -18,13 +18,21 @@ class DUF(nn.Module):
 
     blocks: dense blocks in all (16L: 6, 28L: 12, 52L: 24); features: channels before them; growth: channels that each
     adds; width: channels of the layers behind. momentum: the share of a batch in BatchNorm's running statistics;
-    0.001 is the authors', which suits thousands of steps: take 0.1 for short training.
+    0.001 is the authors', which suits thousands of steps: take 0.1 for short training. bilinear: fresh filters
+    enlarge bilinearly, to which random ones, the authors', come only after thousands of steps.
     """
 
     scale, frames, smallest = 4, 1 + 2 * REDUCING, 1
 
     def __init__(
-        self, *, blocks: int = 6, features: int = 64, growth: int = 32, width: int = 256, momentum: float = 0.001
+        self,
+        *,
+        blocks: int = 6,
+        features: int = 64,
+        growth: int = 32,
+        width: int = 256,
+        momentum: float = 0.001,
+        bilinear: bool = False,
     ):
         super().__init__()
         if blocks < REDUCING:
@@ -44,6 +52,11 @@ class DUF(nn.Module):
         self.filters = nn.Sequential(
             _conv(width, 2 * width, 1), nn.ReLU(inplace=True), _conv(2 * width, TAPS**2 * pixels, 1)
         )
+        if bilinear:
+            with torch.no_grad():
+                self.filters[-1].bias.copy_(bilinear_filters(self.scale).add(0.01).log().flatten())
+                self.filters[-1].weight.mul_(0.1)
+                self.residual[-1].weight.mul_(0.1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         n, frames, _, h, w = x.shape
@@ -67,6 +80,14 @@ def dynamic_filter(frame: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
     patches = F.unfold(frame, TAPS, padding=TAPS // 2).view(n, c, TAPS**2, h, w)
     with torch.autocast(frame.device.type, enabled=False):  # bfloat16 would cost grey levels here, not only detail
         return torch.einsum("nckhw,nkshw->ncshw", patches, filters.to(patches.dtype)).reshape(n, -1, h, w)
+
+
+def bilinear_filters(scale: int) -> torch.Tensor:
+    """The dynamic filters of bilinear enlargement: (25, scale * scale), each column sums to 1."""
+    place = (torch.arange(scale) + 0.5) / scale - 0.5  # of the sub-pixels, in LR pixels from the centre tap
+    taps = torch.arange(TAPS) - TAPS // 2
+    along = (1 - (taps[:, None] - place).abs()).clamp_min(0)  # (5, scale)
+    return torch.einsum("ya,xb->yxab", along, along).reshape(TAPS**2, scale**2)
 
 
 def _dense(channels: int, growth: int, keeps_frames: bool, momentum: float) -> nn.Sequential:
