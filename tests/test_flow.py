@@ -1,6 +1,7 @@
 """flow: TV-L1 on known motion, warping and colours by hand."""
 
 import dataclasses
+from functools import partial
 
 import cv2
 import numpy as np
@@ -45,20 +46,21 @@ def test_tvl1_is_opencv_on_grey_frames():
         for x in (frame0, frame1)
     ]
     theirs = cv2.optflow.DualTVL1OpticalFlow_create().calc(*grey, None)
-    assert np.array_equal(flow.tvl1(frame0, frame1)[0].permute(1, 2, 0).numpy(), theirs)
+    assert np.array_equal(flow.tvl1(frame0, frame1, backend="opencv")[0].permute(1, 2, 0).numpy(), theirs)
 
 
-def test_tvl1_parameters_reach_opencv():
-    frames = moved(2, 1)
-    reference = flow.tvl1(*frames)
-    fast = flow.tvl1(*frames, **flow.PRESETS["fast"])
-    assert torch.equal(flow.tvl1(*frames, **flow.PRESETS["reference"]), reference)
-    assert torch.equal(flow.tvl1(*frames, warps=2), fast) and not torch.equal(fast, reference)
+@pytest.mark.parametrize("backend", sorted(flow.BACKENDS))
+def test_tvl1_parameters_reach_the_backend(backend):
+    tvl1 = partial(flow.tvl1, *moved(2, 1), backend=backend)
+    reference = tvl1()
+    fast = tvl1(**flow.PRESETS["fast"])
+    assert torch.equal(tvl1(**flow.PRESETS["reference"]), reference)
+    assert torch.equal(tvl1(warps=2), fast) and not torch.equal(fast, reference)
     changed = {"tau": 0.1, "lambda_": 0.05, "theta": 0.5, "scales": 1, "warps": 1, "epsilon": 0.2}
     changed |= {"inner": 3, "outer": 2, "scale_step": 0.5, "median": 1}
     assert set(changed) == {f.name for f in dataclasses.fields(flow.TVL1)}
     for name, value in changed.items():
-        assert not torch.equal(flow.tvl1(*frames, **{name: value}), reference), name
+        assert not torch.equal(tvl1(**{name: value}), reference), name
 
 
 def test_tvl1_defaults_are_opencvs():
@@ -71,9 +73,11 @@ def test_tvl1_defaults_are_opencvs():
 def test_tvl1_batch_workers_and_uint8_agree():
     pairs = [moved(1, 0), moved(0, 2), moved(-1, 1)]
     frame0, frame1 = (torch.cat(x) for x in zip(*pairs, strict=True))
-    loop = torch.cat([flow.tvl1(*pair, warps=1) for pair in pairs])
-    assert torch.equal(flow.tvl1(frame0, frame1, warps=1), loop)
-    assert torch.equal(flow.tvl1(frame0, frame1, warps=1, workers=2, backend="opencv"), loop)
+    for backend in flow.BACKENDS:
+        loop = torch.cat([flow.tvl1(*pair, warps=1, backend=backend) for pair in pairs])
+        assert torch.equal(flow.tvl1(frame0, frame1, warps=1, backend=backend), loop)
+        assert torch.equal(flow.tvl1(frame0, frame1, warps=1, workers=2, backend=backend), loop)
+    loop = flow.tvl1(frame0, frame1, warps=1)
     eight_bit = [(x * 255 + 0.5).to(torch.uint8) for x in (frame0, frame1)]
     assert torch.equal(flow.tvl1(*eight_bit, warps=1), loop)
     assert flow.tvl1(frame0[:0], frame1[:0]).shape == (0, 2, 48, 64)

@@ -24,10 +24,10 @@ def tvl1(
     """TV-L1 flow from frame0 to frame1: float32 (N, 2, H, W) in pixels, on the frames' device; no gradient.
 
     frame0, frame1: (N, 3, H, W), float in [0, 1] (clamped and rounded to 8 bits) or uint8; see `to_grey`.
-    backend: "opencv"; "torch", the same algorithm on the frames' device (see `dual_tvl1`), whole batches on a GPU;
-    or "auto": torch on a GPU, else opencv. parameters: fields of `TVL1`, e.g. `**PRESETS["fast"]`.
-    workers: pairs computed at a time on a CPU. They are threads: OpenCV releases Python's lock, and processes were
-    measured to be no faster. Results depend neither on it nor on the other pairs of the batch.
+    backend: "torch" (or "auto"), on the frames' device, see `dual_tvl1`; or "opencv", the same algorithm, for
+    comparison: as near to the truth, three to four times as slow on a CPU. parameters: fields of `TVL1`, e.g.
+    `**PRESETS["fast"]`. workers: pairs computed at a time on a CPU, as threads. Results depend neither on it nor on
+    the other pairs of the batch.
 
     >>> frames = torch.rand(5, 3, 64, 64)
     >>> tvl1(frames[:-1], frames[1:], warps=2).shape
@@ -49,9 +49,7 @@ def tvl1(
         raise InputError(f"tvl1: expected frames of {SMALLEST} px at least, got {height}x{width}; enlarge them")
     if not n:
         return torch.empty(0, 2, height, width, device=frame0.device)
-    if backend == "auto":
-        backend = "torch" if grey0.is_cuda else "opencv"
-    return BACKENDS[backend](grey0, grey1, chosen, workers).to(frame0.device)
+    return BACKENDS["torch" if backend == "auto" else backend](grey0, grey1, chosen, workers).to(frame0.device)
 
 
 def to_grey(frames: torch.Tensor) -> torch.Tensor:
