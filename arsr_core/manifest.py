@@ -1,11 +1,14 @@
-"""The shipped weights: `weights/manifest.json` says of each file what it is, how it was made, and how good it is."""
+"""The shipped weights: `weights/manifest.json` says of each file what it is, how it was made, and how good it is.
+
+`weights/curves/NAME.csv` has the loss curves of the run that made it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
@@ -13,7 +16,11 @@ from torch import nn
 from . import InputError, sr
 from .results import write_atomically
 
+if TYPE_CHECKING:
+    import pandas
+
 NAME = "manifest.json"
+POINTS = 100  # of a kept curve
 
 
 class Entry(BaseModel):
@@ -69,6 +76,29 @@ def find(folder: str | Path, name: str) -> Path:
             f"{path}: missing, or not the file that the manifest describes; restore it from the repository"
         )
     return path
+
+
+def keep_curve(folder: str | Path, name: str, curve: pandas.DataFrame) -> Path:
+    """Write the loss curves of a run, as `train.fit` returns them, by rows of equal parts, at most 100.
+
+    A row has the last `step` of its part, the sum of the `seconds`, and the means of all else.
+    """
+    size = -(-len(curve) // POINTS)
+    columns = {name: {"step": "last", "seconds": "sum"}.get(name, "mean") for name in curve}
+    rows = curve.groupby([row // size for row in range(len(curve))]).agg(columns)
+    path = Path(folder) / "curves" / f"{name}.csv"
+    write_atomically(path, rows.to_csv(index=False, float_format="%.5g"))
+    return path
+
+
+def curve(folder: str | Path, name: str) -> pandas.DataFrame:
+    """The loss curves of shipped weights: one row a part of the run, with its last step, mean terms, seconds."""
+    import pandas
+
+    path = Path(folder) / "curves" / f"{name}.csv"
+    if not path.exists():
+        raise InputError(f"{path}: no loss curves of {name!r}; restore them from the repository")
+    return pandas.read_csv(path)
 
 
 class Model(NamedTuple):

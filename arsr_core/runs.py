@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
+import pandas
+
 from . import InputError, degrade, flow, losses, manifest, results, scores, video
 from .data import clips, folders, generated, pairs
 from .evaluate import Evaluation, evaluate
@@ -141,7 +143,7 @@ def _accuracy(run: Run, path: Path) -> dict[str, float]:
 def ship(
     run: Run, path: Path, *, root: Path, command: str, seconds: float, metrics: dict[str, float]
 ) -> manifest.Entry:
-    """Copy trained weights to `weights/` and describe them in its manifest; the code must be committed."""
+    """Copy trained weights and their loss curves to `weights/`, with an entry in its manifest; from committed code."""
     recipe, store = run.settled, prepare(run, say=lambda line: None)
     recogniser = isinstance(recipe, recognisers.Recipe)
     real = f"{run.dataset or 'real clips'} and " if run.data else ""
@@ -164,6 +166,7 @@ def ship(
         metrics=metrics,
     )
     shutil.copyfile(path, run.weights / entry.file)
+    manifest.keep_curve(run.weights, run.name, pandas.read_csv(path.with_name("curve.csv")))
     manifest.add(run.weights, entry)
     return entry
 
