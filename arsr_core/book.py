@@ -420,6 +420,7 @@ def assemble(config: Build, executed: dict[Path, Path]) -> Path:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(config.root / name, source / name)
     shutil.copytree(config.root / "book" / "assets", source / "book" / "assets")
+    shutil.copy(config.root / "book" / "references.bib", source / "book")
     for page in config.pages:
         if page in executed:
             shutil.copy(executed[page] / "executed.ipynb", source / "book" / f"{page.stem}.ipynb")

@@ -115,6 +115,35 @@ def run(
         print(path)
 
 
+@app.command("claims")
+def claims_(
+    root: Root = Path("."),
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every contrast to this JSON file.")] = None,
+) -> None:
+    """Say of each claim of the paper what the printed numbers and the committed measurements make of it.
+
+    A built book adds what it recomputed: claims.json beside its pages.
+
+    Examples:
+
+      arsr claims
+
+      arsr claims --out claims.json
+    """
+    import json
+
+    from arsr_core import claims, paper, results
+
+    found = claims.ledger(dict(paper.records()) | results.load_folder(root / "results"))
+    for name, tiers in found.items():
+        print(f"{name.upper():4} {claims.claims()[name].statement}")
+        for tier, finding in tiers.items():
+            print(f"     {claims.TIERS[tier].title:15} {claims.verdict(finding)}")
+    if out:
+        results.write_atomically(out, json.dumps(claims.as_json(found), indent=1, ensure_ascii=False) + "\n")
+        _say(f"written: {out}")
+
+
 @data_app.command("check")
 def data_check(
     kind: Annotated[str, typer.Argument(help="ucf101, hmdb51, weizmann or ut_interaction.")],
@@ -454,6 +483,77 @@ def evaluate_(
     for reason in lost["reason"][:20]:
         _say(f"unreadable: {reason}")
     _say(f"{frame['clip'].nunique():,} clips, {lost['clip'].nunique():,} of them unreadable; written: {out}")
+
+
+@app.command("reproduce")
+def reproduce_(
+    profile: Annotated[str, typer.Option(help="paper, or embedded: the shipped networks on embedded clips.")] = "paper",
+    data: Annotated[Path | None, typer.Option(help="Folder of hmdb51, ucf101, their split files, and weights.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the scores and records.")] = Path("_build/reproduce"),
+    stage: Annotated[str, typer.Option(help="prepare, scores, tables, or all.")] = "all",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop: the stage prepare.")] = False,
+    dataset: Annotated[list[str] | None, typer.Option(help="hmdb51, ucf101; default: both.")] = None,
+    method: Annotated[list[str] | None, typer.Option("-m", "--method", help="Default: the rows of Table 4.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="full, light ...; default: full, lite if embedded.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Of TV-L1; default: reference, fast if embedded.")] = None,
+    split: Annotated[int, typer.Option(min=1, max=3, help="Official split.")] = 1,
+    splits: Annotated[Path | None, typer.Option(help="Folder of the split files.")] = None,
+    present_only: Annotated[bool, typer.Option("--present-only", help="Do without clips that are missing.")] = False,
+    clips: Annotated[int, typer.Option(min=1, help="Embedded test clips.")] = 360,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: cuda where there is one.")] = None,
+    keep: Annotated[bool, typer.Option(help="Copy records and scores to results/, as measurements.")] = False,
+    root: Root = Path("."),
+) -> None:
+    """Reproduce Table 4: print the plan, score every method with every recogniser, make tables and paired tests.
+
+    The folder of --data holds hmdb51/ and ucf101/ (or UCF-101/) with their split files, and weights/ with one file a
+    method and recogniser: vdsr.safetensors, esrgan.pth ..., tsn-rgb-hmdb51.pth, tsn-flow-hmdb51.pth,
+    st-resnet-hmdb51.safetensors, the same for ucf101. What is missing is named and left out. The same command goes on
+    where it was interrupted. Several GPUs or machines: accelerate launch -m arsr_core.cli reproduce ...
+
+    Examples:
+
+      arsr reproduce --data DATA --dry-run
+
+      accelerate launch -m arsr_core.cli reproduce --data DATA
+
+      arsr reproduce --profile embedded --clips 36 --out _build/embedded-study
+    """
+    import shlex
+
+    from accelerate import PartialState
+
+    from arsr_core import reproduce, results
+
+    if stage not in ("prepare", "scores", "tables", "all"):
+        raise InputError(f"reproduce: no stage {stage!r}; expected prepare, scores, tables or all")
+    chosen = dict(protocol=protocol, preset=preset, split=split, splits=splits, present_only=present_only, clips=clips)
+    chosen |= {"shipped": root / "weights", "device": device}
+    chosen |= {"datasets": tuple(dataset)} if dataset else {}
+    chosen |= {"methods": tuple(method)} if method else {}
+    code = results.commit(root, "arsr_core") if keep else None
+    plan = reproduce.prepare(reproduce.Study(profile, data, out, **chosen))
+    state = PartialState(cpu=device == "cpu")
+    if state.is_main_process:
+        _say("timing each stage on this device ...")
+        _say(reproduce.describe(plan, reproduce.estimate(plan), state.num_processes))
+    state.wait_for_everyone()
+    if dry_run or stage == "prepare":
+        return
+    provenance = reproduce.provenance(plan.study, shlex.join(["arsr", *sys.argv[1:]]), code)
+    if stage != "tables":
+        reproduce.score(plan, provenance=provenance, say=_say if state.is_main_process else lambda line: None)
+    if stage == "scores" or not state.is_main_process:
+        return
+    table, records = reproduce.tables(plan, provenance)
+    print(
+        table[["dataset", "network", "method", "stream", "accuracy", "low", "high", "n", "unreadable"]].to_string(
+            index=False, float_format="%.2f"
+        )
+    )
+    _say(f"written: {results.save(records, out / 'records.json')}")
+    if keep:
+        _say(f"kept: {', '.join(map(str, reproduce.keep(plan, records, root / 'results')))}")
 
 
 @weights_app.command("list")

@@ -26,6 +26,7 @@ def setup(app):
     app.connect("build-finished", _fail_if_online)
     app.add_role("num", Number())
     app.add_directive("records", Records)
+    app.setup_extension("arsr_core.verdicts")
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 

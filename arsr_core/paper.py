@@ -39,8 +39,8 @@ def table(name: str):
 
     `count` is the recovered number of correct clips (missing where the cell is no k/n), [low, high] the 95 %
     Wilson interval in percent; `exact` says whether it rests on a recovered count or on accuracy x n.
-    `table_b` and `figure8` are no proportions of n clips: they have their printed values only. `figure6` counts the
-    snippets of one video, which are no independent trials: counts without intervals.
+    `table_b` has no proportions of n clips: printed values only. `figure6` counts the snippets of one video, which are
+    no independent trials: counts without intervals. `figure8` is read off a plot: its intervals are wider by that error.
     """
     import pandas as pd
 
@@ -139,7 +139,9 @@ def _figure8(data):
     for stream, inputs in data["rows"].items():
         for tested_on, values in inputs.items():
             for alpha, accuracy in zip(data["alpha"], values, strict=True):
-                yield dict(stream=stream, tested_on=tested_on, alpha=alpha, accuracy=accuracy)
+                cell = _proportion(accuracy, data["n"], counts=False)
+                cell |= dict(low=cell["low"] - data["reading_error"], high=cell["high"] + data["reading_error"])
+                yield dict(stream=stream, tested_on=tested_on, alpha=alpha, **cell)
 
 
 _ROWS = {

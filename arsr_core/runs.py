@@ -75,7 +75,7 @@ def train(run: Run, *, say: Callable[[str], None] = print, progress: bool | None
     store = prepare(run, say=say)
     if isinstance(run.settled, recognisers.Recipe):
         keep = recognisers.folds([run.fold])[run.fold] if run.fold else lambda row: True
-        options = dict(keep=keep, seed=run.seed, progress=progress)
+        options = dict(keep=keep, start=_streams(run), seed=run.seed, progress=progress)
         path, curve = recognisers.fit_recogniser(run.settled, store, run.folder, **options, **run.schedule)
     else:
         features = losses.FeatureLoss() if run.settled.feature else None
@@ -99,7 +99,7 @@ def prepare(run: Run, *, say: Callable[[str], None] = print) -> Path:
         return store
     protocol = PROTOCOLS[recipe.protocol]
     preset = flow.PRESETS["fast" if run.profile == "embedded" else "reference"]
-    preparation = prepared.Preparation(protocol, flow=preset if recipe.stream == "flow" else None)
+    preparation = prepared.Preparation(protocol, flow=None if recipe.stream == "rgb" else preset)
     chosen = _clips(run)
     store = run.out / f"clips-{run.dataset or 'embedded'}-{_key([asdict(preparation), len(chosen)])}"
     rows = prepared.prepare(chosen, store, preparation)
@@ -132,12 +132,15 @@ def measure(run: Run, path: Path, tests: tuple[Path, ...] = ()) -> dict[str, flo
 
 
 def _accuracy(run: Run, path: Path) -> dict[str, float]:
-    """Of one stream on HR embedded test clips; for real clips nothing: there each fold has a test of its own."""
+    """On HR embedded test clips; for real clips nothing: there each fold has a test of its own."""
     if run.profile != "embedded":
         return {}
     options = dict(protocol=PROTOCOLS[run.settled.protocol], flow="fast", clips=10 * TEST_CLIPS)
-    out = evaluate(Evaluation("embedded", run.folder / "test.parquet", (str(path),), ("hr",), **options))
-    return {"accuracy hr embedded": scores.accuracy(scores.load(out)[0]).value}
+    out = run.folder / f"test-{manifest.sha256(path)[:12]}.parquet"  # other weights, other scores
+    evaluate(Evaluation("embedded", out, (str(path),), ("hr",), **options))
+    frame, _ = scores.load(out)
+    stream = {"rgb": "spatial", "flow": "temporal", "both": "fused"}[run.settled.stream]
+    return {"accuracy hr embedded": scores.accuracy(scores.select(frame, stream=stream)).value}
 
 
 def ship(
@@ -153,7 +156,7 @@ def ship(
         file=f"{run.name}.safetensors",
         sha256=manifest.sha256(path),
         kind="recogniser" if recogniser else "sr",
-        method="TSN" if recogniser else recipe.method,
+        method=("ST-ResNet" if recipe.stream == "both" else "TSN") if recogniser else recipe.method,
         lite=run.profile != "paper",
         recipe=json.loads(json.dumps(asdict(recipe))),
         seed=run.seed,
@@ -185,21 +188,24 @@ def listing() -> str:
     for name, profiles in RECIPES.items():
         recipe = next(iter(profiles.values()))
         if isinstance(recipe, recognisers.Recipe):
-            what = f"TSN's {'spatial' if recipe.stream == 'rgb' else 'temporal'} stream"
+            network = "ST-ResNet" if recipe.backbone == "resnet50" else "TSN"
+            streams = {"rgb": f"{network}'s spatial stream", "flow": f"{network}'s temporal stream", "both": network}
+            what = streams[recipe.stream]
         elif recipe.warp:
             what = f"{METHODS[recipe.method].title}: L_SR, L_warp-SR, L_warp-HR as {' : '.join(map(str, recipe.warp))}"
         else:
             weights = {recipe.pixel.upper(): recipe.pixel_weight, "feature": recipe.feature}
             weights["adversarial"] = recipe.adversarial
             what = f"{METHODS[recipe.method].title}: {' + '.join(f'{w:g} {k}' for k, w in weights.items() if w)}"
-        start = f", from {recipe.start}" if getattr(recipe, "start", None) else ""
+        before = [recipe.start] if isinstance(recipe.start, str) else recipe.start or ()
+        start = f", from {' and '.join(before)}" if before else ""
         lines.append(f"{name:22} {what}{start}  ({', '.join(profiles)})")
     return "\n".join(lines)
 
 
 def _clips(run: Run) -> list[clips.Clip]:
     if run.profile == "embedded":
-        return clips.embedded(EMBEDDED_CLIPS[run.settled.stream])
+        return clips.embedded(EMBEDDED_CLIPS["rgb" if run.settled.stream == "rgb" else "flow"])
     if len(run.data) != 1 or run.dataset is None:
         raise InputError(f"{run.recipe}, profile {run.profile}: give one folder and its data set, --data, --dataset")
     splits = folders.DATASETS[run.dataset].splits if run.dataset in folders.DATASETS else {}
@@ -208,12 +214,19 @@ def _clips(run: Run) -> list[clips.Clip]:
 
 
 def _start(run: Run) -> Path | None:
-    """The weights that a recipe starts from: given, trained beside, or shipped."""
+    """The weights that a super-resolution recipe starts from: given, trained beside, or shipped."""
     before = run.settled.start
-    if run.start or not before:
-        return run.start
-    beside = run.out / f"{before}{_suffix(run.profile)}" / "weights.safetensors"
-    return beside if beside.exists() else manifest.find(run.weights, f"{before}{_suffix(run.profile)}")
+    return run.start if run.start or not before else _made(run, f"{before}{_suffix(run.profile)}")
+
+
+def _streams(run: Run) -> list[Path]:
+    """The two streams that ST-ResNet couples, of the same fold and seed."""
+    return [_made(run, replace(run, recipe=name, settings={}).name) for name in run.settled.start]
+
+
+def _made(run: Run, name: str) -> Path:
+    beside = run.out / name / "weights.safetensors"
+    return beside if beside.exists() else manifest.find(run.weights, name)
 
 
 def _suffix(profile: str) -> str:

@@ -214,6 +214,23 @@ def fused(spatial: pd.DataFrame, temporal: pd.DataFrame, weights: tuple[float, f
     return spatial.assign(stream="fused", method=methods, status=status, reason=reason, scores=pd.Series(joint))
 
 
+def rows_of(frame: pd.DataFrame, method: str, stream: str) -> pd.DataFrame | None:
+    """One row a clip of a method in a stream, None where there are none: stored, or fused from stored streams.
+
+    method: of one network and data set, or a pair as "sosr+tosr", spatial and temporal.
+    """
+    kept = {key: rows for key, rows in frame.groupby(["method", "stream"], observed=True)}
+    spatial, _, temporal = method.partition("+")
+    if (method, stream) in kept:
+        return select(kept[method, stream])
+    if (method, "spatial") in kept:  # of a network whose streams see each other
+        spatial = temporal = method
+    sides = [kept.get(side) for side in ((spatial, "spatial"), (temporal or spatial, "temporal"))]
+    if stream != "fused" or any(rows is None for rows in sides):
+        return None
+    return fused(*map(select, sides)).assign(method=method)
+
+
 def predicted(frame: pd.DataFrame) -> np.ndarray:
     """The class of the highest score, -1 for an unreadable clip: (clips,)."""
     return np.array([int(np.argmax(s)) if len(s) else -1 for s in frame["scores"]], int)

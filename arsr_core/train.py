@@ -7,6 +7,7 @@ was killed and goes on therefore takes the very steps that it would have taken.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -20,8 +21,10 @@ import torch
 from torch import nn
 
 from . import InputError
+from .results import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
+PICTURES = 20  # of a run with samples, evenly spaced
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Task:
     losses: Callable[[dict[str, nn.Module], object], Iterator[tuple[str, torch.Tensor, dict[str, torch.Tensor]]]]
     rate: Callable[[int], float] = lambda step: 1.0  # factor on every learning rate
     recipe: dict = field(default_factory=dict)  # what the run is: a checkpoint of another recipe is refused
+    picture: Callable[[], torch.Tensor] | None = None  # of what the modules make now, (3, H, W) in [0, 1]
 
 
 class Diverged(InputError):
@@ -70,6 +74,7 @@ def fit(task: Task, data: torch.utils.data.Dataset, schedule: Schedule, folder: 
     data[n] is the sample of visit n = index + len(data) * epoch, so that a sample may differ between epochs. The
     modules end with their trained weights, with `ema` those of the average. Raises Diverged where a loss is not
     finite (the last checkpoint stays), InputError for a checkpoint of another recipe and for a full disk.
+    `folder` also gets the task's picture, some twenty times: samples/STEP.png.
 
     On several GPUs or machines: `accelerate launch` or `torchrun` the command that calls this. Processes share each
     batch, so the result does not depend on their number, but for rounding and batch normalisation.
@@ -120,6 +125,9 @@ def fit(task: Task, data: torch.utils.data.Dataset, schedule: Schedule, folder: 
             if engine.is_main_process and (due or step == schedule.steps):
                 state.save(folder / CHECKPOINT, step, rows)
                 saved = time.monotonic()
+            part, before = (PICTURES * s // schedule.steps for s in (step, first))
+            if task.picture and engine.is_main_process and part > before:
+                _write_picture(task.picture(), folder / "samples" / f"{step:07d}.png")
     engine.wait_for_everyone()
     for name, average in averages.items():
         task.modules[name].load_state_dict(average.module.state_dict())
@@ -248,6 +256,14 @@ def _means(interval, engine, step, folder, schedule, samples) -> dict[str, float
             f"checkpoint stays in {folder}: lower the learning rate, clip the gradient, or look at these samples"
         )
     return dict(zip(interval[0], table.mean(0).tolist(), strict=True))
+
+
+def _write_picture(picture: torch.Tensor, path: Path) -> None:
+    from torchvision.utils import save_image
+
+    png = io.BytesIO()
+    save_image(picture, png, format="png")
+    write_atomically(path, png.getvalue())
 
 
 def _loader(data, schedule: Schedule, engine, start: int) -> Iterator:

@@ -1,15 +1,18 @@
 """Time, result and memory of arsr_core.sr.upscaling against the plain eager float32 forward and the neighbours.
 
-    python benchmarks/sr.py [--networks esrgan rcan ...] [--device cpu] [--threads 1] [--repeats 3] [--keep]
+    python benchmarks/sr.py [METHOD=FILE ...] [--networks esrgan rcan ...] [--threads 1] [--repeats 7] [--keep]
     python benchmarks/sr.py --memory [--threads 1] [--keep]
 
-A synthetic clip of 4 frames, 3x60x80 -> 3x240x320, through networks of their published sizes with RANDOM weights, whose
-output is stretched to the mean and contrast of an image (0.5, 0.2). All in one process; repeats alternate, so that a
-noisy machine slows all alike; a ratio of medians below 1: upscale is faster. On a CPU seconds are the processor's, of
-all threads. `apart` is the PSNR between the two results, `loss` what `upscale` costs in PSNR at 30 dB, where
-super-resolution works. Random layers carry on more of bfloat16's rounding than trained ones, VDSR's most;
-tests/test_sr_upscaling.py measures the loss with published weights where they are. BasicSR's and spandrel's RRDBNet
-join, with the same weights, where they can be imported; where not, the reason is printed and kept.
+A synthetic clip of 4 frames, 3x60x80 -> 3x240x320, through networks of their published sizes with random weights, for
+time does not depend on them. All in one process; repeats alternate, so that a noisy machine slows all alike; a ratio
+is the median over the repeats, below 1: `upscale` is faster. On a CPU seconds are the processor's, of all threads.
+
+spandrel's and BasicSR's networks join where they can be imported, in plain float32, and ours take their weights:
+`apart` is the largest difference of the two float32 results, of their deviation. BasicSR 1.4.2 does not import with
+torchvision 0.17 or later, which lacks its `functional_tensor`.
+
+`loss` is the PSNR that `upscale` costs against float32 with TRAINED weights, those given or the small form that ships,
+on three embedded clips. (Random layers carry on more of bfloat16's rounding, and have no image to be close to.)
 
 --memory prints the peak of resident memory, each case in a process of its own: clips of 500 and of 50 frames, 80x60 ->
 320x240, as a stream (the two should agree) and as a tensor (which holds the clip and its result), and one frame of
@@ -17,112 +20,117 @@ join, with the same weights, where they can be imported; where not, the reason i
 """
 
 import argparse
+import importlib
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from arsr_core import metrics, results
-from arsr_core.degrade import imresize
-from arsr_core.sr import METHODS, build
+from arsr_core import degrade, manifest, metrics, results, video
+from arsr_core.data import generated
+from arsr_core.sr import METHODS, build, weights
 from arsr_core.sr.upscaling import upscale, upscale_frames
 
 NETWORKS = ("esrgan", "rcan", "srgan", "vdsr", "spmc", "duf16", "duf28", "duf52")  # esrgan is RRDBNet, srgan SRResNet
+PEERS = {  # of a network: module, class and arguments of the published size
+    "spandrel": {
+        "esrgan": ("spandrel.architectures.ESRGAN", "ESRGAN", {}),
+        "rcan": ("spandrel.architectures.RCAN", "RCAN", {}),
+    },
+    "basicsr": {
+        "esrgan": ("basicsr.archs.rrdbnet_arch", "RRDBNet", dict(num_in_ch=3, num_out_ch=3)),
+        "rcan": ("basicsr.archs.rcan_arch", "RCAN", dict(num_in_ch=3, num_out_ch=3, num_block=20)),
+        "srgan": ("basicsr.archs.srresnet_arch", "MSRResNet", {}),
+        "duf16": ("basicsr.archs.duf_arch", "DUF", dict(scale=4, num_layer=16, adapt_official_weights=True)),
+        "duf28": ("basicsr.archs.duf_arch", "DUF", dict(scale=4, num_layer=28, adapt_official_weights=True)),
+        "duf52": ("basicsr.archs.duf_arch", "DUF", dict(scale=4, num_layer=52, adapt_official_weights=True)),
+    },
+}
 FRAMES = 4
 ROOT = Path(__file__).parents[1]
 
 
-def peers(ours: nn.Module) -> Iterator[tuple[str, nn.Module | ImportError]]:
-    """The neighbours' RRDBNet 64/23 with our weights, or why they do not import."""
-    try:
-        from basicsr.archs.rrdbnet_arch import RRDBNet as Theirs
+def peers(name: str) -> dict[str, nn.Module]:
+    """The neighbours' networks of a method, with random weights; prints why one does not import."""
+    found = {}
+    for peer, networks in PEERS.items():
+        if name in networks:
+            module, title, arguments = networks[name]
+            try:
+                found[peer] = getattr(importlib.import_module(module), title)(**arguments).eval()
+            except ImportError as error:
+                print(f"{name}: {peer} is not compared: {error}")
+    return found
 
-        theirs = Theirs(num_in_ch=3, num_out_ch=3, scale=4, num_feat=64, num_block=23, num_grow_ch=32)
-        theirs.load_state_dict(ours.state_dict())
-        yield "basicsr", theirs
-    except ImportError as error:
-        yield "basicsr", error
-    try:
-        from spandrel import ModelLoader
 
-        yield "spandrel", ModelLoader(device="cpu").load_from_state_dict(dict(ours.state_dict())).model
-    except ImportError as error:
-        yield "spandrel", error
+def with_weights_of(theirs: nn.Module) -> nn.Module:
+    """Our network of a neighbour's."""
+    builder, state = weights.recognise(theirs.state_dict())
+    return weights.network(builder, state, where="the neighbour's network")[0].eval()
 
 
 @torch.inference_mode()
-def eager(model: nn.Module, clip: torch.Tensor) -> torch.Tensor:
+def eager(model: nn.Module, clip: torch.Tensor, frames: int) -> torch.Tensor:
     """What a user writes without `upscale`: one forward a frame, windows by repeating the clip's ends."""
-    radius = getattr(model, "frames", 1) // 2
-    results = []
+    radius = frames // 2
+    made = []
     for t in range(clip.shape[1]):
         window = clip[:, [min(max(i, 0), clip.shape[1] - 1) for i in range(t - radius, t + radius + 1)]]
-        results.append(model(window if radius else window[:, 0]).clamp(0, 1))
-    return torch.stack(results, 1)
+        made.append(model(window if radius else window[:, 0]).clamp(0, 1))
+    return torch.stack(made, 1)
 
 
-@torch.inference_mode()
-def contrast(model: nn.Module, clip: torch.Tensor) -> nn.Module:
-    """The network, its output from now on with the mean and contrast of an image."""
-    y = model(clip[:, :1].expand(-1, model.frames, -1, -1, -1) if model.frames > 1 else clip[:, 0])
-    mean, std = y.mean().item(), y.std().item()
-    model.register_forward_hook(lambda model, x, y: (y - mean) * (0.2 / std) + 0.5)
-    return model
-
-
-def seconds(call: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
+def seconds(call: Callable[[], torch.Tensor]) -> float:
     wall, processor = time.perf_counter(), time.process_time()
-    result = call()
-    if not result.is_cuda:
-        return time.process_time() - processor, result
+    if not call().is_cuda:
+        return time.process_time() - processor
     torch.cuda.synchronize()
-    return time.perf_counter() - wall, result
+    return time.perf_counter() - wall
 
 
-def compare(name: str, model: nn.Module, clip: torch.Tensor, repeats: int, precision: str) -> tuple[float, float]:
-    """Prints a row; returns the seconds a frame of `upscale` and of the eager forward."""
-
-    def ours() -> torch.Tensor:
-        return upscale(model, clip, precision=precision)
-
-    calls = ours, lambda: eager(model, clip)
-    (_, sr), (_, plain) = map(seconds, calls)  # warm up
-    hr = plain + 10 ** (-30 / 20) * torch.randn_like(plain)
-    loss = (metrics.psnr(plain, hr) - metrics.psnr(sr, hr)).item()
-    apart = metrics.psnr(sr, plain).item()
-    times = [[seconds(call)[0] / clip.shape[1] for call in calls] for _ in range(repeats)]
-    a, b = map(statistics.median, zip(*times, strict=True))
-    print(f"{name:10} {a:8.4f} {b:8.4f} {a / b:6.2f} {loss:10.4f} {apart:8.1f}", flush=True)
-    return a, b
-
-
-def compare_peers(ours: nn.Module, clip: torch.Tensor, repeats: int) -> tuple[dict[str, tuple[float, float]], str]:
-    """Ratio of times and relative difference of outputs for each neighbour that imports; why the others do not."""
-    found, absent = {}, []
-    for name, theirs in peers(ours):
-        if isinstance(theirs, ImportError):
-            absent.append(f"{name} was not compared: {theirs}")
-            print(absent[-1])
-            continue
-        theirs = theirs.eval().to(clip.device)
-        calls = lambda: upscale(ours, clip), lambda theirs=theirs: eager(theirs, clip)
-        for call in calls:
-            call()
-        times = [[seconds(call)[0] for call in calls] for _ in range(repeats)]
-        a, b = map(statistics.median, zip(*times, strict=True))
+def compare(name: str, clip: torch.Tensor, repeats: int, precision: str) -> dict[str, float]:
+    """What is kept of a network: seconds a frame, ratios and differences, by the last words of their keys."""
+    theirs = {peer: network.to(clip.device) for peer, network in peers(name).items()}
+    frames = METHODS[name].frames
+    model = with_weights_of(next(iter(theirs.values()))) if theirs else build(name).eval()
+    model = model.to(clip.device)
+    calls = {"ours": lambda: upscale(model, clip, precision=precision), "eager": lambda: eager(model, clip, frames)}
+    calls |= {peer: lambda network=network: eager(network, clip, frames) for peer, network in theirs.items()}
+    for call in calls.values():  # warm up
+        call()
+    times = {key: [] for key in calls}
+    for _ in range(repeats):
+        for key, call in calls.items():
+            times[key].append(seconds(call) / clip.shape[1])
+    found = {"seconds": statistics.median(times["ours"])}
+    for key in list(calls)[1:]:
+        ratio = statistics.median(a / b for a, b in zip(times["ours"], times[key], strict=True))
+        found["ratio" if key == "eager" else f"{key}.ratio"] = ratio
+    for peer, network in theirs.items():
         with torch.inference_mode():
-            expected = ours(clip[:, 0])
-            difference = ((theirs(clip[:, 0]) - expected).abs().max() / expected.std()).item()
-        print(f"esrgan: upscale / {name} eager float32 = {a / b:.2f}; outputs {difference:.1e} of their std apart")
-        found[name] = a / b, difference
-    return found, "; ".join(absent)
+            x = clip[:, :frames] if frames > 1 else clip[:, 0]
+            expected = network(x)
+            same = with_weights_of(network).to(clip.device)
+            found[f"{peer}.apart"] = ((same(x) - expected).abs().max() / expected.std()).item()
+    return found
+
+
+def loss(model: nn.Module, precision: str) -> float:
+    """PSNR in float32 less that in `precision`, mean over three embedded clips."""
+    lost = []
+    for made in generated.clips(3, split="test", seed=0):
+        hr = degrade.modcrop(video.to_tensor(made.frames[:7]), 4)
+        lr = degrade.to_lr(hr, 4, eight_bit=True)
+        exact, other = (metrics.psnr(upscale(model, lr, precision=p), hr).mean() for p in ("float32", precision))
+        lost.append((exact - other).item())
+    return statistics.mean(lost)
 
 
 CASES = {  # network, LR height and width, frames, front
@@ -175,40 +183,43 @@ def keep_memory(peaks: dict[str, float], options: argparse.Namespace) -> None:
     print(f"kept: {results.save(kept, ROOT / 'results' / 'memory-sr.json')}")
 
 
-def keep(
-    times: dict[str, tuple[float, float]],
-    found: dict[str, tuple[float, float]],
-    absent: str,
-    options: argparse.Namespace,
-) -> None:
+WORDS = {  # the last words of a record's key: its description after the method's title, its unit
+    "seconds": ("seconds for a frame with sr.upscale", "s"),
+    "ratio": ("that time over the plain float32 forward's", ""),
+    "loss": ("PSNR that sr.upscale costs against float32, trained weights", "dB"),
+    **{f"{peer}.ratio": (f"time of sr.upscale over that of {peer}'s float32 forward", "") for peer in PEERS},
+    **{
+        f"{peer}.apart": (f"largest difference of our and {peer}'s float32 result, of its deviation", "")
+        for peer in PEERS
+    },
+}
+
+
+def keep(found: dict[str, dict[str, float]], options: argparse.Namespace) -> None:
     clock = "processor seconds" if options.device == "cpu" else "seconds"
-    note = f"{clock}, medians of {options.repeats} alternating repeats"
-    data = "a synthetic clip of 4 frames, 80x60 -> 320x240"
-    source = provenance(options, "Speed", data, f"{note}; {absent}" if absent else note)
-    kept = []
-
-    def add(key: str, value: float, unit: str, what: str) -> None:
-        kept.append(results.Record(key=f"speed.{key}", value=value, unit=unit, description=what, provenance=source))
-
-    for name, (ours, eager_) in times.items():
-        title = METHODS[name].title
-        add(
-            f"{name}.seconds", ours, "s", f"{title}: seconds for a frame with sr.upscale, {options.precision} precision"
+    note = f"{options.precision} precision; {clock}, medians of {options.repeats} alternating repeats"
+    source = provenance(options, "Speed", "a synthetic clip of 4 frames, 80x60 -> 320x240", note)
+    kept = [
+        results.Record(
+            key=f"speed.{name}.{key}",
+            value=value,
+            unit=WORDS[key][1],
+            description=f"{METHODS[name].title}: {WORDS[key][0]}",
+            provenance=source,
         )
-        add(f"{name}.ratio", ours / eager_, "", f"{title}: that time over the plain float32 forward's")
-    for peer, (ratio, difference) in found.items():
-        add(f"esrgan.{peer}.ratio", ratio, "", f"ESRGAN: time of sr.upscale over that of {peer}'s float32 forward")
-        what = f"ESRGAN: largest difference between our and {peer}'s float32 output, of the output's deviation"
-        add(f"esrgan.{peer}.difference", difference, "", what)
+        for name, values in found.items()
+        for key, value in values.items()
+    ]
     print(f"kept: {results.save(kept, ROOT / 'results' / 'speed-sr.json')}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", nargs="*", metavar="METHOD=FILE", help="trained weights for the loss")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NAME")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--keep", action="store_true", help="write the times to results/ as measurements")
     parser.add_argument("--memory", nargs="?", const="all", choices=("all", *CASES), metavar="CASE")
@@ -224,20 +235,20 @@ def main() -> None:
         return keep_memory(peaks, options) if options.keep else None
     if options.memory:
         return memory(options.memory)
-    print(f"torch {torch.__version__}, {options.device}, {options.threads} thread(s), random weights, seconds a frame")
-    print(f"{'network':10} {'upscale':>8} {'eager':>8} {'ratio':>6} {'loss [dB]':>10} {'apart':>8}")
+    trained = manifest.at_hand(ROOT / "weights", dict(word.partition("=")[::2] for word in options.weights))
+    print(f"torch {torch.__version__}, {options.device}, {options.threads} thread(s), seconds a frame, ratios")
+    columns = ("seconds", "ratio", "spandrel.ratio", "spandrel.apart", "basicsr.ratio", "basicsr.apart", "loss")
+    print(f"{'network':8}", *(f"{column:>14}" for column in columns))
     torch.manual_seed(0)
-    clip = imresize(torch.rand(1, FRAMES, 3, 15, 20), 4).clamp(0, 1).to(options.device)  # soft, as images are
-    times = {}
+    clip = degrade.imresize(torch.rand(1, FRAMES, 3, 15, 20), 4).clamp(0, 1).to(options.device)  # soft, as images are
+    found = {}
     for name in options.networks:
-        model = contrast(build(name).eval().to(options.device), clip)
-        times[name] = compare(name, model, clip, options.repeats, options.precision)
-    found, absent = {}, ""
-    if NETWORKS[0] in options.networks:
-        found, absent = compare_peers(build("esrgan").eval().to(options.device), clip, options.repeats)
-    if options.keep:
-        keep(times, found, absent, options)
-    return None
+        found[name] = compare(name, clip, options.repeats, options.precision)
+        if name in trained:
+            found[name]["loss"] = loss(trained[name].network.to(options.device), options.precision)
+        cells = (f"{found[name][c]:14.2g}" if c in found[name] else f"{'-':>14}" for c in columns)
+        print(f"{name:8}", *cells, flush=True)
+    return keep(found, options) if options.keep else None
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def make_book(folder: Path, root: Path, chapter: str = CHAPTER, plain: str = "# 
     (folder / "book" / "params").mkdir(parents=True)
     shutil.copy(root / "_config.yml", folder)
     shutil.copytree(root / "book" / "assets", folder / "book" / "assets")
+    shutil.copy(root / "book" / "references.bib", folder / "book")
     (folder / "_toc.yml").write_text("format: jb-book\nroot: book/00-first\nchapters: [{file: book/records}]\n")
     (folder / "book" / "00-first.md").write_text(chapter)
     (folder / "book" / "records.md").write_text(plain + "\n```{records}\n```\n")

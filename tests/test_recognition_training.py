@@ -79,12 +79,12 @@ def test_unreadable_clips_are_reported_and_tried_again(tmp_path):
 def test_snippets(tmp_path, coding):
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST, coding=coding)
     prepare([Clip("one", "wave", 0, "a", _patterned)], tmp_path, preparation, workers=1)
-    rgb = Snippets(tmp_path, "rgb", segments=3)[5]["snippets"]
+    rgb = Snippets(tmp_path, "rgb", segments=3)[5]["rgb"]
     assert rgb.shape == (3, 64, 64, 3) and rgb.dtype == torch.uint8
     levels = rgb[:, 0, 0, 0].int()
     assert ((levels + 1) % 10 <= 2).all() and levels.tolist() == sorted(levels.tolist())
     assert [int(level + 1) // 40 for level in levels] == [0, 1, 2]  # one in each third
-    stacks = Snippets(tmp_path, "flow", segments=2)[0]["snippets"]
+    stacks = Snippets(tmp_path, "flow", segments=2)[0]["flow"]
     assert stacks.shape == (2, 10, 64, 64)
     x = prepared.to_float(stacks[None])
     assert x.shape == (1, 2, 10, 64, 64) and x.min() >= 0 and x.max() <= 1
@@ -97,7 +97,7 @@ def test_stacks_interleave_u_and_v(tmp_path):
     moving = np.stack([texture[16 : 16 + 64, 16 - t : 80 - t] for t in range(12)])  # to the right, 1 px a frame
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow={})
     prepare([Clip("one", "wave", 0, "a", partial(np.copy, moving))], tmp_path, preparation, workers=1)
-    stack = Snippets(tmp_path, "flow", segments=1)[0]["snippets"][0].float()  # (10, H, W)
+    stack = Snippets(tmp_path, "flow", segments=1)[0]["flow"][0].float()  # (10, H, W)
     u, v = stack[::2].mean().item(), stack[1::2].mean().item()
     one = 255 / (2 * SMALL.bound)
     assert u == pytest.approx(127.5 + one, abs=2) and v == pytest.approx(127.5, abs=1.5)
@@ -106,8 +106,8 @@ def test_stacks_interleave_u_and_v(tmp_path):
 def test_visits_differ_and_repeat(store):
     data = Snippets(store, "rgb")
     again = Snippets(store, "rgb")
-    first, later = data[1]["snippets"], [data[1 + 6 * epoch]["snippets"] for epoch in range(1, 6)]
-    assert torch.equal(first, again[1]["snippets"])
+    first, later = data[1]["rgb"], [data[1 + 6 * epoch]["rgb"] for epoch in range(1, 6)]
+    assert torch.equal(first, again[1]["rgb"])
     assert any(not torch.equal(first, other) for other in later)
     assert data[1]["label"] == data[7]["label"] == 1
 
@@ -122,6 +122,50 @@ def test_a_recogniser_learns(store, tmp_path, stream, monkeypatch):
     assert model.metadata["seed"] == 0 and model.metadata["recipe"]["stream"] == stream
     again, _ = training.fit_recogniser(recipe, store, tmp_path, log_every=4)
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_frames_are_the_middles_of_their_stacks(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (12, 64, 64, 3)).astype(np.uint8)
+    (row,) = prepare(
+        [Clip("one", "wave", 0, "a", lambda: frames)],
+        tmp_path,
+        Preparation(replace(SMALL, size=(64, 64)), flow=FAST),
+        workers=1,
+    )
+    with safe_open(tmp_path / row["file"], "numpy") as file:
+        coded = file.get_tensor("flow")
+    sample = Snippets(tmp_path, "both", segments=2)[3]
+    for shown, stack in zip(sample["rgb"].numpy(), sample["flow"].numpy(), strict=True):
+        start = next(t for t in range(7) if np.array_equal(coded[t : t + 5].reshape(10, 64, 64), stack))
+        assert np.array_equal(frames[start + 2], shown)
+
+
+def test_st_resnet_couples_two_trained_streams(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
+    start = []
+    for stream in ("rgb", "flow"):
+        recipe = replace(training.RECIPES[f"tsn-{stream}"]["embedded"], steps=1, batch=1)
+        start.append(training.fit_recogniser(recipe, store, tmp_path / stream)[0])
+    recipe = replace(training.RECIPES["st-resnet"]["embedded"], steps=24, batch=6, segments=3, rate=2e-3)
+    path, curve = training.fit_recogniser(recipe, store, tmp_path / "both", start=start, log_every=4)
+    assert curve.net.iloc[-1] < curve.net.iloc[0] - 0.2
+    model, before = recognition.load(path, classes=6), recognition.load(start[1])
+    assert model.frames == 3 and model.arguments["dropout"] == [0.2, 0.2]
+    assert not torch.equal(model.fusion.weight[:, 96:], before.fc.weight)  # the fusion has learnt, too
+    with pytest.raises(InputError, match="two recipes"):
+        replace(recipe, start=("tsn-rgb",))
+
+
+def test_frozen_parts_keep_weights_and_statistics(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
+    recipe = replace(training.RECIPES["tsn-rgb"]["embedded"], backbone="resnet18", steps=2, batch=2, frozen=3)
+    before = training.task(recipe, 6).modules["net"].state_dict()
+    after = recognition.load(training.fit_recogniser(recipe, store, tmp_path)[0]).state_dict()
+    changed = {key.split(".")[1] for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {"layer2", "layer3", "layer4", "weight", "bias"}  # the last two are fc's
+    with pytest.raises(InputError, match="0 to 6 parts"):
+        training.task(replace(recipe, frozen=7), 6)
 
 
 def test_the_seed_decides_the_weights(store, tmp_path, monkeypatch):

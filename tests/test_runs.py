@@ -54,6 +54,24 @@ def test_a_recogniser_by_name(tmp_path, small):
     assert len(list((tmp_path / "train").glob("clips-*"))) == 1
 
 
+def test_st_resnet_starts_from_the_streams_beside(tmp_path, small):
+    for recipe in ("tsn-rgb", "tsn-flow"):
+        runs.train(_run(tmp_path, recipe, steps=1), say=lambda line: None)
+    path, _ = runs.train(_run(tmp_path, "st-resnet", steps=1), say=lambda line: None)
+    assert path.parent.name == "st-resnet-lite" and len(list((tmp_path / "train").glob("clips-*"))) == 2
+    with pytest.raises(InputError, match="no weights 'tsn-rgb-lite-seed1'"):
+        runs.train(_run(tmp_path, "st-resnet", steps=1, seed=1), say=lambda line: None)
+
+
+def test_other_weights_are_tested_anew(tmp_path, small):
+    run = _run(tmp_path, "tsn-rgb", steps=1)
+    path, _ = runs.train(run, say=lambda line: None)
+    runs.measure(run, path)
+    other, _ = runs.train(_run(tmp_path, "tsn-rgb", steps=1, seed=1), say=lambda line: None)
+    path.write_bytes(other.read_bytes())
+    assert runs.measure(run, path) and len(list(run.folder.glob("test-*.parquet"))) == 2
+
+
 def test_a_network_that_did_not_learn_is_refused(tmp_path, small):
     run = _run(tmp_path, "duf16", steps=1)
     path, _ = runs.train(run, say=lambda line: None)

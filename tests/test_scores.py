@@ -48,6 +48,16 @@ def frame(rows):
     return found
 
 
+def test_rows_of_a_stream_stored_or_fused():
+    streams = [one([0, 1, 2], stream=s, method=m) for m in ("hr", "vdsr") for s in ("spatial", "temporal")]
+    found = pd.concat(streams, ignore_index=True)
+    assert scores.rows_of(found, "vdsr", "spatial")["method"].unique().tolist() == ["vdsr"]
+    joint = scores.rows_of(found, "hr+vdsr", "fused")
+    assert joint["method"].unique().tolist() == ["hr+vdsr"] and joint["stream"].unique().tolist() == ["fused"]
+    assert joint["scores"][0].tolist() == scores.fused(streams[0], streams[3])["scores"][0].tolist()
+    assert scores.rows_of(found, "rcan", "spatial") is scores.rows_of(found, "hr+vdsr", "spatial") is None
+
+
 # --- the file
 
 

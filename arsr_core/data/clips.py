@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from .. import video
+from .. import degrade, video
 from . import generated
 from .actions import ACTIONS
 from .folders import Item
@@ -31,6 +31,14 @@ def from_items(items: Iterable[Item]) -> list[Clip]:
     return [Clip(i.name, i.action, i.label, i.group, partial(_read, i.path)) for i in items]
 
 
+def square(clip: Clip, side: int = 144, every: int = 2) -> Clip:
+    """The clip's central square, side x side px, every second frame: what clips of all shapes have in common.
+
+    Where each clip was cut out by hand, as in UT-Interaction, the shape alone tells much about the class.
+    """
+    return replace(clip, read=partial(_square, clip.read, side, every))
+
+
 def embedded(count: int, split: str = "train", *, start: int = 0, seed: int = 0, frames: int = 24) -> list[Clip]:
     """Embedded (synthetic) clips; train and test have no actor, scene or tempo in common."""
     names = list(ACTIONS)
@@ -43,6 +51,15 @@ def embedded(count: int, split: str = "train", *, start: int = 0, seed: int = 0,
 
 def _read(path: Path) -> np.ndarray:
     return video.read(path).frames
+
+
+def _square(read: Callable[[], np.ndarray], side: int, every: int) -> np.ndarray:
+    frames = read()[::every]
+    height, width = frames.shape[1:3]
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    centre = video.to_tensor(frames[:, top : top + short, left : left + short])  # (1, T, 3, short, short)
+    return video.to_uint8(degrade.imresize(centre, size=(side, side)))
 
 
 def _generate(index: int, **options) -> np.ndarray:

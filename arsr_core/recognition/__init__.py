@@ -9,7 +9,7 @@ from .backbones import BACKBONES, Backbone, cross_modality
 from .checkpoint import load, load_public, save
 from .fusion import Fusion, fuse, train_fusion
 from .protocol import PROTOCOLS, Protocol, crop, mirrored, resize, starts, train_starts
-from .recogniser import Recogniser, parameter_groups, partial_bn
+from .recogniser import Recogniser, freeze, parameter_groups, partial_bn
 from .st_resnet import STResNet
 from .tsn import TSN
 
@@ -27,6 +27,7 @@ __all__ = [
     "augment",
     "crop",
     "cross_modality",
+    "freeze",
     "fuse",
     "load",
     "load_public",

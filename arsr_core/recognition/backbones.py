@@ -26,6 +26,7 @@ class Backbone:
     mean: tuple[float, float, float]  # of RGB in [0, 1]: input = (x - mean) / std; that of flow is STILL
     std: tuple[float, float, float]
     flow_std: float
+    parts: tuple[str, ...] = ()  # in the order of the data, for `freeze`
     multiple: int = 1  # sides of the input are multiples of it
     residual: bool = False  # torchvision's ResNet inside: two units a stage at least, which ST-ResNet couples
 
@@ -58,6 +59,7 @@ def _efficientnet_lite0(channels: int) -> nn.Module:
     return timm.create_model("tf_efficientnet_lite0", in_chans=channels, num_classes=0)
 
 
+_RESNET = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "flow_std": 0.226}
 
 BACKBONES: dict[str, Backbone] = {
@@ -78,6 +80,7 @@ BACKBONES: dict[str, Backbone] = {
             paper="He et al., CVPR 2016",
             build=_resnet("resnet18"),
             features=512,
+            parts=_RESNET,
             residual=True,
             **_IMAGENET,
         ),
@@ -86,6 +89,7 @@ BACKBONES: dict[str, Backbone] = {
             paper="He et al., CVPR 2016",
             build=_resnet("resnet50"),
             features=2048,
+            parts=_RESNET,
             residual=True,
             **_IMAGENET,
         ),
@@ -97,6 +101,7 @@ BACKBONES: dict[str, Backbone] = {
             mean=(127 / 255,) * 3,
             std=(128 / 255,) * 3,
             flow_std=128 / 255,
+            parts=("conv_stem", "bn1", *(f"blocks.{i}" for i in range(7)), "conv_head", "bn2"),
         ),
         Backbone(name="lite", paper="ours", build=Lite, features=96, residual=True, **_IMAGENET),
     )

@@ -83,8 +83,8 @@ def prepare(
 class Snippets(torch.utils.data.Dataset):
     """Random snippets of prepared clips, as TSN trains: one from each of `segments` equal parts of the clip.
 
-    [visit] -> dict: snippets uint8, (S, H, W, 3) for "rgb" and (S, 2 * flow_frames, H, W) for "flow", and label.
-    The snippets are a function of the seed and the visit (index + len * epoch).
+    [visit] -> dict: "rgb" uint8 (S, H, W, 3), "flow" uint8 (S, 2 * flow_frames, H, W), or both, and label. With both,
+    each frame is the middle of its stack. The snippets are a function of the seed and the visit (index + len * epoch).
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Snippets(torch.utils.data.Dataset):
         names = {row["label"]: row["action"] for row in index["clips"]}
         self.classes = [names[label] for label in sorted(names)]
         self.rows = [row for row in index["clips"] if row["status"] == "ok" and keep(row)]
-        if stream == "flow" and index["preparation"]["flow"] is None:
+        if stream != "rgb" and index["preparation"]["flow"] is None:
             raise InputError(f"{self.folder}: prepared without flow; prepare the clips again, with it")
         self.coding, self.protocol = (
             index["preparation"]["coding"],
@@ -123,12 +123,17 @@ class Snippets(torch.utils.data.Dataset):
     def __getitem__(self, visit: int) -> dict:
         row = self.rows[visit % len(self)]
         generator = torch.Generator().manual_seed((self.seed << 40) + visit)
-        frames = row["frames"] - (self.stream == "flow")
+        frames = row["frames"] - (self.stream != "rgb")
         starts = train_starts(frames, self.segments, self.length, generator).tolist()
-        read = _rgb if self.stream == "rgb" else _stack
+        sample = {"label": row["label"]}
         with safe_open(self.folder / row["file"], "numpy") as file:
-            snippets = np.stack([read(file, self.coding, start, self.length) for start in starts])
-        return {"snippets": torch.from_numpy(snippets), "label": row["label"]}
+            if self.stream != "flow":
+                shown = [_rgb(file, self.coding, start + self.length // 2) for start in starts]
+                sample["rgb"] = torch.from_numpy(np.stack(shown))
+            if self.stream != "rgb":
+                stacks = [_stack(file, self.coding, start, self.length) for start in starts]
+                sample["flow"] = torch.from_numpy(np.stack(stacks))
+        return sample
 
 
 def to_float(snippets: torch.Tensor) -> torch.Tensor:
@@ -195,8 +200,8 @@ def _images(file, coding: str, name: str, start: int, stop: int) -> np.ndarray:
     return np.stack([cv2.imdecode(part, mode) for part in np.split(coded, (ends - ends[0])[1:-1])])
 
 
-def _rgb(file, coding: str, start: int, length: int) -> np.ndarray:
-    return _images(file, coding, "frames", start, start + 1)[0]  # (H, W, 3)
+def _rgb(file, coding: str, number: int) -> np.ndarray:
+    return _images(file, coding, "frames", number, number + 1)[0]  # (H, W, 3)
 
 
 def _stack(file, coding: str, start: int, length: int) -> np.ndarray:

@@ -33,7 +33,9 @@ PROTOCOLS = {
     for p in (
         Protocol("full", snippets=25, crops=10, size=(256, 340), crop=224),  # TSN's
         Protocol("light", snippets=5, crops=1, size=(256, 340), crop=224),
-        Protocol("small", snippets=5, crops=1, size=(176, 220), crop=160),  # real clips on two CPU cores
+        # real clips on two CPU cores: Weizmann, and clips made square by `data.clips.square`
+        Protocol("small", snippets=5, crops=1, size=(176, 220), crop=160, bound=10.0),
+        Protocol("small-square", snippets=5, crops=1, size=(144, 144), crop=128, bound=10.0),
         Protocol("lite", snippets=5, crops=1, size=(120, 160), crop=112, bound=10.0),  # embedded clips as they are
     )
 }

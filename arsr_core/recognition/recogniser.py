@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import InputError
-from .backbones import first_conv
+from .backbones import backbone, first_conv
 
 
 class Recogniser(nn.Module):
@@ -22,6 +22,7 @@ class Recogniser(nn.Module):
         self.arguments = {"classes": classes, **arguments}
         self.classes: tuple[str, ...] | None = None
         self.partial_bn = False
+        self.frozen: list[nn.Module] = []  # parts that training leaves as they are
 
     def streams(self) -> Iterator[tuple[str, nn.Module]]:
         """("rgb" or "flow", its backbone), one or both."""
@@ -32,7 +33,19 @@ class Recogniser(nn.Module):
         if mode and self.partial_bn:
             for norm in _later_norms(self):
                 norm.eval()
+        for part in self.frozen:
+            part.eval()
         return self
+
+
+def freeze(model: Recogniser, parts: int) -> Recogniser:
+    """The first `parts` of each backbone's `Backbone.parts` keep their weights and statistics, from now on."""
+    for _, net in model.streams():
+        names = backbone(model.arguments["backbone"]).parts
+        if not 0 <= parts <= len(names):
+            raise InputError(f"freeze: expected 0 to {len(names)} parts of {model.arguments['backbone']}, got {parts}")
+        model.frozen += [net.get_submodule(name).requires_grad_(False) for name in names[:parts]]
+    return model.train(model.training)
 
 
 def partial_bn(model: Recogniser) -> Recogniser:
@@ -46,9 +59,9 @@ def partial_bn(model: Recogniser) -> Recogniser:
     return model.train(model.training)
 
 
-def parameter_groups(model: Recogniser, rate: float, decay: float) -> list[dict]:
+def parameter_groups(model: Recogniser, rate: float, decay: float, first: float = 5) -> list[dict]:
     """TSN's groups for an optimiser: biases learn twice as fast and do not decay, norms do not decay, and the first
-    convolution of a flow stream learns five times as fast (its bias ten times). Frozen parameters are left out.
+    convolution of a flow stream learns `first` times as fast (its bias twice that). Frozen parameters are left out.
     """
     fast = {id(p) for modality, net in model.streams() if modality == "flow" for p in first_conv(net)[1].parameters()}
     groups: dict[tuple[float, float], list[torch.Tensor]] = {}
@@ -57,7 +70,10 @@ def parameter_groups(model: Recogniser, rate: float, decay: float) -> list[dict]
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad:
                 bias = name == "bias" and not norm
-                key = rate * (5 if id(parameter) in fast else 1) * (2 if bias else 1), 0.0 if bias or norm else decay
+                key = (
+                    rate * (first if id(parameter) in fast else 1) * (2 if bias else 1),
+                    0.0 if bias or norm else decay,
+                )
                 groups.setdefault(key, []).append(parameter)
     return [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,8 +15,10 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import nn
 
-from .. import InputError, losses, manifest, train
+from .. import InputError, losses, manifest, train, video
+from ..data import generated
 from ..data.pairs import PairSet
+from ..degrade import imresize, to_lr
 from ..results import write_atomically
 from . import METHODS, build, discriminator, load
 
@@ -134,7 +137,20 @@ def task(
         yield "generator", terms.total, {"sr": terms.sr, "warp_sr": terms.warp_sr, "warp_hr": terms.warp_hr}
 
     rate = train.halved(*recipe.milestones, factor=recipe.factor) if recipe.milestones else train.cosine(recipe.steps)
-    return train.Task(modules, optimizers, siamese if recipe.warp else spatial, rate, content)
+    losses_ = siamese if recipe.warp else spatial
+    return train.Task(modules, optimizers, losses_, rate, content, partial(sample, modules["generator"]))
+
+
+@torch.no_grad()
+def sample(generator: nn.Module) -> torch.Tensor:
+    """What a network makes of a frame that no recipe trains on: bicubic, SR and HR side by side, (3, 120, 480)."""
+    generator.eval()
+    device = next(generator.parameters()).device
+    hr = video.to_tensor(generated.clip(4, split="test").frames[: generator.frames]).to(device)  # a racket swings
+    lr = to_lr(hr, 4, eight_bit=True)
+    centre = generator.frames // 2
+    sr = generator(lr if generator.frames > 1 else lr[:, 0])
+    return torch.cat((imresize(lr[0, centre], 4), sr[0], hr[0, centre]), 2)
 
 
 def fit_sr(

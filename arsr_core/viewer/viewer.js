@@ -28,6 +28,8 @@ const LAYERS = {
   weight: 'Motion weight',
 };
 const LENSES = [0, 4, 8, 16];
+const DARK = 'rgb(0 0 0 / .8)'; // around what is drawn over the pictures
+const YELLOW = '#ffdd33';
 const SPEEDS = [1, 2, 4, 8, 12, 15, 24, 25, 30];
 // What linked viewers share, and what a link to a view holds besides.
 const SHARED = ['frame', 'layer', 'opacity', 'scale', 'arrows', 'mode', 'wipe', 'lens', 'picked', 'line'];
@@ -331,7 +333,7 @@ class Painter {
         addArrow(path, (x + 0.5) * zoom, (y + 0.5) * zoom, u * factor * zoom, v * factor * zoom);
       }
     }
-    strokeArrows(context, path);
+    stroke(context, path);
   }
 
   // The true pixels around (x, y), magnified, in the corner of the panel farthest from there.
@@ -396,29 +398,27 @@ function addArrow(path, x, y, dx, dy) {
   path.lineTo(tipX - head * (dx - 0.6 * dy), tipY - head * (dy + 0.6 * dx));
 }
 
-// Light on dark, so that arrows show on any picture.
-function strokeArrows(context, path) {
-  for (const [colour, thick] of [['rgb(0 0 0 / .8)', 3.4], ['#fff', 1.4]]) {
-    context.strokeStyle = colour;
-    context.lineWidth = thick;
-    context.stroke(path);
-  }
+// Light on dark, so that it shows on any picture.
+function stroke(context, path, thick = 1.5, colour = '#fff') {
+  context.lineWidth = thick + 2;
+  context.strokeStyle = DARK;
+  context.stroke(path);
+  context.lineWidth = thick;
+  context.strokeStyle = colour;
+  context.stroke(path);
 }
 
 function outline(context, x, y, width, height, thick = 1) {
-  context.lineWidth = thick + 2;
-  context.strokeStyle = 'rgb(0 0 0 / .8)';
-  context.strokeRect(x, y, width, height);
-  context.lineWidth = thick;
-  context.strokeStyle = '#fff';
-  context.strokeRect(x, y, width, height);
+  const path = new Path2D();
+  path.rect(x, y, width, height);
+  stroke(context, path, thick);
 }
 
 function label(context, text, x, y) {
   context.font = '600 11px system-ui, sans-serif';
   context.lineWidth = 3;
   context.lineJoin = 'round';
-  context.strokeStyle = 'rgb(0 0 0 / .85)';
+  context.strokeStyle = DARK;
   context.strokeText(text, x, y);
   context.fillStyle = '#fff';
   context.fillText(text, x, y);
@@ -446,8 +446,8 @@ const ICONS = {
 };
 
 const button = (name, text, key, shown = '') =>
-  `<button type="button" name="${name}" title="${text}${key ? ` (${key})` : ''}" ${
-    shown ? '' : `aria-label="${text}"`}>${ICONS[name] || ''}${shown && `<span>${shown}</span>`}</button>`;
+  `<button type="button" name="${name}" title="${text} (${key})" aria-label="${text}">${ICONS[name] || ''}${
+    shown && `<span>${shown}</span>`}</button>`;
 
 const KEYS = [
   ['Arrow keys', 'walk the pixel, when a picture has the focus; with Shift ten pixels'],
@@ -487,14 +487,14 @@ const toggle = (name, text, title, more = '') => `
 const TEMPLATE = `
 <div class="viewer" role="group">
   <div class="bar">
-    <label class="field">Left <select name="left"></select></label>
+    <label class="field method">Left <select name="left"></select></label>
     ${button('swap', 'Swap left and right', 'x')}
-    <label class="field">Right <select name="right"></select></label>
+    <label class="field method">Right <select name="right"></select></label>
     <span class="group tools">
       ${button('save', 'Save the view as PNG', 's', 'PNG')}
       ${button('link', 'Copy a link to this view', 'c', 'Link')}
       ${button('full', 'Full screen', 'f')}
-      <button type="button" name="help" title="Help and keys (?)" aria-label="Help and keys">?</button>
+      ${button('help', 'Help and keys', '?', '?')}
     </span>
   </div>
   <div class="bar">
@@ -527,9 +527,22 @@ const TEMPLATE = `
       <span class="worst-note"></span>
     </div>
   </div>
-  <div class="cards"><div class="legend"></div><div class="reading"></div></div>
-  <div class="pair profile" hidden></div>
-  <div class="pair scores" hidden></div>
+  <div class="cards">
+    <div class="legend">
+      <div class="key"></div>
+      <div class="row ranges">
+        <label class="field">Opacity <input type="range" name="opacity" min="0" max="100" step="5"></label>
+        <span class="field">Range ${button('coarser', 'Colours for larger values', '\u2212', '\u2212')}${
+          button('finer', 'Colours for smaller values', '+', '+')}</span>
+      </div>
+    </div>
+    <div class="reading"></div>
+  </div>
+  <section class="profile" hidden><h3>Temporal profile</h3>
+    <p class="hint">Across: the line, from its dot. Down: time, up to this frame. Click to go to a pixel and frame.</p>
+    <div class="pair"></div>
+  </section>
+  <section class="scores" hidden><h3>Recogniser</h3><p class="hint"></p><div class="pair"></div></section>
   <p class="coding"></p>
   <p class="toast" hidden></p>
   <p class="hidden" role="status"></p>
@@ -540,7 +553,7 @@ const TEMPLATE = `
     pixel.</p>
     <table><thead><tr><th scope="col">Key</th><th scope="col">What it does</th></tr></thead><tbody></tbody></table>
   </dialog>
-</div>`;
+</div><slot></slot>`;
 
 function element(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
@@ -615,7 +628,7 @@ class ViewerUI {
       canvas.width = spec.width;
       canvas.height = spec.height;
     }
-    box.style.setProperty('--shape', `${spec.width} / ${spec.height}`);
+    box.style.setProperty('--shape', spec.width / spec.height);
   }
 
   attach() {
@@ -880,7 +893,7 @@ class ViewerUI {
     if (inner) {
       context.setLineDash([5, 4]);
       context.lineWidth = 1;
-      for (const [colour, offset] of [['rgb(0 0 0 / .8)', 0], ['#fff', 4.5]]) {
+      for (const [colour, offset] of [[DARK, 0], ['#fff', 4.5]]) {
         context.lineDashOffset = offset;
         context.strokeStyle = colour;
         context.strokeRect(inner.x * zoom, inner.y * zoom, inner.width * zoom, inner.height * zoom);
@@ -895,18 +908,14 @@ class ViewerUI {
     const line = this.dragged || view.line || (this.lineStart && view.picked && [...this.lineStart, ...view.picked]);
     if (line) this.paintLine(context, line, zoom);
     if (this.mark && this.mark.frame === view.frame) {
+      const circle = new Path2D();
       const radius = (spec.peakSide / 2 + 3) * Math.max(1, zoom);
-      for (const [colour, thick] of [['rgb(0 0 0 / .8)', 4], ['#ffdd33', 2]]) {
-        context.strokeStyle = colour;
-        context.lineWidth = thick;
-        context.beginPath();
-        context.arc((this.mark.x + 0.5) * zoom, (this.mark.y + 0.5) * zoom, radius, 0, 7);
-        context.stroke();
-      }
+      circle.arc((this.mark.x + 0.5) * zoom, (this.mark.y + 0.5) * zoom, radius, 0, 7);
+      stroke(context, circle, 2, YELLOW);
     }
     if (view.picked) this.paintCursor(context, view.picked, zoom);
     if (cut !== null) {
-      context.fillStyle = 'rgb(0 0 0 / .8)';
+      context.fillStyle = DARK;
       context.fillRect(cut * zoom - 2, 0, 4, high);
       context.fillStyle = '#fff';
       context.fillRect(cut * zoom - 1, 0, 2, high);
@@ -914,7 +923,7 @@ class ViewerUI {
       context.roundRect(cut * zoom - 5, high / 2 - 14, 10, 28, 5);
       context.fill();
       context.lineWidth = 1.5;
-      context.strokeStyle = 'rgb(0 0 0 / .8)';
+      context.strokeStyle = DARK;
       context.stroke();
     }
     const at = this.hover || view.picked;
@@ -938,32 +947,23 @@ class ViewerUI {
   }
 
   paintLine(context, [x0, y0, x1, y1], zoom) {
-    for (const [colour, thick] of [['rgb(0 0 0 / .8)', 4], ['#ffdd33', 1.8]]) {
-      context.strokeStyle = context.fillStyle = colour;
-      context.lineWidth = thick;
-      context.beginPath();
-      context.moveTo((x0 + 0.5) * zoom, (y0 + 0.5) * zoom);
-      context.lineTo((x1 + 0.5) * zoom, (y1 + 0.5) * zoom);
-      context.stroke();
-      context.beginPath();
-      context.arc((x0 + 0.5) * zoom, (y0 + 0.5) * zoom, thick + 1.5, 0, 7); // the start, left in the profile
-      context.fill();
-    }
+    const [path, dot] = [new Path2D(), new Path2D()];
+    path.moveTo((x0 + 0.5) * zoom, (y0 + 0.5) * zoom);
+    path.lineTo((x1 + 0.5) * zoom, (y1 + 0.5) * zoom);
+    dot.arc((x0 + 0.5) * zoom, (y0 + 0.5) * zoom, 2.5, 0, 7); // the start, left in the profile
+    stroke(context, path, 2, YELLOW);
+    stroke(context, dot, 3, YELLOW);
   }
 
   paintCursor(context, [x, y], zoom) {
     const [cx, cy] = [(x + 0.5) * zoom, (y + 0.5) * zoom];
     const gap = Math.max(4, zoom / 2 + 2);
-    for (const [colour, thick] of [['rgb(0 0 0 / .8)', 3.5], ['#fff', 1.5]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = thick;
-      context.beginPath();
-      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-        context.moveTo(cx + dx * gap, cy + dy * gap);
-        context.lineTo(cx + dx * (gap + 8), cy + dy * (gap + 8));
-      }
-      context.stroke();
+    const cross = new Path2D();
+    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      cross.moveTo(cx + dx * gap, cy + dy * gap);
+      cross.lineTo(cx + dx * (gap + 8), cy + dy * (gap + 8));
     }
+    stroke(context, cross);
     if (zoom >= 3) outline(context, x * zoom, y * zoom, zoom, zoom);
   }
 
@@ -1002,7 +1002,7 @@ class ViewerUI {
       const options = speeds.map((n) => element('option', { value: n, textContent: `${n} fps` }));
       this.control('fps').replaceChildren(...options);
     }
-    for (const name of ['left', 'right', 'lens', 'fps', 'wipe', 'frame']) this.control(name).value = view[name];
+    for (const name of ['left', 'right', 'lens', 'fps', 'wipe', 'frame', 'opacity']) this.control(name).value = view[name];
     this.box.style.setProperty('--now', spec.count > 1 ? view.frame / (spec.count - 1) : 0);
     for (const name of ['arrows', 'linked']) this.control(name).checked = view[name];
     for (const name of ['layer', 'mode']) {
@@ -1064,15 +1064,11 @@ class ViewerUI {
 
   showLegend() {
     const { view } = this;
-    const key = JSON.stringify([view.layer, view.scale, view.opacity, view.arrows, this.zoom]);
+    const key = JSON.stringify([view.layer, view.scale, view.arrows, this.zoom]);
     if (key === this.legendKey) return;
     this.legendKey = key;
-    const focused = this.root.activeElement?.name;
-    const parts = [...this.layerLegend(), ...(view.arrows ? [this.arrowLegend()] : [])];
-    if (view.layer !== 'frame') parts.push(this.legendControls());
-    const legend = this.find('.legend');
-    legend.replaceChildren(...parts);
-    if (focused) legend.querySelector(`[name="${focused}"]`)?.focus();
+    this.find('.key').replaceChildren(...this.layerLegend(), ...(view.arrows ? [this.arrowLegend()] : []));
+    this.find('.ranges').hidden = view.layer === 'frame';
   }
 
   layerLegend() {
@@ -1116,26 +1112,10 @@ class ViewerUI {
     const length = lengths.filter((n) => n * perPixel <= wide - 12).pop() ?? 0.1;
     const path = new Path2D();
     addArrow(path, 5, high / 2, length * perPixel, 0);
-    strokeArrows(context, path);
+    stroke(context, path);
     const times = factor === 1 ? 'as long as the motion' : `${tidy(factor)} times as long as the motion`;
     const text = element('p', { textContent: `${tidy(length)} px a frame; arrows are ${times}.` });
     return element('div', { className: 'row' }, canvas, text);
-  }
-
-  legendControls() {
-    const range = element('input', {
-      type: 'range', name: 'opacity', min: 0, max: 100, step: 5, value: this.view.opacity,
-    });
-    const changer = (name, textContent, title) => {
-      const made = element('button', { type: 'button', name, textContent, title });
-      made.setAttribute('aria-label', title);
-      return made;
-    };
-    const coarser = changer('coarser', '\u2212', 'Colours for larger values');
-    const finer = changer('finer', '+', 'Colours for smaller values');
-    return element('div', { className: 'row' },
-      element('label', { className: 'field' }, 'Opacity ', range),
-      element('span', { className: 'field' }, 'Range ', coarser, finer));
   }
 
   reading(look) {
@@ -1236,7 +1216,8 @@ class ViewerUI {
     const box = `viewBox="0 -0.04 ${spec.count - 1} 1.08" preserveAspectRatio="none"`;
     curve.innerHTML = `<svg ${box}>${lines.join('')}</svg>`;
     const what = spec.errorUnit === 'px' ? 'Mean flow error' : 'Mean frame error';
-    curve.append(element('span', { textContent: `${what} of every frame, to ${this.errorText(top)}` }));
+    const others = known.length > chosen.filter((m) => m !== spec.reference).length ? '; faint: other methods' : '';
+    curve.append(element('span', { textContent: `${what}, up to ${this.errorText(top)}${others}` }));
   }
 
   // --- the temporal profile ---
@@ -1265,8 +1246,7 @@ class ViewerUI {
         canvas.setAttribute('role', 'img');
         return element('figure', {}, element('figcaption'), canvas);
       });
-      const textContent = 'Temporal profile: across, the line from its dot; down, time. Click to go there.';
-      box.replaceChildren(...figures, element('p', { className: 'hint', textContent }));
+      box.querySelector('.pair').replaceChildren(...figures);
     }
     const { at, images } = this.profiles;
     for (const side of ['left', 'right']) {
@@ -1329,19 +1309,21 @@ class ViewerUI {
   // --- scores ---
 
   showScores() {
-    const { spec } = this;
+    const { spec, view } = this;
     const box = this.find('.scores');
     const chosen = [this.index('left'), this.index('right')];
     box.hidden = !chosen.some((m) => spec.scores[m].length);
     const key = JSON.stringify(chosen);
     if (box.hidden || key === this.scoresKey) return;
     this.scoresKey = key;
-    box.replaceChildren(...['left', 'right'].map((side, i) => {
+    const rated = spec.scores.flat().some((stream) => stream.true);
+    box.querySelector('.hint').textContent = `The three classes with the highest scores${
+      rated ? '; \u2713 marks the true class, shown with its rank' : ''}.`;
+    box.querySelector('.pair').replaceChildren(...['left', 'right'].map((side, i) => {
       const streams = spec.scores[chosen[i]];
-      const head = element('p', { className: 'title' }, this.named(side));
       const none = element('p', { className: 'hint', textContent: 'No scores were given.' });
-      const lists = streams.length ? streams.flatMap((stream) => this.stream(stream, this.view[side])) : [none];
-      return element('section', {}, head, ...lists);
+      const lists = streams.length ? streams.flatMap((stream) => this.stream(stream, view[side])) : [none];
+      return element('div', {}, this.named(side), ...lists);
     }));
   }
 

@@ -106,9 +106,13 @@ class Viewer(anywidget.AnyWidget):
     @property
     def layers(self) -> list[str]:
         """The layers that these clips have: without flows there are no flow layers."""
-        has_flow, has_true_flow = bool(self._flows), self.reference in self._flows
-        absent = {"flow": not has_flow, "flow_error": not has_true_flow, "weight": not has_true_flow}
-        return [layer for layer in LAYERS if not absent.get(layer)]
+        needs = {"flow": self._flows, "flow_error": self._compares_flow, "weight": self.reference in self._flows}
+        return [layer for layer in LAYERS if needs.get(layer, True)]
+
+    @property
+    def _compares_flow(self) -> bool:
+        """Whether errors are those of flow: the reference and another clip have it. Otherwise they are of frames."""
+        return self.reference in self._flows and len(self._flows) > 1
 
     @traitlets.validate("left", "right", "layer", "mode", "lens")
     def _one_of(self, proposal):
@@ -155,7 +159,7 @@ class Viewer(anywidget.AnyWidget):
         return found
 
     def worst(self, label: str) -> tuple[int, int, int, float]:
-        """(frame, x, y, error) where `label` is worst: flow error in px, without flows frame error in levels.
+        """(frame, x, y, error) where `label` is worst: flow error in px, without two flows frame error in levels.
 
         The error is averaged over 9 x 9 pixels, so that a single pixel does not count as an artefact.
         """
@@ -240,7 +244,7 @@ class Viewer(anywidget.AnyWidget):
             "layers": self.layers,
             "bounds": self._bounds,
             "peakSide": PEAK_SIDE,
-            "errorUnit": "px" if self.reference in self._flows else "levels",
+            "errorUnit": "px" if self._compares_flow else "levels",
             "wheel": (wheel() * 255).round().int().flatten().tolist(),
             "viridis": (viridis * 255).round().astype(int).ravel().tolist(),
             "scores": self._scores,
@@ -326,8 +330,8 @@ class Viewer(anywidget.AnyWidget):
         return self._flows[label][t].float().cpu().numpy()
 
     def _error(self, label: str, t: int) -> np.ndarray | None:
-        """Flow error against the reference in px or, where that has no flow, frame error in levels: (H, W)."""
-        if self.reference in self._flows:
+        """Flow error against the reference in px or, without two flows, frame error in levels: (H, W)."""
+        if self._compares_flow:
             flow, true = self._flow(label, t), self._flow(self.reference, t)
             return None if flow is None or true is None else np.hypot(*(flow - true))
         difference = self._rgb(label, t).astype(np.float32) - self._rgb(self.reference, t)

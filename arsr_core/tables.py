@@ -1,0 +1,108 @@
+"""The benchmark as an HTML table: methods by data sets, networks and streams; sortable, without a network.
+
+The script `book/assets/sortable.js` sorts and unfolds it. Without scripts it is a plain table.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+
+import pandas as pd
+
+from arsr_core import InputError
+from arsr_core.claims import NAMES
+from arsr_core.results import Record
+
+KINDS = {  # how a method works: the groups of Table 4's rows
+    "single image": ("bicubic", "vdsr", "rcan", "srgan", "esrgan", "sosr"),
+    "video": ("spmc", "duf16", "duf52", "tosr"),
+    "both": ("sosr+tosr",),
+    "reference": ("hr",),
+}
+STREAMS = {"spatial": "spatial", "temporal": "temporal", "fusion": "fusion", "fused": "fusion"}
+
+
+def kind(method: str) -> str:
+    """The group of a method in Table 4; a pair of two methods is "both".
+
+    >>> kind("esrgan+duf52"), kind("tosr")
+    ('both', 'video')
+    """
+    return "both" if "+" in method else next((k for k, methods in KINDS.items() if method in methods), "other")
+
+
+def ranks(frame: pd.DataFrame) -> pd.Series:
+    """1 for the best of each column, 2 for the second best; HR does not compete, equals share a rank: int per row."""
+    rivals = frame[frame["method"] != "hr"]
+    found = rivals.groupby(["dataset", "network", "stream"])["accuracy"].rank(method="min", ascending=False)
+    return found.reindex(frame.index).fillna(0).astype(int)
+
+
+def from_records(records: Mapping[str, Record], profile: str) -> pd.DataFrame:
+    """The committed accuracies of a profile's studies as a tidy table, as `benchmark` wants it; empty without any."""
+    key = re.compile(rf"{profile}\.(?:benchmark|accuracy)\.([^.]+)\.([^.]+)\.([^.]+)\.({'|'.join(STREAMS)})")
+    found = [(match.groups(), records[k]) for k in records if (match := key.fullmatch(k))]
+    columns = ["dataset", "network", "method", "stream", "accuracy", "low", "high", "count", "n"]
+    rows = [(*names, r.value, r.low, r.high, r.count, r.n) for names, r in found]
+    frame = pd.DataFrame(rows, columns=columns)
+    order = frame["stream"].map([*STREAMS].index)
+    return frame.assign(order=order).sort_values(["dataset", "network", "order"], kind="stable").drop(columns="order")
+
+
+def benchmark(frame: pd.DataFrame, caption: str, badge: str = "", names: Mapping[str, str] = NAMES) -> str:
+    """The table as HTML. frame: a row a cell with method, dataset, network, stream, accuracy (%), low, high, count, n.
+
+    The best of a column is bold, the second best underlined. A button shows counts and intervals; a button in each
+    head sorts by its column. badge: HTML that says where the numbers come from.
+    """
+    if missing := {"method", "dataset", "network", "stream", "accuracy", "low", "high", "count", "n"} - set(frame):
+        raise InputError(f"tables.benchmark: no column {', '.join(sorted(missing))}; give a table of accuracies")
+    frame = frame.assign(rank=ranks(frame))
+    columns = list(frame[["dataset", "network", "stream"]].drop_duplicates().itertuples(index=False, name=None))
+    order = [m for methods in KINDS.values() for m in methods]
+    found = list(frame["method"].unique())
+    methods = [*(m for m in order if m in found), *(m for m in found if m not in order)]
+    cells = {(r.method, r.dataset, r.network, r.stream): r for r in frame.itertuples()}
+    body, before = "", None
+    for method in methods:
+        tds = "".join(_cell(cells.get((method, *column))) for column in columns)
+        first = ' class="first"' if kind(method) != before else ""
+        title = html.escape(names.get(method, method))
+        body += f'<tr{first}><th scope="row">{title}</th><td class="kind">{kind(method)}</td>{tds}</tr>'
+        before = kind(method)
+    heads = _spans([c[0] for c in columns], names), _spans([c[:2] for c in columns], names)
+    streams = "".join(_head(STREAMS[stream], i + 2) for i, (*_, stream) in enumerate(columns))
+    label = html.escape(caption, quote=True)
+    return (
+        f'<div class="arsr-benchmark"><p><button type="button" class="details" aria-pressed="false" hidden>'
+        f'Counts and intervals</button></p><div tabindex="0" role="region" aria-label="{label}"><table>'
+        f"<caption>{html.escape(caption)} {badge}</caption><thead>"
+        f'<tr><td colspan="2"></td>{heads[0]}</tr><tr><td colspan="2"></td>{heads[1]}</tr>'
+        f"<tr>{_head('method', 0)}{_head('kind', 1)}{streams}</tr></thead><tbody>{body}</tbody></table></div></div>"
+    )
+
+
+def _cell(row) -> str:
+    if row is None:
+        return '<td data-value="">\N{EN DASH}</td>'
+    text = f"{row.accuracy:.2f}"
+    text = {1: f"<b>{text}</b>", 2: f"<u>{text}</u>"}.get(row.rank, text)
+    count = "" if pd.isna(row.count) else f"{int(row.count)} of {row.n}, "
+    return f'<td data-value="{row.accuracy:.6f}">{text}<small>{count}{row.low:.1f} to {row.high:.1f}</small></td>'
+
+
+def _head(text: str, column: int) -> str:
+    return f'<th scope="col" data-column="{column}"><button type="button">{text}</button></th>'
+
+
+def _spans(values: list, names: Mapping[str, str]) -> str:
+    """Heads that span equal neighbours."""
+    text, start = "", 0
+    for i in range(1, len(values) + 1):
+        if i == len(values) or values[i] != values[start]:
+            value = values[start] if isinstance(values[start], str) else values[start][-1]
+            text += f'<th colspan="{i - start}" scope="colgroup">{html.escape(names.get(value, value))}</th>'
+            start = i
+    return text

@@ -1,0 +1,71 @@
+"""Tables 2 and 3 on embedded test clips: every row, every seed, the controls, and the paired contrasts.
+
+    python benchmarks/ablation.py [--spatial 360] [--temporal 180] [--steady 36] [--keep]
+
+Scores lie in --out, one file a network, so what was interrupted goes on; remove the file of a network that was trained
+again. Rows whose weights are not in weights/ are left out and named. --keep commits the scores and what follows from
+them: results/ablation-embedded.parquet and .json. --steady: clips whose PSNR, flow error, tOF and E_warp are measured,
+eight frames each.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+import pandas
+
+from arsr_core import ablation, manifest, results, scores, sr
+from arsr_core.data import clips, generated
+
+ROOT = Path(__file__).parents[1]
+STREAMS = {"spatial": "tsn-rgb-lite", "temporal": "tsn-flow-lite"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spatial", type=int, default=360, help="clips")
+    parser.add_argument("--temporal", type=int, default=180, help="clips")
+    parser.add_argument("--steady", type=int, default=36, help="clips")
+    parser.add_argument("--out", type=Path, default=ROOT / "_build" / "ablation")
+    parser.add_argument("--keep", action="store_true", help="write results/ablation-embedded.*")
+    given = parser.parse_args()
+    code = results.commit(ROOT, "arsr_core", "benchmarks", "weights") if given.keep else None
+    command = shlex.join(["python", "benchmarks/ablation.py", *sys.argv[1:]])
+    source = results.Provenance(
+        kind="measured",
+        source="Tables 2 and 3 on embedded clips",
+        command=command,
+        data="embedded test clips (synthetic)",
+        machine=results.machine(),
+        code=code,
+        versions=results.versions(),
+    )
+    weights, frames, files, found = ROOT / "weights", [], {}, []
+    for stream, recogniser in STREAMS.items():
+        mine = ablation.networks(weights, stream, ablation.SEEDS)
+        lacking = [row for row in ablation.ROWS[stream] if row not in mine]
+        print(f"{stream}: {len(mine)} networks" + (f"; not trained: {', '.join(lacking)}" if lacking else ""))
+        tests = clips.embedded(getattr(given, stream), "test")
+        frames.append(ablation.score(mine, stream, manifest.find(weights, recogniser), tests, given.out))
+        found += ablation.records(frames[-1], f"embedded.ablation.{stream}", source)
+        files |= mine
+    tests = [ablation.reference(clip.frames[8:16]) for clip in generated.clips(given.steady, split="test")]
+    models = {name: sr.load(ablation.method(name), file) for name, file in files.items()}
+    models |= {"bicubic": sr.load("bicubic"), "hr": None}
+    values = {name: ablation.measure(model, tests) for name, model in models.items()}
+    found += ablation.compare(values, "embedded.ablation.video", source)
+    for record in found:
+        interval = f"[{record.low:.3f}, {record.high:.3f}]" if record.low is not None else ""
+        print(f"{record.key:80} {record.value:8.3f} {record.unit:6} {interval}")
+    if given.keep:
+        _, header = scores.rows(*(given.out / f"{stream}-references.parquet" for stream in STREAMS))
+        hashes = {name: manifest.sha256(file) for name, file in files.items()}
+        header = header.model_copy(update={"weights": hashes, "runs": (source,)})
+        rows = pandas.concat(frames).to_dict("records")
+        print(results.save(found, ROOT / "results" / "ablation-embedded.json"))
+        print(scores.save(ROOT / "results" / "ablation-embedded.parquet", rows, header))
+
+
+if __name__ == "__main__":
+    main()

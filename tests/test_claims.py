@@ -1,0 +1,189 @@
+"""The claims ledger: its rules on made-up records, its text, and what the paper's own numbers come to."""
+
+import json
+from math import isclose
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arsr_core import InputError, claims, paper
+from arsr_core.results import Provenance, Record, wilson
+
+MEASURED = Provenance(kind="measured", source="a study", command="arsr evaluate", profile="embedded")
+
+
+def share(key: str, count: int, n: int = 1530) -> Record:
+    low, high = wilson(count, n)
+    value = 100 * count / n
+    extra = dict(unit="%", count=count, n=n, low=min(low, value), high=max(high, value), interval="Wilson")
+    return Record(key=key, value=value, description="accuracy", provenance=MEASURED, **extra)
+
+
+def paired(key: str, value: float, low: float, high: float, provenance=MEASURED, **extra) -> Record:
+    bounds = dict(low=low, high=high, interval="paired bootstrap over clips", unit="points", n=100)
+    return Record(key=key, value=value, description="a difference", provenance=provenance, **bounds | extra)
+
+
+def weigh(how: str, *differences: tuple[float, float, float]) -> claims.Finding:
+    records = {f"d.{i}": paired(f"d.{i}", *d) for i, d in enumerate(differences)}
+    return claims.weigh(claims.group(how, [f"one: {key} > 0" for key in records], "paper"), records.get)
+
+
+UP, NIL, DOWN = (2.0, 1.0, 3.0), (0.2, -1.0, 1.4), (-2.0, -3.0, -1.0)
+
+
+def test_difference_is_newcombe_s_interval():
+    """Newcombe (1998), Table II, 56/70 against 48/80, method 10 without continuity correction: 0.0524 to 0.3339."""
+    found = claims.difference(share("a", 56, 70), share("b", 48, 80))
+    assert isclose(found.value, 20.0) and found.test == "unpaired, Newcombe"
+    assert (round(found.low, 2), round(found.high, 2)) == (5.24, 33.39)
+
+
+def test_difference_agrees_with_statsmodels():
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    found = claims.difference(share("a", 820), share("b", 803))
+    low, high = confint_proportions_2indep(820, 1530, 803, 1530, method="newcomb")
+    assert isclose(found.low, 100 * low, abs_tol=1e-6) and isclose(found.high, 100 * high, abs_tol=1e-6)
+
+
+def test_printed_values_are_used_where_there_are_no_counts_and_the_test_says_so():
+    cell = "table4.{}.ucf101.tsn.spatial".format
+    found = claims.difference(paper.records()[cell("sosr")], paper.records()[cell("esrgan")])
+    assert isclose(found.value, 83.11 - 82.97) and "approximate" in found.test
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 200), st.integers(0, 200))
+def test_difference_turned_round_is_its_mirror_image(k, m):
+    one = claims.difference(share("a", k, 200), share("b", m, 200))
+    two = claims.difference(share("b", m, 200), share("a", k, 200))
+    assert isclose(one.low, -two.high, abs_tol=1e-9) and isclose(one.p, two.p, abs_tol=1e-9)
+    assert (one.p < 0.05) == (one.low > 1e-9 or one.high < -1e-9) or isclose(one.p, 0.05, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "value, low, high, p", [(0.0, -1.0, 1.0, 1.0), (1.0, 0.0, 9.0, 0.05), (-1.0, -9.0, 0.0, 0.05), (3.0, 3.0, 3.0, 0.0)]
+)
+def test_p_goes_with_the_interval(value, low, high, p):
+    assert isclose(claims.p_value(value, low, high), p, abs_tol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "how, parts, verdict",
+    [
+        ("all", [UP, UP], "supported"),
+        ("all", [UP, NIL], "undecided"),
+        ("all", [UP, DOWN], "not supported"),
+        ("any", [UP, DOWN], "supported"),
+        ("any", [NIL, DOWN], "undecided"),
+        ("any", [DOWN, DOWN], "not supported"),
+        ("any", [], "not yet measured"),
+    ],
+)
+def test_how_contrasts_combine(how, parts, verdict):
+    assert weigh(how, *parts).verdict == verdict
+
+
+def test_some_is_corrected_for_how_many_were_tried_and_every_is_not():
+    barely = (2.0, 0.1, 3.9)  # p = 0.04
+    assert weigh("any", barely).verdict == "supported"
+    assert weigh("any", barely, NIL).verdict == "undecided"
+    assert weigh("all", barely, UP).verdict == "supported"
+    against = tuple(-x for x in (barely[0], barely[2], barely[1]))
+    assert weigh("all", against).verdict == "not supported" and weigh("all", against, UP).verdict == "undecided"
+
+
+def test_the_decisive_contrast_is_the_weakest_of_all_and_the_strongest_of_any():
+    assert weigh("all", UP, NIL).decisive().effect.value == 0.2
+    assert weigh("any", NIL, UP).decisive().effect.value == 2.0
+
+
+def test_a_missing_contrast_keeps_all_from_being_supported_but_a_missing_setting_is_left_out():
+    text = ["one: d.0 > 0", "one: d.1 > 0"]
+    records = {"d.0": paired("d.0", *UP)}
+    found = claims.weigh(claims.group("all", text, "paper"), records.get)
+    assert (found.verdict, found.measured, found.of) == ("undecided", 1, 2)
+    settings_ = claims.group("all", [{"all": text[:1]}, {"all": text[1:]}], "paper")
+    assert claims.weigh(settings_, records.get).verdict == "supported"
+
+
+def test_lines_of_the_ledger():
+    [one] = claims.contrasts("fusion: sosr+tosr > hr - 2", "paper", "hmdb51", "st_resnet")
+    assert one.a == "table4.sosr+tosr.hmdb51.st_resnet.fusion" and (one.side, one.margin) == (1, 2.0)
+    [ours] = claims.contrasts("fusion: sosr < hr", "embedded", "embedded", "st_resnet")
+    assert ours.a == "benchmark.embedded.st-resnet.fused.sosr.to_hr.accuracy" and ours.b is None and ours.side == -1
+    found = claims.contrasts("(a) {Archery,JumpRope}: table1.{1}.vdsr < table1.{1}.hr")
+    assert [c.a for c in found] == ["table1.archery.vdsr", "table1.jumprope.vdsr"] and found[0].words == "(a) Archery"
+    pairs = claims.contrasts("spatial: {rcan,sosr,tosr} ~ {rcan,sosr,tosr}", "paper", "hmdb51", "tsn")
+    assert len(pairs) == 3 and pairs[0].opposes == ("table_b.rcan.hmdb51.psnr", "table_b.sosr.hmdb51.psnr")
+    with pytest.raises(InputError, match="expected 'where: a > b'"):
+        claims.contrasts("spatial: hr beats bicubic")
+
+
+def test_a_margin_allows_to_be_a_little_below():
+    for margin, verdict in (("0", "undecided"), ("2", "supported")):
+        contrast = claims.contrasts(f"one: d > 0 - {margin}")[0]
+        assert claims.weigh(contrast, {"d": paired("d", -0.5, -1.5, 0.5)}.get).verdict == verdict
+
+
+def test_opposing_psnr():
+    psnr = [
+        Record(key=f"sr.{m}.psnr", value=v, description="PSNR", provenance=MEASURED)
+        for m, v in (("rcan", 33.0), ("sosr", 29.0))
+    ]
+    key = "benchmark.embedded.tsn.spatial.rcan.to_sosr.accuracy"
+    [contrast] = claims.contrasts("spatial: rcan ~ sosr", "embedded", "embedded", "tsn")
+    for difference, verdict in ((DOWN, "supported"), (UP, "not supported")):
+        records = {r.key: r for r in [*psnr, paired(key, *difference)]}
+        assert claims.weigh(contrast, records.get).verdict == verdict
+    assert claims.weigh(contrast, {key: paired(key, *DOWN)}.get).verdict == "not yet measured"
+
+
+def test_a_committed_measurement_counts_before_a_build_s_own_number_and_another_profile_s_not_at_all():
+    tier, key = claims.TIERS["embedded"], "flow.vdsr.flicker.to_hr"
+    mine, other = (Provenance(kind="recomputed", source="c", profile=p) for p in ("embedded", "small"))
+    built, kept = paired(key, *UP, mine), paired(f"embedded.{key}", *DOWN)
+    assert tier.find({key: built}, key) is built
+    assert tier.find({key: built, kept.key: kept}, key) is kept
+    assert tier.find({key: paired(key, *UP, other)}, key) is None and tier.find({}, key) is None
+
+
+def test_a_record_that_is_added_fills_the_ledger():
+    keys = [f"benchmark.embedded.tsn.{s}.hr.to_bicubic.accuracy" for s in ("spatial", "temporal")]
+    records = {f"embedded.{k}": paired(f"embedded.{k}", *UP) for k in keys}
+    assert claims.verdict(claims.ledger({})["c1"]["embedded"]) == "not yet measured"
+    assert claims.verdict(claims.ledger(records)["c1"]["embedded"]) == "supported"
+
+
+def test_a_study_learns_what_to_compare():
+    wanted = claims.comparisons("embedded", "tsn")
+    assert len(wanted) == len(set(wanted)) and ("fused", "sosr+tosr", "hr") in wanted
+    assert ("spatial", "vdsr-wmse", "vdsr-mse") in wanted and ("spatial", "bicubic", "tosr") in wanted
+    assert claims.comparisons("hmdb51", "st-resnet") and not claims.comparisons("hmdb51", "resnet")
+
+
+def test_every_key_of_the_paper_s_tier_is_a_printed_number_and_every_claim_has_all_tiers():
+    found = claims.ledger(paper.records())
+    assert list(found) == [f"c{i}" for i in range(1, 12)]
+    for tiers in found.values():
+        assert list(tiers) == list(claims.TIERS)
+        if not isinstance(tiers["paper"], str):
+            assert tiers["paper"].measured == tiers["paper"].of
+        assert {claims.verdict(f) for t, f in tiers.items() if t != "paper"} <= {"not yet measured", "no numbers"}
+
+
+def test_what_the_paper_s_own_numbers_come_to():
+    """Golden: the printed numbers do not change, so neither may these."""
+    found = {name: claims.verdict(tiers["paper"]) for name, tiers in claims.ledger(paper.records()).items()}
+    assert {name for name, verdict in found.items() if verdict == "supported"} == {"c1", "c2"}
+    assert {name for name, verdict in found.items() if verdict == "no numbers"} == {"c10", "c11"}
+    assert "not supported" not in found.values()
+
+
+def test_as_json_is_plain_and_deterministic():
+    one, two = (json.dumps(claims.as_json(claims.ledger(paper.records()))) for _ in range(2))
+    assert one == two
+    c4 = json.loads(one)["c4"]["tiers"]["paper"]
+    assert c4["verdict"] == "undecided" and c4["parts"][0]["records"] == ["table2.vdsr.wmse", "table2.vdsr.mse"]
