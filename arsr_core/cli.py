@@ -366,6 +366,8 @@ def train_(
     """
     import shlex
 
+    from accelerate import PartialState
+
     from arsr_core import runs
 
     if list_ or recipe is None:
@@ -386,6 +388,8 @@ def train_(
         schedule={"precision": precision, "workers": workers},
     )
     path, curve = runs.train(run, say=_say)
+    if not PartialState().is_main_process:
+        return
     last = curve.iloc[-1]
     _say(f"step {last.step:.0f}, loss {last.iloc[1]:.4g}; {last.waiting:.1%} of the last steps spent waiting for data")
     if ship:

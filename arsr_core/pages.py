@@ -37,7 +37,8 @@ def format_value(record: results.Record, spec: str = "", interval: bool = False)
         for v in (record.value, record.low, record.high)
     )
     text = f"{value}\N{NO-BREAK SPACE}{record.unit}".rstrip()
-    return f"{text} ({low} to {high})" if interval else text
+    space = "\N{NO-BREAK SPACE}"  # in a narrow column the interval stands in a line of its own
+    return f"{text} ({low}{space}to{space}{high})" if interval else text
 
 
 def anchor(key: str) -> str:
@@ -49,7 +50,9 @@ def badge(record: results.Record) -> str:
     """The badge as HTML: its kind is a class, its explanation a title."""
     kind = record.provenance.kind
     title = html.escape(f"{results.BADGES[kind]}: {record.provenance.source}", quote=True)
-    return f'<span class="arsr-badge arsr-badge-{kind}" title="{title}">{html.escape(record.provenance.badge)}</span>'
+    word, colon, profile = html.escape(record.provenance.badge).partition(":")
+    profile = f"<span>{colon}{profile}</span>" if colon else ""  # tables leave it out
+    return f'<span class="arsr-badge arsr-badge-{kind}" title="{title}">{word}{profile}</span>'
 
 
 class Number(SphinxRole):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import pandas
+import torch
 
 from . import InputError, degrade, flow, losses, manifest, results, scores, video
+from . import train as loop
 from .data import clips, folders, generated, pairs
 from .evaluate import Evaluation, evaluate
 from .metrics import psnr
@@ -72,7 +75,10 @@ class Run:
 
 def train(run: Run, *, say: Callable[[str], None] = print, progress: bool | None = None):
     """Prepare the data where that is not done, then train or go on -> (file of weights, loss curves)."""
-    store = prepare(run, say=say)
+    from accelerate import PartialState
+
+    with PartialState().main_process_first():  # the others find it prepared
+        store = prepare(run, say=say)
     if isinstance(run.settled, recognisers.Recipe):
         keep = recognisers.folds([run.fold])[run.fold] if run.fold else lambda row: True
         options = dict(keep=keep, start=_streams(run), seed=run.seed, progress=progress)
@@ -94,7 +100,8 @@ def prepare(run: Run, *, say: Callable[[str], None] = print) -> Path:
         sources = {"sources": tuple(map(str, run.data))} | ({} if run.profile == "paper" else EMBEDDED_PAIRS)
         config = pairs.Pairs(patch=recipe.patch, **sources)
         store = run.out / f"pairs-{_key(asdict(config))}"
-        report = pairs.prepare(config, store)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        report = pairs.prepare(config, store, workers=len(os.sched_getaffinity(0)), device=device)
         say(f"{store}: {report}")
         return store
     protocol = PROTOCOLS[recipe.protocol]
@@ -158,7 +165,7 @@ def ship(
         kind="recogniser" if recogniser else "sr",
         method=("ST-ResNet" if recipe.stream == "both" else "TSN") if recogniser else recipe.method,
         lite=run.profile != "paper",
-        recipe=json.loads(json.dumps(asdict(recipe))),
+        recipe=loop.recipe(path.parent),
         seed=run.seed,
         data=f"{real}embedded clips (synthetic)" if run.profile == "embedded" else real.removesuffix(" and "),
         data_hash=digest(store),
@@ -220,12 +227,13 @@ def _start(run: Run) -> Path | None:
 
 
 def _streams(run: Run) -> list[Path]:
-    """The two streams that ST-ResNet couples, of the same fold and seed."""
-    return [_made(run, replace(run, recipe=name, settings={}).name) for name in run.settled.start]
+    """The weights that a recogniser starts from: of the same fold and seed, or shipped."""
+    same = run.name.removeprefix(f"{run.recipe}{_suffix(run.profile)}")
+    return [_made(run, name, same) for name in run.settled.start]
 
 
-def _made(run: Run, name: str) -> Path:
-    beside = run.out / name / "weights.safetensors"
+def _made(run: Run, name: str, same: str = "") -> Path:
+    beside = run.out / f"{name}{same}" / "weights.safetensors"
     return beside if beside.exists() else manifest.find(run.weights, name)
 
 

@@ -136,6 +136,14 @@ def fit(task: Task, data: torch.utils.data.Dataset, schedule: Schedule, folder: 
     return pandas.DataFrame(rows)
 
 
+def recipe(folder: str | Path) -> dict:
+    """What the run in a folder is, as its checkpoint says: the `Task.recipe`."""
+    path = Path(folder) / CHECKPOINT
+    if not path.exists():
+        raise InputError(f"{path}: no such checkpoint; train first")
+    return json.loads(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["identity"])["recipe"]
+
+
 def moving_average(module: nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel:
     """The exponential moving average of a module's weights; its buffers are copies of the last."""
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn

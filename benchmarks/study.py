@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas
 
-from arsr_core import evaluate, flow, results, runs, scores, video
+from arsr_core import evaluate, flow, manifest, results, runs, scores, video
 from arsr_core.data import clips, folders
 from arsr_core.data.clips import Clip
 from arsr_core.recognition import PROTOCOLS, prepared, training
@@ -72,8 +72,10 @@ def train(study: Study, items: Sequence[Clip], out: Path, stream: str) -> None:
     """One stream of every fold -> OUT/STREAM/GROUP/weights.safetensors."""
     store, parameters = out / f"clips-{stream}", dict(flow.PRESETS[PRESET]) if stream == "flow" else None
     prepared.prepare(items, store, prepared.Preparation(PROTOCOLS[study.protocol], parameters), workers=1)
+    recipe = study.recipe(stream)
+    start = [manifest.find(ROOT / "weights", name) for name in recipe.start]
     for group, keep in training.folds([clip.group for clip in items]).items():
-        training.fit_recogniser(study.recipe(stream), store, out / stream / group, keep=keep)
+        training.fit_recogniser(recipe, store, out / stream / group, keep=keep, start=start)
 
 
 def aspect_only(items: Sequence[folders.Item], groups: Sequence[str]) -> tuple[int, int]:
@@ -86,7 +88,7 @@ def aspect_only(items: Sequence[folders.Item], groups: Sequence[str]) -> tuple[i
         seen = [x[(groups != group) & (labels == label)] for label in np.unique(labels)]
         fit = [-0.5 * ((x[i] - s.mean()) / (s.std() + 1e-6)) ** 2 - np.log(s.std() + 1e-6) for s in seen]
         right += int(np.argmax(fit)) == labels[i]
-    return right, len(items)
+    return int(right), len(items)
 
 
 def compared(frame: pandas.DataFrame, dataset: str, provenance: results.Provenance) -> list[results.Record]:
@@ -112,45 +114,46 @@ def main() -> None:
     parser.add_argument("dataset", choices=STUDIES)
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--weights", action="append", default=[], metavar="METHOD=FILE", help="of super-resolution")
+    parser.add_argument("--streams", nargs="+", choices=STREAMS, default=STREAMS, help="one a process, if you like")
     parser.add_argument("--out", type=Path, default=Path("_build/train/study"))
     parser.add_argument("--keep", action="store_true", help="write scores and records to results/")
     options = parser.parse_args()
     study, out = STUDIES[options.dataset], options.out / options.dataset
     dataset, items = folders.DATASETS[options.dataset], folders.items(options.dataset, options.data)
     seen = [study.clips(item) for item in items]
-    for stream in STREAMS:
-        train(study, seen, out, stream)
-
     weights = dict(word.partition("=")[::2] for word in options.weights)
-    config = evaluate.Evaluation(
-        options.dataset,
-        out / "scores.parquet",
-        tuple(str(out / stream / "{fold}" / "weights.safetensors") for stream in STREAMS),
-        ("hr", "bicubic", *weights),
-        weights,
-        PROTOCOLS[study.protocol],
-        flow=PRESET,
-        root=options.data,
-        device="cpu",
-        workers=1,
-    )
-    command = shlex.join(["python", "benchmarks/study.py", *sys.argv[1:]])
-    provenance = evaluate.provenance_of(config, command).model_copy(
-        update={
-            "source": "Real clips",
-            "data": f"{dataset.title}, {len(seen)} clips, sha256 {runs.digest(options.data)[:12]}",
-            "note": f"{study.note}; TV-L1 preset {PRESET}; recipes tsn-rgb and tsn-flow, profile small",
-        }
-    )
-    path = evaluate.evaluate(config, seen, dataset.classes, provenance=provenance)
-    frame, _ = scores.load(path)
+    for stream in options.streams:
+        train(study, seen, out, stream)
+        config = evaluate.Evaluation(
+            options.dataset,
+            out / f"scores-{stream}.parquet",
+            (str(out / stream / "{fold}" / "weights.safetensors"),),
+            ("hr", "bicubic", *weights),
+            weights,
+            PROTOCOLS[study.protocol],
+            flow=PRESET,
+            device="cpu",
+            workers=1,
+        )
+        command = shlex.join(["python", "benchmarks/study.py", *sys.argv[1:]])
+        source = evaluate.provenance_of(config, command).model_copy(
+            update={
+                "source": "Real clips",
+                "data": f"{dataset.title}, {len(seen)} clips, sha256 {runs.digest(options.data)[:12]}",
+                "note": f"{study.note}; TV-L1 preset {PRESET}; recipes tsn-rgb and tsn-flow, profile small",
+            }
+        )
+        evaluate.evaluate(config, seen, dataset.classes, provenance=source)
+
+    paths = sorted(out.glob("scores-*.parquet"))
+    frame, _ = scores.load(*paths)
     table = scores.table(frame)
     print(table[["method", "stream", "accuracy", "low", "high", "count", "n"]].to_string(index=False))
     right, n = aspect_only(items, [clip.group for clip in seen])
     low, high = results.wilson(right, n)
     print(f"aspect ratio alone: {100 * right / n:.1f} % [{low:.1f}, {high:.1f}], {right} of {n}")
     if options.keep:
-        provenance = provenance.model_copy(update={"code": results.commit(ROOT, "arsr_core", "benchmarks")})
+        source = source.model_copy(update={"code": results.commit(ROOT, "arsr_core", "benchmarks")})
         alone = results.Record(
             key=f"small.accuracy.{options.dataset}.aspect-only",
             value=100 * right / n,
@@ -161,15 +164,11 @@ def main() -> None:
             high=high,
             interval="Wilson",
             description=f"overall accuracy on {options.dataset} of a classifier that sees the clips' aspect ratio",
-            provenance=provenance,
+            provenance=source,
         )
-        found = [
-            *scores.records(table, provenance, "small.accuracy"),
-            *compared(frame, options.dataset, provenance),
-            alone,
-        ]
+        found = [*scores.records(table, source, "small.accuracy"), *compared(frame, options.dataset, source), alone]
         results.save(found, ROOT / "results" / f"study-{options.dataset}.json")
-        print(f"kept: {scores.merge([path], ROOT / 'results' / f'study-{options.dataset}.parquet')}")
+        print(f"kept: {scores.merge(paths, ROOT / 'results' / f'study-{options.dataset}.parquet')}")
 
 
 if __name__ == "__main__":

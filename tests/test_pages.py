@@ -14,7 +14,7 @@ def test_format_value():
     assert pages.format_value(record(53.59, "%"), ".1f") == "53.6\N{NO-BREAK SPACE}%"
     assert pages.format_value(record(17), ".0f") == "17"
     assert pages.format_value(record(1.5, "px", low=-1.0, high=2.0, interval="bootstrap"), ".1f", True) == (
-        "1.5\N{NO-BREAK SPACE}px (\N{MINUS SIGN}1.0 to 2.0)"
+        "1.5\N{NO-BREAK SPACE}px (\N{MINUS SIGN}1.0\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}2.0)"
     )
 
 

@@ -151,10 +151,21 @@ def test_st_resnet_couples_two_trained_streams(store, tmp_path, monkeypatch):
     path, curve = training.fit_recogniser(recipe, store, tmp_path / "both", start=start, log_every=4)
     assert curve.net.iloc[-1] < curve.net.iloc[0] - 0.2
     model, before = recognition.load(path, classes=6), recognition.load(start[1])
-    assert model.frames == 3 and model.arguments["dropout"] == [0.2, 0.2]
+    assert model.frames == 3 and model.arguments["dropout"] == (0.2, 0.2)
     assert not torch.equal(model.fusion.weight[:, 96:], before.fc.weight)  # the fusion has learnt, too
-    with pytest.raises(InputError, match="two recipes"):
-        replace(recipe, start=("tsn-rgb",))
+    with pytest.raises(InputError, match="two streams"):
+        replace(recipe, start=("tsn-rgb-lite",))
+
+
+def test_a_stream_starts_from_one_of_other_classes(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
+    recipe = replace(training.RECIPES["tsn-flow"]["small"], protocol="lite", steps=1, batch=1)
+    before = recognition.save(recognition.TSN(18, "flow", "lite"), tmp_path / "before.safetensors")
+    net = training.task(recipe, 6, start=[before]).modules["net"]
+    assert torch.equal(net.backbone.conv1.weight, recognition.load(before).backbone.conv1.weight)
+    other = recognition.save(recognition.TSN(18, "rgb", "lite"), tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="expected .*flow"):
+        training.task(recipe, 6, start=[other])
 
 
 def test_frozen_parts_keep_weights_and_statistics(store, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pandas
 import pytest
 
 from arsr_core import InputError, manifest, runs
@@ -34,6 +35,7 @@ def test_super_resolution_by_name(tmp_path, small):
     assert len(list((tmp_path / "train").glob("pairs-*"))) == 1 and "windows" in said[0]
     curve = (tmp_path / "train" / "vdsr-lite" / "curve.csv").read_text()
     assert curve.startswith("step,pixel,generator,seconds,waiting")
+    assert [path.name for path in (tmp_path / "train" / "vdsr-lite" / "samples").iterdir()] == ["0000002.png"]
 
 
 @pytest.mark.parametrize("recipe", ["tosr", "tosr-control", "vdsr-warp", "spmc", "sosr"])
@@ -59,8 +61,8 @@ def test_st_resnet_starts_from_the_streams_beside(tmp_path, small):
         runs.train(_run(tmp_path, recipe, steps=1), say=lambda line: None)
     path, _ = runs.train(_run(tmp_path, "st-resnet", steps=1), say=lambda line: None)
     assert path.parent.name == "st-resnet-lite" and len(list((tmp_path / "train").glob("clips-*"))) == 2
-    with pytest.raises(InputError, match="no weights 'tsn-rgb-lite-seed1'"):
-        runs.train(_run(tmp_path, "st-resnet", steps=1, seed=1), say=lambda line: None)
+    with pytest.raises(InputError, match="no weights 'tsn-rgb-lite'"):
+        runs.train(_run(tmp_path, "st-resnet", steps=1, seed=1), say=lambda line: None)  # streams of another seed
 
 
 def test_other_weights_are_tested_anew(tmp_path, small):
@@ -90,6 +92,8 @@ def test_what_ships(tmp_path, small, monkeypatch):
     found = {"psnr embedded": 30.0}
     entry = runs.ship(run, path, root=tmp_path, command="arsr train vdsr", seconds=1.4, metrics=found)
     assert entry.name == "vdsr-lite" and entry.lite and entry.recipe["steps"] == 2 and entry.data_hash
+    assert entry.recipe["features"] is None  # a feature loss says whose features
+    assert manifest.curve(run.weights, "vdsr-lite").step.tolist() == [2]
     assert manifest.find(run.weights, "vdsr-lite").read_bytes() == path.read_bytes()
     models = manifest.at_hand(run.weights)
     assert list(models) == ["bicubic", "vdsr"] and models["vdsr"].title == "VDSR (lite)"
@@ -100,6 +104,18 @@ def test_what_ships(tmp_path, small, monkeypatch):
     runs.ship(run, path, root=tmp_path, command="arsr train vdsr", seconds=1.4, metrics=found)
     other = Run("vdsr-mse", out=tmp_path / "elsewhere", weights=run.weights, settings={"steps": 1, "batch": 1})
     assert runs.train(other, say=lambda line: None)[0].exists()
+
+
+def test_kept_curves_are_short(tmp_path):
+    """Rows of equal parts: the last step, the sum of the seconds, the mean of the terms."""
+    steps = range(20, 5001, 20)
+    curve = pandas.DataFrame({"step": steps, "generator": [s / 20 for s in steps], "seconds": 2.0, "waiting": 0.1})
+    manifest.keep_curve(tmp_path, "x", curve)
+    kept = manifest.curve(tmp_path, "x")
+    assert len(kept) == 84 and kept.step.iloc[0] == 60 and kept.step.iloc[-1] == 5000
+    assert kept.generator.iloc[0] == 2 and kept.seconds.sum() == 500 and kept.waiting.iloc[5] == 0.1
+    with pytest.raises(InputError, match="no loss curves of 'y'"):
+        manifest.curve(tmp_path, "y")
 
 
 def test_the_hash_of_a_folder_is_of_its_contents(tmp_path):
@@ -117,11 +133,12 @@ def test_the_hash_of_a_folder_is_of_its_contents(tmp_path):
         ({"recipe": "nosuch"}, "no recipe 'nosuch'"),
         ({"recipe": "vdsr", "profile": "small"}, "no profile 'small'"),
         ({"recipe": "vdsr", "settings": {"speed": 1}}, "no setting 'speed'"),
+        ({"recipe": "vdsr", "settings": {"optimizer": "lion"}}, "optimizer to be one of adam, sgd, got 'lion'"),
     ],
 )
 def test_wrong_names(options, message):
     with pytest.raises(InputError, match=message):
-        Run(**options)
+        _ = Run(**options).settled
 
 
 def test_missing_data_and_starts(tmp_path):

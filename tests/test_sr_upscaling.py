@@ -574,7 +574,7 @@ def test_silent_files_lossless_files_and_folders(tmp_path):
     upscale_video(Single(), source, tmp_path / "sr")
     for target in ("sr.avi", "sr"):
         assert np.array_equal(video.read(tmp_path / target).frames, expected)
-    with pytest.raises(InputError, match="expected fps"):
+    with pytest.raises(InputError, match="a folder of images has no rate; give fps"):
         upscale_video(Single(), tmp_path / "sr", tmp_path / "twice.mp4")
     upscale_video(Single(), tmp_path / "sr", tmp_path / "twice.mp4", fps=12)
     assert video.probe(tmp_path / "twice.mp4").fps == 12

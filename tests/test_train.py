@@ -184,6 +184,28 @@ def test_full_disk(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_pictures_are_kept_twenty_times_at_most(tmp_path):
+    from PIL import Image
+
+    job, shown = task(), []
+    job.picture = lambda: shown.append(weights(job)) or torch.full((3, 4, 6), 0.5)
+    train.fit(job, Points(), train.Schedule(steps=60, batch=4, log_every=2), tmp_path / "with")
+    names = sorted(path.name for path in (tmp_path / "with" / "samples").iterdir())
+    assert len(names) == len(shown) == train.PICTURES and names[0] == "0000004.png" and names[-1] == "0000060.png"
+    with Image.open(tmp_path / "with" / "samples" / names[0]) as picture:
+        assert picture.size == (6, 4) and picture.getpixel((0, 0)) == (128, 128, 128)
+    plain = task()
+    train.fit(plain, Points(), train.Schedule(steps=60, batch=4, log_every=2), tmp_path / "without")
+    assert torch.equal(weights(plain), weights(job)) and not (tmp_path / "without" / "samples").exists()
+
+
+def test_a_checkpoint_says_what_the_run_is(tmp_path):
+    train.fit(task(loss="mse"), Points(), train.Schedule(steps=2, batch=2), tmp_path)
+    assert train.recipe(tmp_path) == {"name": "points", "loss": "mse"}
+    with pytest.raises(InputError, match="no such checkpoint"):
+        train.recipe(tmp_path / "elsewhere")
+
+
 def test_two_updates_a_step(tmp_path):
     """A GAN's shape: the second update sees the first one's result."""
     net, critic = nn.Linear(2, 1), nn.Linear(1, 1)

@@ -39,7 +39,19 @@ class Method:
     lite: dict = field(default_factory=dict)  # a CPU trains it in minutes
 
 
-_DUF = (
+_RRDBNET = dict(
+    frames=1,
+    build=RRDBNet,
+    hyper=dict(features=64, blocks=23, growth=32),
+    lite=dict(features=32, blocks=2, growth=16),
+)
+_DUF16 = dict(
+    frames=7,
+    build=DUF,
+    hyper=dict(blocks=6, features=64, growth=32, width=256),
+    lite=dict(blocks=4, features=24, growth=12, width=64, momentum=0.1, bilinear=True),
+)
+_DUF_PAPER = (
     "Jo et al., Deep Video Super-Resolution Network Using Dynamic Upsampling Filters Without Explicit Motion "
     "Compensation, CVPR 2018"
 )
@@ -89,29 +101,20 @@ METHODS: dict[str, Method] = {
             name="esrgan",
             title="ESRGAN",
             paper="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV Workshops 2018",
-            frames=1,
-            build=RRDBNet,
-            hyper=dict(features=64, blocks=23, growth=32),
-            lite=dict(features=32, blocks=2, growth=16),
+            **_RRDBNET,
         ),
         Method(
             name="sosr",
             title="SoSR",
             paper=_TWO_STREAM,
-            frames=1,
-            build=RRDBNet,
-            hyper=dict(features=64, blocks=23, growth=32),
-            lite=dict(features=32, blocks=2, growth=16),
+            **_RRDBNET,
         ),
         Method(
             name="realsr",
             title="RealSR-DF2K",
             paper="Ji et al., Real-World Super-Resolution via Kernel Estimation and Noise Injection, "
             "CVPR Workshops 2020",
-            frames=1,
-            build=RRDBNet,
-            hyper=dict(features=64, blocks=23, growth=32),
-            lite=dict(features=32, blocks=2, growth=16),
+            **_RRDBNET,
         ),
         Method(
             name="spmc",
@@ -125,16 +128,13 @@ METHODS: dict[str, Method] = {
         Method(
             name="duf16",
             title="VSR-DUF-16L",
-            paper=_DUF,
-            frames=7,
-            build=DUF,
-            hyper=dict(blocks=6, features=64, growth=32, width=256),
-            lite=dict(blocks=4, features=24, growth=12, width=64, momentum=0.1, bilinear=True),
+            paper=_DUF_PAPER,
+            **_DUF16,
         ),
         Method(
             name="duf28",
             title="VSR-DUF-28L",
-            paper=_DUF,
+            paper=_DUF_PAPER,
             frames=7,
             build=DUF,
             hyper=dict(blocks=12, features=64, growth=16, width=256),
@@ -143,7 +143,7 @@ METHODS: dict[str, Method] = {
         Method(
             name="duf52",
             title="VSR-DUF-52L",
-            paper=_DUF,
+            paper=_DUF_PAPER,
             frames=7,
             build=DUF,
             hyper=dict(blocks=24, features=64, growth=16, width=256),
@@ -153,10 +153,7 @@ METHODS: dict[str, Method] = {
             name="tosr",
             title="ToSR",
             paper=_TWO_STREAM,
-            frames=7,
-            build=DUF,
-            hyper=dict(blocks=6, features=64, growth=32, width=256),
-            lite=dict(blocks=4, features=24, growth=12, width=64, momentum=0.1, bilinear=True),
+            **_DUF16,
         ),
     )
 }
@@ -196,7 +193,7 @@ def load(name: str, path: str | Path | None = None) -> nn.Module:
             raise InputError(f"{path}: bicubic has no weights; load it without a path")
         return build(name).eval()
     if path is None:
-        raise InputError(f"{name}: no weights are shipped yet; give path=, weights of {method.title} ({method.paper})")
+        raise InputError(f"{name} needs weights; give path=, weights of {method.title} ({method.paper})")
     builder, state = weights.recognise(weights.read(path))
     if builder is None:
         first = ", ".join(f"{key} {tuple(value.shape)}" for key, value in list(state.items())[:3])

@@ -48,8 +48,16 @@ class Recipe:
     ema: float | None = None
 
     def __post_init__(self):
-        if self.method not in METHODS or self.pixel not in PIXEL:
-            raise InputError(f"expected a method of sr.METHODS and a pixel loss of {', '.join(PIXEL)}, got {self}")
+        names = {
+            "method": METHODS,
+            "pixel": PIXEL,
+            "gan": ADVERSARIAL,
+            "warp_form": losses.FORMS,
+            "optimizer": OPTIMIZERS,
+        }
+        for name, known in names.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"expected {name} to be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.warp and (self.feature or self.adversarial):
             raise InputError("a recipe has ToSR's loss or the spatial ones, not both")
 
@@ -75,6 +83,11 @@ def _standard_d(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 ADVERSARIAL = {  # of the generator and of the discriminator, on logits
     "relativistic": (losses.relativistic_g, losses.relativistic_d),
     "standard": (_standard_g, _standard_d),
+}
+
+OPTIMIZERS = {
+    "adam": partial(torch.optim.Adam, betas=(0.9, 0.999)),
+    "sgd": partial(torch.optim.SGD, momentum=0.9, weight_decay=1e-4),  # VDSR's
 }
 
 
@@ -104,7 +117,7 @@ def task(
             modules["discriminator"] = make(patch=recipe.patch, **({"features": 16} if recipe.lite else {}))
     if recipe.feature and features is None:
         raise InputError("the recipe has a feature loss: give losses.FeatureLoss(...)")
-    optimizers = {name: _optimizer(recipe, module) for name, module in modules.items()}
+    optimizers = {name: OPTIMIZERS[recipe.optimizer](m.parameters(), recipe.rate) for name, m in modules.items()}
     content = asdict(recipe) | {"seed": seed, "features": features.name if recipe.feature else None}
     content["weights"] = manifest.sha256(weights) if weights else None
 
@@ -169,9 +182,13 @@ def fit_sr(
     Checkpoints and the weights lie in `folder`; a run that was interrupted goes on. weights, features: see `task`.
     schedule: other fields of `train.Schedule`, e.g. precision, workers.
     """
+    from accelerate import PartialState
+
     data = PairSet(store, frames=METHODS[recipe.method].frames, pair=bool(recipe.warp), seed=seed)
     if data.config.patch != recipe.patch:
         raise InputError(f"{store}: windows of {data.config.patch} px, the recipe expects {recipe.patch}")
+    if features is not None:
+        features.to(PartialState().device)  # the loop moves the task's modules alone
     job = task(recipe, data.to_batch, weights=weights, features=features, seed=seed)
     limits = {"steps": recipe.steps, "batch": recipe.batch, "clip": recipe.clip, "ema": recipe.ema, "seed": seed}
     curve = train.fit(job, data, train.Schedule(**limits | schedule), folder, progress=progress)
@@ -180,16 +197,10 @@ def fit_sr(
     return path, curve
 
 
-def _optimizer(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
-    if recipe.optimizer == "sgd":  # VDSR's
-        return torch.optim.SGD(module.parameters(), recipe.rate, momentum=0.9, weight_decay=1e-4)
-    return torch.optim.Adam(module.parameters(), recipe.rate, betas=(0.9, 0.999))
-
-
 def _recipes() -> dict[str, dict[str, Recipe]]:
     """By name and profile: the published size and schedule, and the same losses on a small network."""
     # the starts: each network trained for fidelity as its authors did; Table 4's rows of these names
-    vdsr = Recipe("vdsr", False, steps=300_000, batch=64, patch=64, rate=1e-4)
+    vdsr = Recipe("vdsr", False, steps=300_000, batch=64, patch=64, rate=1e-4, clip=0.4)
     rcan = Recipe(
         "rcan", False, steps=1_000_000, batch=16, patch=192, rate=1e-4, pixel="l1", milestones=_every(200_000, 5)
     )

@@ -126,6 +126,8 @@ def upscale_video(
         video.require_constant_rate(source)
     sr = upscale_frames(model, video.frames(source), **{"total": info.frames} | settings)
     rate = info.fps if fps is None else fps
+    if rate is None and target.suffix:
+        raise InputError(f"{source}: a folder of images has no rate; give fps, frames per second")
     if lossless or not target.suffix:
         video.write(target, sr, rate, aspect=info.aspect)
     else:

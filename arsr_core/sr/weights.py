@@ -310,10 +310,9 @@ def _duf_tensorflow(state: State) -> State:
         if value.ndim == 5:
             renamed[key] = value.permute(4, 3, 0, 1, 2).contiguous()  # (T, H, W, in, out) -> (out, in, T, H, W)
     for key in renamed.keys() & {"residual.2.weight", "residual.2.bias"}:
-        if renamed[key].shape[:1] == (
-            48,
-        ):  # depth_to_space counts (sub-pixel, colour), pixel_shuffle (colour, sub-pixel)
-            renamed[key] = renamed[key].unflatten(0, (16, 3)).transpose(0, 1).flatten(0, 1).contiguous()
+        value = renamed[key]  # depth_to_space counts (sub-pixel, colour), pixel_shuffle (colour, sub-pixel)
+        if value.shape[:1] == (48,):
+            renamed[key] = value.unflatten(0, (16, 3)).transpose(0, 1).flatten(0, 1).contiguous()
     return renamed
 
 
@@ -368,7 +367,7 @@ def _shape(x: torch.Tensor) -> str:
 
 
 def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:120]
 
 
 FAMILIES: dict[Callable, Family] = {

@@ -1,0 +1,143 @@
+"""Seconds a step of `arsr train` against a plain loop, and how much of a step waits for data.
+
+    python benchmarks/train.py [vdsr sosr tosr ...] [--steps 30] [--repeats 3] [--threads 1] [--workers 0] [--keep]
+
+Both train the same lite recipe on the same windows of embedded clips, in one process and in turn. The plain loop is
+what one writes first: float32, no loader ahead of it, the TV-L1 flow of each window computed as it comes (OpenCV's, as
+the paper's tools), and a look at the loss after every step. Ours takes the flow from the prepared store, computes in
+bfloat16 (--precision), and looks at the losses every twentieth step. A ratio below 1: ours is faster. On a CPU the
+seconds are the processor's, of all threads, so that other work on the machine does not count; with --workers they are
+the clock's. `waiting` is the share of the clock's time that the loop waits for its loader. --keep commits what was
+measured: results/speed-train-DEVICE.json.
+"""
+
+import argparse
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from arsr_core import flow, losses, results, train
+from arsr_core.data import pairs
+from arsr_core.sr import METHODS, training
+
+ROOT = Path(__file__).parents[1]
+STORE = pairs.Pairs(embedded=12, patch=64, clip_frames=4, windows=3)
+
+
+def plain(recipe: training.Recipe, store: Path, device: torch.device, **start) -> None:
+    """The loop that one writes first; the same losses and optimisers."""
+    data = pairs.PairSet(store, frames=METHODS[recipe.method].frames, pair=True, check_warp=False)
+
+    def to_batch(raw: dict) -> dict:
+        batch = data.to_batch({name: value.to(device) for name, value in raw.items()})
+        shown = batch["hr0"].cpu(), batch["hr1"].cpu()
+        motion = flow.tvl1(*shown, backend="opencv", **flow.PRESETS["reference"]).to(device)
+        return batch | {"lr": batch["lr0"], "hr": batch["hr0"], "flow": motion}
+
+    job = training.task(recipe, to_batch, **start)
+    modules = {name: module.to(device).train() for name, module in job.modules.items()}
+    for step in range(recipe.steps):
+        visits = [(step * recipe.batch + i) % len(data) for i in range(recipe.batch)]
+        for name, loss, _ in job.losses(modules, data.__getitems__(visits)):
+            job.optimizers[name].zero_grad()
+            loss.backward()
+            job.optimizers[name].step()
+            loss.item()
+
+
+def ours(recipe: training.Recipe, store: Path, device: torch.device, schedule: dict, **start) -> float:
+    """`arsr train`'s loop -> the share of its time that it waited for data."""
+    data = pairs.PairSet(store, frames=METHODS[recipe.method].frames, pair=bool(recipe.warp))
+    job = training.task(recipe, data.to_batch, **start)
+    limits = dict(steps=recipe.steps, batch=recipe.batch, clip=recipe.clip, ema=recipe.ema)
+    with tempfile.TemporaryDirectory() as folder:
+        curve = train.fit(job, data, train.Schedule(**limits, **schedule), folder, progress=False)
+    return 100 * float((curve.waiting * curve.seconds).sum() / curve.seconds.sum())
+
+
+def timed(call: Callable[[], float | None], clock: Callable[[], float]) -> tuple[float, float | None]:
+    began = clock()
+    value = call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return clock() - began, value
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*", default=["vdsr", "sosr", "tosr"], metavar="RECIPE")
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="processes that load data for ours")
+    parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
+    parser.add_argument("--keep", action="store_true", help="write the times to results/ as measurements")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    clock = time.process_time if device.type == "cpu" and not given.workers else time.perf_counter
+    schedule = {"precision": given.precision, "workers": given.workers}
+    found = {}
+    print(f"{device}, {given.threads} thread(s), {given.precision}: seconds a step")
+    print(f"{'recipe':12} {'plain':>8} {'ours':>8} {'ratio':>8} {'waiting':>8}")
+    with tempfile.TemporaryDirectory() as folder:
+        pairs.prepare(STORE, folder)
+        for name in given.recipes:
+            recipe = replace(training.RECIPES[name]["embedded"], steps=given.steps, start=None)
+            features = losses.FeatureLoss().to(device) if recipe.feature else None
+            times = {"plain": [], "ours": []}
+            for number in range(given.repeats + 1):  # the first warms up
+                steps = recipe if number else replace(recipe, steps=2)
+                took, _ = timed(lambda s=steps, f=features: plain(s, folder, device, features=f), clock)
+                times["plain"].append(took / steps.steps)
+                took, waiting = timed(lambda s=steps, f=features: ours(s, folder, device, schedule, features=f), clock)
+                times["ours"].append(took / steps.steps)
+            slow, fast = (statistics.median(values[1:]) for values in times.values())
+            found[name] = {"plain": slow, "ours": fast, "ratio": fast / slow, "waiting": waiting}
+            print(f"{name:12}", *(f"{value:8.3f}" for value in found[name].values()), flush=True)
+    if given.keep:
+        print(keep(found, device.type, shlex.join(["python", "benchmarks/train.py", *sys.argv[1:]])))
+
+
+WORDS = {
+    "plain": ("seconds a step of a plain loop", "s"),
+    "ours": ("seconds a step of arsr train", "s"),
+    "ratio": ("time of arsr train over that of a plain loop", ""),
+    "waiting": ("share of the time spent waiting for data", "%"),
+}
+
+
+def keep(found: dict[str, dict[str, float]], device: str, command: str) -> Path:
+    source = results.Provenance(
+        kind="measured",
+        source="Speed of training",
+        command=command,
+        data="embedded clips (synthetic)",
+        machine=results.machine(),
+        code=results.commit(ROOT, "arsr_core", "benchmarks"),
+        note="lite networks, fresh weights",
+        versions=results.versions(),
+    )
+    kept = [
+        results.Record(
+            key=f"speed.train.{device}.{name}.{key}",
+            value=value,
+            unit=WORDS[key][1],
+            description=f"{name}, lite: {WORDS[key][0]}",
+            provenance=source,
+        )
+        for name, values in found.items()
+        for key, value in values.items()
+    ]
+    return results.save(kept, ROOT / "results" / f"speed-train-{device}.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Rows, contrasts and seeds of Tables 2 and 3, on scores and frames made by hand."""
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from scipy.stats import t
+
+from arsr_core import ablation, manifest, paper, results
+from arsr_core.data import clips
+from arsr_core.sr.training import RECIPES
+
+SOURCE = results.Provenance(kind="recomputed", source="test", profile="embedded")
+
+
+def rows(method, right, sure=1.0, stream="spatial"):
+    """One row a clip of two classes; the true one's score exceeds the other by `sure` where it is right."""
+    label = np.arange(len(right)) % 2
+    scores = [np.float32([0, 0]) for _ in label]
+    for s, k, good in zip(scores, label, right, strict=True):
+        s[k] = sure if good else -sure
+    names = [f"c{i:02d}" for i in range(len(label))]
+    same = dict(dataset="embedded", network="tsn", stream=stream, protocol="lite", fold="", status="ok", reason="")
+    frame = pandas.DataFrame({"clip": names, "group": names, "label": label, "scores": scores}).assign(
+        method=method, **same
+    )
+    return frame.assign(action=pandas.Categorical.from_codes(label, ["a", "b"]))
+
+
+def test_rows_are_recipes_and_the_papers_rows():
+    for stream, table in ablation.ROWS.items():
+        assert all(
+            name in RECIPES and (row.paper is None or row.paper in paper.records()) for name, row in table.items()
+        )
+        assert all({c.a, c.b} <= table.keys() for c in ablation.CONTRASTS[stream])
+    named = {row.paper for table in ablation.ROWS.values() for row in table.values()} - {None}
+    assert named == {key for key in paper.records() if key.startswith(("table2.", "table3."))}
+    assert ablation.method("sosr-seed2") == "sosr" and ablation.method("rrdb") == "esrgan"
+
+
+def test_a_control_differs_from_its_row_in_one_term():
+    for a, b, terms in (
+        ("vdsr-wmse", "vdsr-mse", {"pixel"}),
+        ("sosr", "esrgan", {"pixel", "method"}),
+        ("vdsr-warp", "vdsr-warp-control", {"warp"}),
+        ("tosr", "tosr-control", {"warp"}),
+    ):
+        for profile in ("paper", "embedded"):
+            one, other = (vars(RECIPES[name][profile]) for name in (a, b))
+            assert {key for key in one if one[key] != other[key]} == terms
+
+
+def test_networks_at_hand(tmp_path, root):
+    found = ablation.networks(root / "weights", "spatial")
+    assert [*found] == [name for name in ablation.ROWS["spatial"] if f"{name}-lite" in manifest.load(root / "weights")]
+    assert "vdsr" in found and found["vdsr"].name == "vdsr-lite.safetensors"
+    assert ablation.networks(tmp_path, "temporal") == {}
+
+
+def test_records_of_rows_and_contrasts():
+    right = {"vdsr-mse": 4, "vdsr-wmse": 6, "vdsr-mse-seed1": 5, "vdsr-wmse-seed1": 6, "hr": 8}
+    frame = pandas.concat([rows(name, np.arange(8) < k) for name, k in right.items()])
+    found = {r.key: r for r in ablation.records(frame, "x", SOURCE)}
+    assert found["x.hr"].value == 100 and found["x.vdsr-mse-seed1"].count == 5
+    assert found["x.vdsr-wmse.to_vdsr-mse.accuracy"].value == 25
+    assert found["x.vdsr-wmse.to_vdsr-mse.p-mcnemar"].value == 0.5  # two clips, one side
+    each = [found[f"x.vdsr-wmse.to_vdsr-mse.seeds.{s}.accuracy"].value for s in (0, 1)]
+    assert each == [25, 12.5] and found["x.vdsr-wmse.to_vdsr-mse.seeds.accuracy"].value == 18.75
+    student = found["x.vdsr-wmse.to_vdsr-mse.seeds.t.accuracy"]
+    half = t.ppf(0.975, 1) * np.std(each, ddof=1) / np.sqrt(2)
+    assert (student.value, student.n) == (18.75, 2) and student.high - student.low == pytest.approx(2 * half)
+    assert not any(key.startswith("x.sosr") for key in found)  # not trained: no contrast
+
+
+def test_one_seed_says_nothing_of_seeds():
+    frame = pandas.concat(
+        [rows("tosr", np.arange(8) < 6, stream="temporal"), rows("tosr-control", np.arange(8) < 4, stream="temporal")]
+    )
+    found = [r.key for r in ablation.records(frame, "x", SOURCE)]
+    assert "x.tosr.to_tosr-control.log-probability" in found and not any("seeds" in key for key in found)
+
+
+def test_the_papers_contrasts():
+    spatial, temporal = ablation.CONTRASTS["spatial"], ablation.CONTRASTS["temporal"]
+    clips_, p = ablation.printed(spatial[0], "spatial")
+    assert clips_ == 20 and 0.4 < p < 0.6  # 733 and 713 of 1,530
+    assert ablation.printed(temporal[0], "temporal") is None  # the paper has no control
+
+
+def test_psnr_by_speed():
+    hr = torch.full((1, 1, 3, 4, 6), 100 / 255)
+    made, speed = hr.clone(), torch.zeros(1, 1, 1, 4, 6)
+    speed[..., 3:] = 2
+    made[..., :3] += 1 / 255
+    made[..., 3:] += 10 / 255
+    still, moving, none = ablation.psnr_by_speed(made, hr, speed, (0, 1, 3, 9))
+    assert still - moving == pytest.approx(20, abs=1e-3) and np.isnan(none)  # ten times the error
+    assert still == pytest.approx(-20 * np.log10(219 / 255 / 255), abs=1e-3)
+
+
+def test_measures_and_their_contrasts():
+    def of(psnr, phantom):
+        return {name: np.array([psnr, psnr + 1]) for name in ablation.MEASURES} | {
+            "phantom": np.array([phantom, np.nan])
+        }
+
+    values = {"tosr": of(31, 1), "tosr-seed1": of(33, 3), "tosr-control": of(30, 2), "tosr-control-seed1": of(30, 2)}
+    found = {r.key: r for r in ablation.compare(values, "x", SOURCE)}
+    assert found["x.tosr.psnr"].value == 31.5 and found["x.tosr.phantom"].n == 1
+    assert found["x.tosr.to_tosr-control.psnr"].value == 2 and found["x.tosr.to_tosr-control.phantom"].value == 0
+
+
+def test_measuring_bicubic():
+    from arsr_core import sr
+
+    made = [ablation.reference(clip.read()[8:14]) for clip in clips.embedded(2, "test")]
+    hr, bicubic = ablation.measure(None, made), ablation.measure(sr.load("bicubic"), made)
+    assert (hr["epe"] == 0).all() and (hr["tof"] == 0).all() and (hr["phantom"] > 0).all()
+    assert (bicubic["epe"] > 0).all() and (bicubic["psnr"] > 25).all()
+    assert (bicubic["ewarp"] < hr["ewarp"]).all()  # blur lowers it
+
+
+def test_scores_of_a_network_bear_its_rows_name(tmp_path, root):
+    files = {"vdsr": manifest.find(root / "weights", "vdsr-lite")}
+    tests, recogniser = clips.embedded(18, "test"), manifest.find(root / "weights", "tsn-rgb-lite")
+    options = dict(references=("hr",), progress=False)
+    frame = ablation.score(files, "spatial", recogniser, tests, tmp_path, **options)
+    assert sorted(frame["method"].unique()) == ["hr", "vdsr"] and len(frame) == 36
+    assert {path.name for path in tmp_path.iterdir()} == {"spatial-vdsr.parquet", "spatial-references.parquet"}
