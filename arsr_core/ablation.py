@@ -29,6 +29,7 @@ from .recognition import PROTOCOLS
 from .sr.training import RECIPES
 
 SEEDS = (0, 1, 2)
+FEW = 100  # pixels have no PSNR worth a mean
 
 
 class Row(NamedTuple):
@@ -55,16 +56,16 @@ ROWS = {
         "vdsr-wmse-feature": Row("VDSR, WMSE + feature", "table2.vdsr.wmse+feature"),
         "rrdb": Row("RRDBNet, the start"),
         "esrgan-wmse-feature": Row("RRDBNet, WMSE + feature", "table2.esrgan.wmse+feature"),
-        "esrgan": Row("RRDBNet, MSE + feature + GAN: ESRGAN", "table2.esrgan.mse+feature+adversarial"),
-        "sosr": Row("RRDBNet, WMSE + feature + GAN: SoSR", "table2.esrgan.wmse+feature+adversarial"),
+        "esrgan": Row("ESRGAN: MSE + feature + GAN", "table2.esrgan.mse+feature+adversarial"),
+        "sosr": Row("SoSR: WMSE + feature + GAN", "table2.esrgan.wmse+feature+adversarial"),
     },
     "temporal": {  # Table 3
         "vdsr": Row("VDSR, the start", "table3.vdsr.plain"),
-        "vdsr-warp-control": Row("VDSR, trained on, no warp loss"),
-        "vdsr-warp": Row("VDSR, trained on, warp loss", "table3.vdsr.warp"),
+        "vdsr-warp-control": Row("VDSR, no warp loss"),
+        "vdsr-warp": Row("VDSR, warp loss", "table3.vdsr.warp"),
         "duf16": Row("DUF-16, the start", "table3.duf16.plain"),
-        "tosr-control": Row("DUF-16, trained on, no warp loss"),
-        "tosr": Row("DUF-16, trained on, warp loss: ToSR", "table3.duf16.warp"),
+        "tosr-control": Row("DUF-16, no warp loss"),
+        "tosr": Row("ToSR: DUF-16, warp loss", "table3.duf16.warp"),
     },
 }
 CONTRASTS = {
@@ -79,8 +80,8 @@ CONTRASTS = {
     "temporal": (
         Contrast("vdsr-warp", "vdsr-warp-control", "warp loss, VDSR", seeds=True),
         Contrast("tosr", "tosr-control", "warp loss, DUF-16", seeds=True),
-        Contrast("vdsr-warp", "vdsr", "warp loss and training on, VDSR: the paper's comparison"),
-        Contrast("tosr", "duf16", "warp loss and training on, DUF-16: the paper's comparison"),
+        Contrast("vdsr-warp", "vdsr", "warp loss and training on, VDSR"),
+        Contrast("tosr", "duf16", "warp loss and training on, DUF-16"),
         Contrast("vdsr-warp-control", "vdsr", "training on alone, VDSR"),
         Contrast("tosr-control", "duf16", "training on alone, DUF-16"),
     ),
@@ -233,13 +234,13 @@ def measure(network: nn.Module | None, clips: Sequence[Reference], preset: str =
 
 
 def psnr_by_speed(made: torch.Tensor, hr: torch.Tensor, speed: torch.Tensor, edges: Sequence[float]) -> np.ndarray:
-    """PSNR in dB of those pixels of a clip whose speed lies between two edges: (len(edges) - 1,), nan where none does.
+    """PSNR in dB of those pixels of a clip whose speed lies between two edges: (len(edges) - 1,), nan for few pixels.
 
     made, hr: (1, T, 3, H, W), compared as 8-bit luma; speed: (1, T, 1, H, W), length of the HR flow, px.
     """
     squared = (metrics.rgb_to_y(degrade.quantise(made)) - metrics.rgb_to_y(hr)).double().square()
     parts = [squared[(low <= speed) & (speed < high)] for low, high in pairwise(edges)]
-    return np.array([-10 * np.log10(float(part.mean())) if len(part) else np.nan for part in parts])
+    return np.array([-10 * np.log10(float(part.mean())) if len(part) >= FEW else np.nan for part in parts])
 
 
 def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: results.Provenance) -> list[results.Record]:

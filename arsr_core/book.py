@@ -12,6 +12,7 @@ import ast
 import hashlib
 import json
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -282,6 +283,8 @@ class _Run:
             node = json.loads(executed.read_text(encoding="utf-8"))
             text = json.dumps(tidy(node, self.scrub), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
             executed.write_text(text, encoding="utf-8")
+            seconds = round(time.monotonic() - self.started, 1)
+            (self.scratch / "run.json").write_text(json.dumps({"seconds": seconds}) + "\n", encoding="utf-8")
             for leftover in ("input.ipynb", "parameters.yaml", "log.txt"):
                 (self.scratch / leftover).unlink()
             os.rename(self.scratch, self.target)
@@ -427,7 +430,36 @@ def assemble(config: Build, executed: dict[Path, Path]) -> Path:
         else:
             shutil.copy(page, source / "book" / page.name)
     results.save(all_records(config, executed).values(), source / "records.json")
+    (source / "status.json").write_text(json.dumps(status(config, executed), indent=1) + "\n", encoding="utf-8")
     return source
+
+
+def status(config: Build, executed: dict[Path, Path]) -> dict:
+    """What this build ran: chapters with run times and keys, environment, commit, hashes of data, weights, records."""
+    try:
+        code = f"commit {results.commit(config.root, 'arsr_core', 'book', 'weights')}"
+    except InputError:
+        code = "changed since its last commit, or no git checkout"
+    shipped = config.root / "weights" / "manifest.json"
+    entries = json.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else []
+    chapters = [
+        {"chapter": chapter.stem, "key": folder.name.rpartition("-")[2]}
+        | json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        for chapter, folder in executed.items()
+    ]
+    return {
+        "chapters": chapters,
+        "build": {
+            "profile": config.profile,
+            "data": _hash_stats(config.data).decode() if config.data else "embedded clips, generated from a seed",
+            "code": code,
+            "package": _package_hash().decode(),
+            "machine": f"{os.cpu_count()} cores ({platform.machine()})",
+        },
+        "weights": [(e["name"], e["sha256"][:16], e["data_hash"][:16]) for e in entries],
+        "results": {p.name: _hash_files(p).decode() for p in sorted((config.root / "results").glob("*.json"))},
+        "versions": {"python": platform.python_version()} | results.versions() | _versions(PAGE_MAKERS),
+    }
 
 
 def all_records(config: Build, executed: dict[Path, Path]) -> dict[str, results.Record]:
@@ -457,8 +489,40 @@ def keep(config: Build, chapter: Path, folder: Path) -> Path:
     return results.save(measured, config.root / "results" / f"{config.profile}-{chapter.stem}.json")
 
 
+def codecheck(config: Build) -> dict:
+    """Which of the paper's figures and tables the chapters regenerate, and where, as a CODECHECK manifest.
+
+    A chapter's front matter has them: `regenerates: [Figure 2 in residuals, Table 2]`, with the figure's file if any.
+    """
+    manifest = []
+    for chapter in config.chapters:
+        text = chapter.read_text(encoding="utf-8")
+        title = re.search(r"^# (.+)$", text, re.MULTILINE)[1]
+        for line in yaml.safe_load(text.split("\n---\n", 1)[0]).get("regenerates", []):
+            item, _, figure = line.partition(" in ")
+            file = f"figures/{figure}.svg" if figure else f"book/{chapter.name}"
+            manifest.append({"file": file, "comment": f"{item}: chapter {int(chapter.stem[:2])}, {title}"})
+    return {
+        "version": "https://codecheck.org.uk/spec/config/1.0/",
+        "paper": {
+            "title": "Two-Stream Action Recognition-Oriented Video Super-Resolution",
+            "authors": [{"name": "Haochen Zhang"}, {"name": "Dong Liu"}, {"name": "Zhiwei Xiong"}],
+            "reference": "https://arxiv.org/abs/1903.05577",
+        },
+        "manifest": manifest,
+    }
+
+
+def write_codecheck(config: Build) -> Path:
+    """codecheck.yml in the project's root."""
+    path = config.root / "codecheck.yml"
+    text = yaml.safe_dump(codecheck(config), sort_keys=False, allow_unicode=True, width=120)
+    results.write_atomically(path, "# Written by `arsr book --figures`.\n---\n" + text)
+    return path
+
+
 def export_figures(config: Build, executed: dict[Path, Path]) -> list[Path]:
-    """Copy the chapters' figures to figures/, where the README and talks take them from."""
+    """Copy the chapters' figures to figures/, where the README and talks take them from, and list them."""
     if config.data is not None:
         raise InputError("figures/ holds figures of embedded clips only: others' frames are not ours to publish")
     written = []
@@ -467,6 +531,7 @@ def export_figures(config: Build, executed: dict[Path, Path]) -> list[Path]:
         temporary = target.with_name(f".{target.name}.tmp")
         shutil.copyfile(path, temporary)
         written.append(temporary.replace(target))
+    write_codecheck(config)
     return written
 
 

@@ -27,6 +27,7 @@ def setup(app):
     app.add_role("num", Number())
     app.add_directive("records", Records)
     app.setup_extension("arsr_core.verdicts")
+    app.setup_extension("arsr_core.appendix")
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 

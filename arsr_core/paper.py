@@ -40,7 +40,7 @@ def table(name: str):
     `count` is the recovered number of correct clips (missing where the cell is no k/n), [low, high] the 95 %
     Wilson interval in percent; `exact` says whether it rests on a recovered count or on accuracy x n.
     `table_b` has no proportions of n clips: printed values only. `figure6` counts the snippets of one video, which are
-    no independent trials: counts without intervals. `figure8` is read off a plot: its intervals are wider by that error.
+    no independent trials: counts without intervals. `figure8` is read off a plot: its intervals are wider by that.
     """
     import pandas as pd
 

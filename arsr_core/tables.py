@@ -15,22 +15,22 @@ from arsr_core import InputError
 from arsr_core.claims import NAMES
 from arsr_core.results import Record
 
-KINDS = {  # how a method works: the groups of Table 4's rows
-    "single image": ("bicubic", "vdsr", "rcan", "srgan", "esrgan", "sosr"),
-    "video": ("spmc", "duf16", "duf52", "tosr"),
-    "both": ("sosr+tosr",),
-    "reference": ("hr",),
+KINDS = {  # the groups of Table 4's rows: single-image and video super-resolution, a pair of them
+    "SISR": ("bicubic", "vdsr", "rcan", "srgan", "esrgan", "sosr"),
+    "VSR": ("spmc", "duf16", "duf52", "tosr"),
+    "pair": ("sosr+tosr",),
+    "HR": ("hr",),
 }
 STREAMS = {"spatial": "spatial", "temporal": "temporal", "fusion": "fusion", "fused": "fusion"}
 
 
 def kind(method: str) -> str:
-    """The group of a method in Table 4; a pair of two methods is "both".
+    """The group of a method in Table 4; a pair of two methods is a "pair".
 
     >>> kind("esrgan+duf52"), kind("tosr")
-    ('both', 'video')
+    ('pair', 'VSR')
     """
-    return "both" if "+" in method else next((k for k, methods in KINDS.items() if method in methods), "other")
+    return "pair" if "+" in method else next((k for k, methods in KINDS.items() if method in methods), "other")
 
 
 def ranks(frame: pd.DataFrame) -> pd.Series:

@@ -177,12 +177,13 @@ def keep(values: dict[str, tuple[float, str, str]], options: argparse.Namespace)
         note=f"random weights; {options.threads} thread(s); medians of {options.repeats} alternating repeats",
         versions=results.versions(),
     )
-    key = f"speed.pipeline.{options.protocol}"
+    name = options.protocol + ("" if options.precision == "auto" else f"-{options.precision}")
+    key = f"speed.pipeline.{name}"
     records = [
-        results.Record(key=f"{key}.{name}", value=value, unit=unit, description=what, provenance=source)
-        for name, (value, unit, what) in values.items()
+        results.Record(key=f"{key}.{measure}", value=value, unit=unit, description=what, provenance=source)
+        for measure, (value, unit, what) in values.items()
     ]
-    print(f"kept: {results.save(records, ROOT / 'results' / f'speed-pipeline-{options.protocol}.json')}")
+    print(f"kept: {results.save(records, ROOT / 'results' / f'speed-pipeline-{name}.json')}")
 
 
 def main() -> None:

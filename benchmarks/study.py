@@ -17,13 +17,12 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pandas
 
-from arsr_core import evaluate, flow, manifest, results, runs, scores, video
+from arsr_core import claims, evaluate, flow, manifest, results, runs, scores, video
 from arsr_core.data import clips, folders
 from arsr_core.data.clips import Clip
 from arsr_core.recognition import PROTOCOLS, prepared, training
@@ -32,6 +31,7 @@ from arsr_core.recognition.training import RECIPES, Recipe
 ROOT = Path(__file__).parents[1]
 PRESET = "fast"  # of TV-L1, in training and test
 STREAMS = ("rgb", "flow")
+PAIR = "sosr+tosr"
 FOLDS = 5  # of UT-Interaction: sequences 1, 6, 11, 16; 2, 7, 12, 17; ...
 
 
@@ -92,21 +92,25 @@ def aspect_only(items: Sequence[folders.Item], groups: Sequence[str]) -> tuple[i
 
 
 def compared(frame: pandas.DataFrame, dataset: str, provenance: results.Provenance) -> list[results.Record]:
-    """Every method against every other, stream by stream, on the same clips."""
+    """Paired tests on the same clips: what 4x costs, and every contrast that the claims ledger asks for."""
+    wanted = [(stream, "bicubic", "hr") for stream in scores.STREAMS] + claims.comparisons(dataset, "tsn")
     found = []
-    for stream in scores.STREAMS:
-        rows = {method: rows_of(frame, stream, method) for method in frame["method"].unique()}
-        for one, other in permutations(rows, 2):
+    for stream, one, other in wanted:
+        if (a := rows_of(frame, stream, one)) is not None and (b := rows_of(frame, stream, other)) is not None:
             key = f"small.benchmark.{dataset}.tsn.{stream}.{one}.to_{other}"
             words = f"{one} minus {other}, {stream} stream of TSN on {dataset}"
-            found += scores.compare(rows[one], rows[other]).records(key, words, provenance)
+            found += scores.compare(a, b).records(key, words, provenance)
     return found
 
 
-def rows_of(frame: pandas.DataFrame, stream: str, method: str) -> pandas.DataFrame:
-    if stream != "fused":
-        return scores.select(frame, stream=stream, method=method)
-    return scores.fused(*(scores.select(frame, stream=s, method=method) for s in scores.STREAMS[:2]))
+def rows_of(frame: pandas.DataFrame, stream: str, method: str) -> pandas.DataFrame | None:
+    """Scores of a stream, None where they were not measured; a pair such as sosr+tosr exists fused only."""
+    if stream == "fused":
+        one, _, other = method.partition("+")
+        sides = [rows_of(frame, s, m) for s, m in zip(scores.STREAMS, (one, other or one), strict=False)]
+        return None if any(side is None for side in sides) else scores.fused(*sides)
+    rows = frame[(frame["stream"] == stream) & (frame["method"] == method)]
+    return None if rows.empty else scores.select(rows)
 
 
 def main() -> None:
@@ -140,14 +144,16 @@ def main() -> None:
             update={
                 "source": "Real clips",
                 "data": f"{dataset.title}, {len(seen)} clips, sha256 {runs.digest(options.data)[:12]}",
-                "note": f"{study.note}; TV-L1 preset {PRESET}; recipes tsn-rgb and tsn-flow, profile small",
+                "note": f"{study.note}; TV-L1 preset {PRESET}; recipes tsn-rgb and tsn-flow, profile small; "
+                + ", ".join(f"{method}: {Path(file).stem}" for method, file in weights.items()),
             }
         )
         evaluate.evaluate(config, seen, dataset.classes, provenance=source)
 
     paths = sorted(out.glob("scores-*.parquet"))
     frame, _ = scores.load(*paths)
-    table = scores.table(frame)
+    pairs = [PAIR] if rows_of(frame, "fused", PAIR) is not None else []
+    table = scores.table(frame, pairs=pairs)
     print(table[["method", "stream", "accuracy", "low", "high", "count", "n"]].to_string(index=False))
     right, n = aspect_only(items, [clip.group for clip in seen])
     low, high = results.wilson(right, n)
@@ -168,7 +174,9 @@ def main() -> None:
         )
         found = [*scores.records(table, source, "small.accuracy"), *compared(frame, options.dataset, source), alone]
         results.save(found, ROOT / "results" / f"study-{options.dataset}.json")
-        print(f"kept: {scores.merge(paths, ROOT / 'results' / f'study-{options.dataset}.parquet')}")
+        rows, header = scores.rows(*paths)
+        target = ROOT / "results" / f"study-{options.dataset}.parquet"
+        print(f"kept: {scores.save(target, rows, header.model_copy(update={'runs': (source,)}))}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """What a static viewer weighs, and how long its frames take to draw in Chromium.
 
-    python benchmarks/viewer.py [--clip video.avi] [--size 240 320] [--frames 16]
+    python benchmarks/viewer.py [--clip video.avi] [--size 240 320] [--frames 16] [--keep]
 
 Five versions of one clip with their TV-L1 flow: HR, bicubic, and three filtered versions that stand for methods (two
 means, and a sharpened bicubic with noise that flickers, the hardest to code). Without --clip: an embedded clip before
 a moving camera. Draw times are those of one frame change: the controls' update and everything painted, in ms. A layer
 is kept once it is painted, so a frame's first time takes longer. The last column is how often the screen shows a new
-frame when each refresh asks for one: 16.7 ms is all of them.
+frame when each refresh asks for one: 16.7 ms is all of them. --keep commits weight and times: results/viewer.json.
 """
 
 import argparse
@@ -20,10 +20,11 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import sync_playwright
 
-from arsr_core import degrade, flow, video
+from arsr_core import degrade, flow, results, video
 from arsr_core.data import generated
 from arsr_core.viewer import Viewer, viewer
 
+ROOT = Path(__file__).parents[1]
 VIEWS = {
     "frame": {},
     "flow": {"layer": "flow"},
@@ -64,7 +65,8 @@ def versions(hr: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"HR": hr, "bicubic": bicubic, **means, "sharpened": sharp}
 
 
-def weigh(made: Viewer, page: Path) -> None:
+def weigh(made: Viewer, page: Path) -> float:
+    """Writes the page and prints what its viewer consists of; its weight in MB."""
     start = time.process_time()
     html = made.to_html()
     seconds = time.process_time() - start
@@ -79,9 +81,12 @@ def weigh(made: Viewer, page: Path) -> None:
     }
     print(f"{data['spec']['coding']}\nencoded in {seconds:.1f} CPU-s; viewer {len(html):,} bytes, of which", end=" ")
     print(", ".join(f"{name} {size:,}" for name, size in parts.items()))
+    return len(html) / 1e6
 
 
-def draw(page: Path) -> None:
+def draw(page: Path) -> dict[str, tuple[float, float]]:
+    """Prints the times of each view; the medians in seconds, of a frame seen before and of its first time."""
+    found = {}
     with sync_playwright() as playwright:
         path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
@@ -99,7 +104,33 @@ def draw(page: Path) -> None:
             middle = statistics.median
             columns = (middle(again), max(again), middle(first), max(first), middle(intervals))
             print(f"{name:16}" + "".join(f"{x:13.1f}" for x in columns))
+            found[name] = middle(again) / 1000, middle(first) / 1000
         browser.close()
+    return found
+
+
+def keep(given: argparse.Namespace, megabytes: float, seconds: dict[str, tuple[float, float]]) -> None:
+    """Commits the numbers: results/viewer.json."""
+    size = "x".join(map(str, reversed(given.size)))
+    source = results.Provenance(
+        kind="measured",
+        source="The viewer",
+        command=f"python benchmarks/viewer.py --size {' '.join(map(str, given.size))} --frames {given.frames} --keep",
+        data=f"5 versions of an embedded clip (synthetic), {given.frames} frames {size}, with TV-L1 flow",
+        machine=results.machine(),
+        code=results.commit(ROOT, "arsr_core", "benchmarks"),
+        note="Chromium without GPU; medians over five rounds of all frames",
+        versions=results.versions(),
+    )
+    kept = [
+        results.Record(key="viewer.megabytes", value=megabytes, description="a static viewer, MB", provenance=source)
+    ]
+    for name, values in seconds.items():
+        for when, value in zip(("again", "first"), values, strict=True):
+            what = f"to change the frame, {name}, {'seen before' if when == 'again' else 'for the first time'}"
+            key = f"viewer.{name.replace(' ', '-')}.{when}"
+            kept.append(results.Record(key=key, value=value, unit="s", description=what, provenance=source))
+    print(f"kept: {results.save(kept, ROOT / 'results' / 'viewer.json')}")
 
 
 def main() -> None:
@@ -107,7 +138,10 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, help="a video; default: an embedded clip")
     parser.add_argument("--size", type=int, nargs=2, default=(240, 320), help="height and width of the embedded clip")
     parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--keep", action="store_true", help="write the numbers to results/ as measurements")
     given = parser.parse_args()
+    if given.keep and given.clip:
+        parser.error("--keep is for the embedded clip, which everyone has")
     if given.clip:
         frames = video.read(given.clip, stop=given.frames).frames
     else:
@@ -118,8 +152,10 @@ def main() -> None:
     print(f"{len(clips)} versions of {count} frames {width}x{height}")
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "viewer.html"
-        weigh(Viewer(clips, flows, right="sharpened"), page)
-        draw(page)
+        megabytes = weigh(Viewer(clips, flows, right="sharpened"), page)
+        seconds = draw(page)
+    if given.keep:
+        keep(given, megabytes, seconds)
 
 
 if __name__ == "__main__":

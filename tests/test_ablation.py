@@ -88,13 +88,14 @@ def test_the_papers_contrasts():
 
 
 def test_psnr_by_speed():
-    hr = torch.full((1, 1, 3, 4, 6), 100 / 255)
-    made, speed = hr.clone(), torch.zeros(1, 1, 1, 4, 6)
-    speed[..., 3:] = 2
-    made[..., :3] += 1 / 255
-    made[..., 3:] += 10 / 255
-    still, moving, none = ablation.psnr_by_speed(made, hr, speed, (0, 1, 3, 9))
-    assert still - moving == pytest.approx(20, abs=1e-3) and np.isnan(none)  # ten times the error
+    hr = torch.full((1, 2, 3, 10, 20), 100 / 255)
+    made, speed = hr.clone(), torch.zeros(1, 2, 1, 10, 20)
+    speed[..., 10:] = 2
+    speed[0, 0, 0, 0, :2] = 5  # too few for a mean
+    made[..., :10] += 1 / 255
+    made[..., 10:] += 10 / 255
+    still, moving, fast, none = ablation.psnr_by_speed(made, hr, speed, (0, 1, 3, 9, 12))
+    assert still - moving == pytest.approx(20, abs=1e-3) and np.isnan([fast, none]).all()  # ten times the error
     assert still == pytest.approx(-20 * np.log10(219 / 255 / 255), abs=1e-3)
 
 

@@ -76,6 +76,17 @@ def test_committed_figures_come_from_the_chapters(root):
     assert committed == names
 
 
+def test_the_manifest_lists_what_the_chapters_regenerate(root):
+    written = yaml.safe_load((root / "codecheck.yml").read_text(encoding="utf-8"))
+    assert written == book.codecheck(book.Build(root)), "run `arsr book --figures`"
+    items = {entry["comment"].partition(":")[0] for entry in written["manifest"]}
+    assert {f"Table {name}" for name in ("1", "2", "3", "4", "b")} <= items
+    sources = "".join(p.read_text(encoding="utf-8") for p in book.Build(root).chapters)
+    for entry in written["manifest"]:
+        name = entry["file"].removeprefix("figures/").removesuffix(".svg")
+        assert f'save_figure(figure, "{name}")' in sources or (root / entry["file"]).is_file(), entry
+
+
 def test_committed_records_are_valid_measurements(root):
     from arsr_core import results
 

@@ -78,6 +78,11 @@ def test_what_is_known_of_a_network_travels_with_it(saved, tmp_path):
     assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
 
 
+def test_a_file_depends_on_its_contents_alone(saved, tmp_path):
+    files = [save(saved[0], tmp_path / f"{n}.safetensors", classes=NAMES, recipe={"steps": 5}) for n in range(8)]
+    assert len({file.read_bytes() for file in files}) == 1
+
+
 def test_channels_last_networks_are_saved_as_any(tmp_path):
     model = network(TSN, 3, "rgb", "lite").to(memory_format=torch.channels_last)
     loaded = load(save(model, tmp_path / "a.safetensors"))

@@ -118,7 +118,7 @@ def test_kill_in_the_middle(tmp_path):
     whole = start("whole", 0)
     victim = start("parts", 0.02)
     checkpoint = tmp_path / "parts" / train.CHECKPOINT
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 300  # importing torch takes long on a busy machine
     while not checkpoint.exists() and time.monotonic() < limit:
         time.sleep(0.05)
     victim.send_signal(signal.SIGKILL)

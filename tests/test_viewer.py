@@ -130,6 +130,12 @@ def test_flow_of_some_methods_only(clips, flows):
     assert Viewer(clips, {"half": flows["half"]}).layers == ["frame", "flow", "frame_error"]
 
 
+def test_flow_of_the_reference_alone_has_nothing_to_compare(clips, flows):
+    view = Viewer(clips, {"HR": flows["HR"]})
+    assert view.layers == ["frame", "flow", "frame_error", "weight"]
+    assert view.spec["errorUnit"] == "levels" and view.worst("half")[3] > 1
+
+
 def test_one_frame_or_one_clip_is_enough(clips):
     assert Viewer({"HR": clips["HR"][:1]}, {"HR": np.zeros((0, 2, H, W), np.float32)}).layers == [
         "frame",
@@ -283,8 +289,9 @@ def test_three_outputs(view):
     data, _ = view._repr_mimebundle_()
     assert {"application/vnd.jupyter.widget-view+json", "text/html", "image/png"} <= data.keys()
     poster = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
-    assert poster.width == 2 * W + 4 and poster.height > H
-    assert (np.asarray(poster.convert("RGB"))[-H:, :W] == view._rgb("HR", 0)).all()
+    zoom = viewer.POSTER_WIDTH // W
+    assert poster.width == 2 * zoom * W + 8 and poster.height > zoom * H
+    assert (np.asarray(poster.convert("RGB"))[-zoom * H :: zoom, : zoom * W : zoom] == view._rgb("HR", 0)).all()
 
 
 def test_clips_too_long_for_a_page_open_at_once(monkeypatch, clips):

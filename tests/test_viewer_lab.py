@@ -233,7 +233,7 @@ def test_a_long_clip_opens_at_once(notebook):
     assert trouble == []
 
 
-def test_the_exploration_notebook(notebook, tmp_path):
+def test_the_exploration_notebook(notebook, lab):
     page, python, trouble = notebook("explore", until="button:has-text('Look')")
     python.run("count.value, height.value, methods.value = 3, 64, ('bicubic',)")
     page.get_by_role("button", name="Look").click()
@@ -248,4 +248,13 @@ def test_the_exploration_notebook(notebook, tmp_path):
     python.run("path.value = 'clip.mkv'\nfirst.value = 1\ncount.value = 2")
     page.get_by_role("button", name="Look").click()
     python.wait("(viewer._count, run.disabled)", (2, False))
+    # the same file, uploaded
+    page.get_by_role("tab", name="Upload").click()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a file").click()
+    chooser.value.set_files(lab[1].parent / "work" / "book" / "clip.mkv")
+    python.wait("[one.name for one in upload.value], source.selected_index", (["clip.mkv"], 2))
+    python.run("first.value, count.value = 0, 3")
+    page.get_by_role("button", name="Look").click()
+    python.wait("(viewer._count, run.disabled)", (3, False))
     assert trouble == []

@@ -39,7 +39,7 @@ def save(model: nn.Module, path: str | Path, **metadata) -> Path:
     classes = metadata.pop("classes", model.classes)
     _check_names(str(path), classes, model.arguments["classes"])
     header = {"network": type(model).__name__, "arguments": json.dumps(model.arguments), "classes": json.dumps(classes)}
-    write_atomically(path, serialise(state, metadata=header | {"metadata": json.dumps(metadata)}))
+    write_atomically(path, _ordered(serialise(state, metadata=header | {"metadata": json.dumps(metadata)})))
     return path
 
 
@@ -85,6 +85,16 @@ def load_public(path: str | Path, map_location: str | torch.device = "cpu") -> T
         )
     fill(model, {"mean": mean, "std": std} | state, where=str(path), remedy=public.REMEDY)
     return model.to(map_location).eval()
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same file with its description sorted: the library's order changes from run to run, and with it a hash."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def _header(path: str | Path) -> tuple[str, dict, list | None, dict]:

@@ -83,8 +83,12 @@ def webp(picture: np.ndarray, effort: int = 4) -> bytes:
 
 
 def thumbnail(picture: np.ndarray) -> bytes:
-    """A small lossy WebP."""
-    return _save(picture, "WEBP", quality=60, method=4)
+    """A small lossy WebP, at most 900 pixels wide and high."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    image.thumbnail((900, 900))
+    return _save(np.asarray(image), "WEBP", quality=60, method=4)
 
 
 def png(picture: np.ndarray) -> bytes:

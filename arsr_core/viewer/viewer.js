@@ -27,6 +27,7 @@ const LAYERS = {
   frame_error: 'Frame error',
   weight: 'Motion weight',
 };
+const FLOW_LAYERS = ['flow', 'flow_error', 'weight'];
 const LENSES = [0, 4, 8, 16];
 const DARK = 'rgb(0 0 0 / .8)'; // around what is drawn over the pictures
 const YELLOW = '#ffdd33';
@@ -251,7 +252,7 @@ class Painter {
   // The layer's picture, kept for the next time; null where its flow is absent.
   map(layer, bound, look) {
     const { flow, trueFlow } = look;
-    const byFlow = layer !== 'frame_error';
+    const byFlow = FLOW_LAYERS.includes(layer);
     if (byFlow && ((layer !== 'weight' && !flow) || (layer !== 'flow' && !trueFlow))) return null;
     const key = [layer, bound, layer === 'weight' ? this.spec.reference : look.m, look.t].join(' ');
     const map = this.maps.get(key) || this.paintMap(layer, bound, look);
@@ -264,7 +265,7 @@ class Painter {
   // One pixel for each pixel of the frame or, in layers of flow, for each vector.
   paintMap(layer, bound, { flow, trueFlow, pixels, truePixels }) {
     const { spec, store } = this;
-    const byFlow = layer !== 'frame_error';
+    const byFlow = FLOW_LAYERS.includes(layer);
     const width = byFlow ? store.flowWidth : spec.width;
     const height = byFlow ? store.flowHeight : spec.height;
     const image = new ImageData(width, height);
@@ -763,10 +764,10 @@ class ViewerUI {
     this.set({ [side]: labels[(this.index(side) + by + labels.length) % labels.length] });
   }
 
-  pick(x, y, aloud = true) {
+  pick(x, y) {
     const { width, height } = this.spec;
     this.set({ picked: [clamp(x, 0, width - 1), clamp(y, 0, height - 1)] });
-    if (aloud) this.sayReading();
+    this.sayReading();
   }
 
   // The errors of every frame of a method, or a promise of them; asked for once, and again after a failure.
@@ -832,7 +833,7 @@ class ViewerUI {
     const { spec, store, view } = this;
     const m = this.index(side);
     const t = view.frame;
-    const byFlow = ['flow', 'flow_error', 'weight'].includes(view.layer);
+    const byFlow = FLOW_LAYERS.includes(view.layer);
     const found = { m, t, pixels: store.pixels(m, t) };
     if (byFlow || view.arrows || view.picked) {
       found.flow = store.flow(m, t);
@@ -988,7 +989,7 @@ class ViewerUI {
       const t = (view.frame + i) % spec.count;
       for (const m of new Set([this.index('left'), this.index('right')])) {
         store.pixels(m, t);
-        if (view.arrows || ['flow', 'flow_error', 'weight'].includes(view.layer)) store.flow(m, t);
+        if (view.arrows || FLOW_LAYERS.includes(view.layer)) store.flow(m, t);
       }
     }
   }
@@ -1002,7 +1003,8 @@ class ViewerUI {
       const options = speeds.map((n) => element('option', { value: n, textContent: `${n} fps` }));
       this.control('fps').replaceChildren(...options);
     }
-    for (const name of ['left', 'right', 'lens', 'fps', 'wipe', 'frame', 'opacity']) this.control(name).value = view[name];
+    const valued = ['left', 'right', 'lens', 'fps', 'wipe', 'frame', 'opacity'];
+    for (const name of valued) this.control(name).value = view[name];
     this.box.style.setProperty('--now', spec.count > 1 ? view.frame / (spec.count - 1) : 0);
     for (const name of ['arrows', 'linked']) this.control(name).checked = view[name];
     for (const name of ['layer', 'mode']) {
@@ -1528,7 +1530,7 @@ class ViewerUI {
     });
     context.font = '15px system-ui, sans-serif';
     const unit = view.layer === 'frame_error' ? 'levels' : 'px';
-    const range = view.layer === 'frame' ? '' : `, colours to ${tidy(this.bound())} ${unit}`;
+    const range = view.layer === 'frame' ? '' : `, colours from 0 to ${tidy(this.bound())} ${unit}`;
     const pixel = view.picked ? `, pixel (${view.picked.join(', ')})` : '';
     const text = `Frame ${view.frame}, ${LAYERS[view.layer].toLowerCase()}${range}${pixel}`;
     context.fillText(text, 4, high + bar + 22, canvas.width - 260);

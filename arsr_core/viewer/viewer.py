@@ -27,6 +27,7 @@ BUDGET = 2_800_000  # bytes of a viewer's HTML: its page stays under 3 MB
 STATIC_PIXELS = 10_000_000  # of all frames together; more would not be worth looking at in so few bytes
 OVERSHOOT = 0.2  # float frames beyond [0, 1]: the bicubic cubic's
 LONGEST_FLOW = 1000  # pixels; a longer vector is no displacement
+POSTER_WIDTH = 320  # pixels of a frame, about
 PEAK_SIDE = 9  # pixels over which an error is averaged before its highest place is sought
 STATIC_UNIT, LIVE_UNIT = 16, 32  # fixed-point units of flow a pixel
 FLOW_SHARE = 0.35  # of a static page's budget
@@ -197,19 +198,8 @@ class Viewer(anywidget.AnyWidget):
         return path
 
     def poster(self) -> bytes:
-        """The two frames side by side under their labels, as PNG."""
-        from PIL import Image, ImageDraw, ImageFont
-
-        frames = Image.fromarray(self._side_by_side())
-        bar = 22
-        picture = Image.new("RGB", (frames.width, frames.height + bar), "white")
-        picture.paste(frames, (0, bar))
-        draw, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
-        for x, label in ((0, self.left), (self._width + 4, self.right)):
-            while len(label) > 1 and draw.textlength(label, font) > self._width - 4:
-                label = label[:-2] + "\N{HORIZONTAL ELLIPSIS}"
-            draw.text((x + 2, 2), label, "black", font)
-        return coding.png(np.asarray(picture))
+        """The two frames side by side under their labels, as PNG; small frames are enlarged."""
+        return coding.png(self._side_by_side())
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
@@ -223,8 +213,19 @@ class Viewer(anywidget.AnyWidget):
         return f"{self._alt.rstrip('.')}: {shown}." if self._alt else f"{shown}."
 
     def _side_by_side(self) -> np.ndarray:
-        gap = np.full((self._height, 4, 3), 255, np.uint8)
-        return np.concatenate([self._rgb(self.left, self.frame), gap, self._rgb(self.right, self.frame)], 1)
+        from PIL import Image, ImageDraw, ImageFont
+
+        zoom, gap, bar = max(1, round(POSTER_WIDTH / self._width)), 8, 24
+        width, height = zoom * self._width, zoom * self._height
+        picture = Image.new("RGB", (2 * width + gap, bar + height), "white")
+        draw, font = ImageDraw.Draw(picture), ImageFont.load_default(15)
+        for x, label in ((0, self.left), (width + gap, self.right)):
+            frame = Image.fromarray(self._rgb(label, self.frame))
+            picture.paste(frame.resize((width, height), Image.Resampling.NEAREST), (x, bar))
+            while len(label) > 1 and draw.textlength(label, font) > width:
+                label = label[:-2] + "\N{HORIZONTAL ELLIPSIS}"
+            draw.text((x, 2), label, "black", font)
+        return np.asarray(picture)
 
     # --- what the browser gets ---
 

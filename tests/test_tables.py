@@ -1,0 +1,112 @@
+"""The benchmark table: ranks, groups, cells, and what the browser makes of it."""
+
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+
+from arsr_core import InputError, paper, tables
+from arsr_core.results import Provenance, Record
+
+
+@pytest.fixture(scope="module")
+def table4():
+    return BeautifulSoup(tables.benchmark(paper.table("table4"), "Table <4>", "<i>paper</i>"), "html.parser")
+
+
+def test_every_printed_cell_is_there(table4):
+    rows = table4.select("tbody tr")
+    assert len(rows) == 12 and all(len(row.find_all("td")) == 13 for row in rows)  # the kind, and 12 cells
+    values = [float(td["data-value"]) for td in table4.select("td[data-value]") if td["data-value"]]
+    assert sorted(values) == sorted(paper.table("table4").accuracy)
+    assert [row.find_all("td")[0].text for row in rows] == ["SISR"] * 6 + ["VSR"] * 4 + ["pair", "HR"]
+    assert "Table <4>" in table4.caption.text and table4.caption.i
+
+
+def test_best_and_second_best_are_marked_and_hr_does_not_compete(table4):
+    rows = {row.th.text: row.find_all("td")[1:] for row in table4.select("tbody tr")}
+    assert rows["SoSR"][0].b.text == "53.59" and rows["ESRGAN"][0].u.text == "52.48"
+    assert rows["SoSR+ToSR"][2].b and rows["DUF-52"][2].u and not any(td.b or td.u for td in rows["HR"])
+    assert len(table4.find_all("b")) == 12 and len(table4.find_all("u")) == 12
+
+
+def test_counts_and_intervals_are_in_the_cells(table4):
+    sosr = next(row for row in table4.select("tbody tr") if row.th.text == "SoSR").find_all("td")
+    assert sosr[1].small.text == "820 of 1530, 51.1 to 56.1"
+    assert "of" not in sosr[7].small.text  # UCF101: no counts
+
+
+def test_heads_are_buttons_that_name_their_column(table4):
+    heads = table4.select("th[data-column]")
+    assert [int(h["data-column"]) for h in heads] == list(range(14)) and all(
+        h.button["type"] == "button" for h in heads
+    )
+    assert [th.text for th in table4.select('th[scope="colgroup"]')][:2] == ["HMDB51", "UCF101"]
+    assert [th["colspan"] for th in table4.select('th[scope="colgroup"]')] == ["6", "6", "3", "3", "3", "3"]
+
+
+def test_equals_share_a_rank():
+    frame = pd.DataFrame(
+        {
+            "method": ["hr", "a", "b", "c"],
+            "dataset": "d",
+            "network": "n",
+            "stream": "s",
+            "accuracy": [9.0, 5.0, 5.0, 4.0],
+        }
+    )
+    assert tables.ranks(frame).tolist() == [0, 1, 1, 3]
+
+
+def test_names_are_escaped_and_unknown_methods_come_last():
+    row = {"method": "<b>x</b>", "dataset": "d", "network": "n", "stream": "spatial", "accuracy": 50.0}
+    frame = pd.DataFrame([row | {"low": 40, "high": 60, "count": None, "n": 10}])
+    text = tables.benchmark(frame, "c")
+    assert "<b>x</b>" not in text and "&lt;b&gt;x&lt;/b&gt;" in text and ">other<" in text
+    with pytest.raises(InputError, match="no column accuracy, count"):
+        tables.benchmark(frame[["method", "dataset", "network", "stream", "low", "high", "n"]], "c")
+
+
+def test_committed_records_become_a_table():
+    source = Provenance(kind="measured", source="s", command="c")
+
+    def record(key, value):
+        extra = dict(count=int(value), n=100, low=value - 5, high=value + 5, interval="Wilson")
+        return Record(key=key, value=value, unit="%", description="d", provenance=source, **extra)
+
+    keys = ["embedded.benchmark.embedded.tsn.hr.fused", "small.accuracy.weizmann.tsn.hr.spatial"]
+    keys += ["embedded.benchmark.embedded.tsn.sosr+tosr.fused", "embedded.benchmark.embedded.tsn.hr.spatial"]
+    keys += ["embedded.benchmark.embedded.tsn.hr.spatial.class-mean"]
+    records = {key: record(key, 50.0) for key in keys}
+    found = tables.from_records(records, "embedded")
+    assert found[["method", "stream"]].to_numpy().tolist() == [
+        ["hr", "spatial"],
+        ["hr", "fused"],
+        ["sosr+tosr", "fused"],
+    ]
+    assert len(tables.from_records(records, "small")) == 1 and tables.from_records(records, "paper").empty
+    assert "embedded clips" in tables.benchmark(found, "c")
+
+
+@pytest.mark.browser
+def test_it_sorts_and_unfolds_in_a_browser(browser, root):
+    script = (root / "book" / "assets" / "sortable.js").read_text()
+    style = (root / "book" / "assets" / "arsr.css").read_text()
+    text = f"<style>{style}</style>{tables.benchmark(paper.table('table4'), 'Table 4')}<script>{script}</script>"
+    page = browser.new_page()
+    page.set_content(text)
+    names = "[...document.querySelectorAll('tbody th')].map(e => e.textContent)"
+    head = page.locator("th[data-column='2']")
+    head.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending" and page.evaluate(names)[:3] == ["HR", "SoSR", "ESRGAN"]
+    head.locator("button").click()
+    assert (
+        head.get_attribute("aria-sort") == "ascending" and page.evaluate(names)[1] == "bicubic"
+    )  # the pair has no cell
+    page.locator("th[data-column='0'] button").click()
+    assert head.get_attribute("aria-sort") is None and page.evaluate(names)[0] == "bicubic"
+    small = page.locator("td small").first
+    assert not small.is_visible()
+    page.get_by_role("button", name="Counts and intervals").click()
+    assert small.is_visible() and page.locator("button.details").get_attribute("aria-pressed") == "true"
+    page.close()
