@@ -112,7 +112,7 @@ class Status(Directive):
         text = _table(
             "Chapters", ("chapter", "run time", "key"), [*chapters, ("all, one after the other", f"{total:.0f} s", "")]
         )
-        text += _table("Build", ("what", ""), status["build"].items())
+        text += _table("Build", ("what", "value"), status["build"].items())
         text += _table("Weights", ("weights", "sha256", "trained on, sha256"), status["weights"])
         text += _table("Committed records", ("file", "sha256"), status["results"].items())
         text += _table("Environment", ("package", "version"), status["versions"].items())

@@ -73,7 +73,7 @@ def benchmark(frame: pd.DataFrame, caption: str, badge: str = "", names: Mapping
         body += f'<tr{first}><th scope="row">{title}</th><td class="kind">{kind(method)}</td>{tds}</tr>'
         before = kind(method)
     heads = _spans([c[0] for c in columns], names), _spans([c[:2] for c in columns], names)
-    streams = "".join(_head(STREAMS[stream], i + 2) for i, (*_, stream) in enumerate(columns))
+    streams = "".join(_head(STREAMS[stream], i + 2, " data-stream") for i, (*_, stream) in enumerate(columns))
     label = html.escape(caption, quote=True)
     return (
         f'<div class="arsr-benchmark"><p><button type="button" class="details" aria-pressed="false" hidden>'
@@ -93,8 +93,8 @@ def _cell(row) -> str:
     return f'<td data-value="{row.accuracy:.6f}">{text}<small>{count}{row.low:.1f} to {row.high:.1f}</small></td>'
 
 
-def _head(text: str, column: int) -> str:
-    return f'<th scope="col" data-column="{column}"><button type="button">{text}</button></th>'
+def _head(text: str, column: int, more: str = "") -> str:
+    return f'<th scope="col" data-column="{column}"{more}><button type="button">{text}</button></th>'
 
 
 def _spans(values: list, names: Mapping[str, str]) -> str:

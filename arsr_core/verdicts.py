@@ -106,7 +106,10 @@ def _tier(tier: claims.Tier, found: claims.Finding | str, records: dict, label: 
     lost = f", {found.of - found.measured} not yet measured" if found.measured < found.of else ""
     one, p = found.decisive(), min(found.p_for, found.p_against)
     text = f"Of {found.of} contrasts: {tally}{lost}; p {_p(p) if p < 0.001 else '= ' + _p(p)}. "
-    text += f"Decisive: {html.escape(one.words)}, {_interval(one.effect)}."
+    if found.verdict == claims.UNDECIDED and one.p_for < claims.ALPHA:
+        text += "Not all that the rule needs is measured."
+    else:
+        text += f"Decisive: {html.escape(one.words)}, {_interval(one.effect)}."
     table = _boxed(_contrasts(found, records), f"Contrasts of {label}")
     if len(verdicts) > SHORT:
         table = f"<details><summary>All {len(verdicts)} contrasts</summary>{table}</details>"
@@ -114,23 +117,29 @@ def _tier(tier: claims.Tier, found: claims.Finding | str, records: dict, label: 
 
 
 def _contrasts(found: claims.Finding, records: dict) -> str:
-    names = ("contrast", "first", "second", "difference (95 % interval)", "p", "so it is")
+    """The table; paired differences are records themselves and need no columns for the two methods."""
+    both = any(len(leaf.effect.records) == 2 for leaf in found.leaves() if leaf.measured)
+    names = ("contrast", *(("first", "second") if both else ()), "difference (95 % interval)", "p", "so it is")
     heads = "".join(f'<th scope="col">{name}</th>' for name in names)
-    return f"<table><thead><tr>{heads}</tr></thead>{_body(found, records)}</table>"
+    return f"<table><thead><tr>{heads}</tr></thead>{_body(found, records, both)}</table>"
 
 
-def _body(found: claims.Finding, records: dict) -> str:
+def _body(found: claims.Finding, records: dict, both: bool) -> str:
     """A table body for each group that holds contrasts."""
-    leaves = "".join(_row(part, records) for part in found.parts if not part.how and part.measured)
-    title = f'<tr><th colspan="6" scope="rowgroup">{html.escape(found.words)}</th></tr>' if found.words else ""
-    inner = "".join(_body(part, records) for part in found.parts if part.how and part.measured)
+    leaves = "".join(_row(part, records, both) for part in found.parts if not part.how and part.measured)
+    title = (
+        f'<tr><th colspan="{6 if both else 4}" scope="rowgroup">{html.escape(found.words)}</th></tr>'
+        if found.words
+        else ""
+    )
+    inner = "".join(_body(part, records, both) for part in found.parts if part.how and part.measured)
     return (f"<tbody>{title}{leaves}</tbody>" if leaves else "") + inner
 
 
-def _row(leaf: claims.Finding, records: dict) -> str:
+def _row(leaf: claims.Finding, records: dict, both: bool) -> str:
     e = leaf.effect
     first, second = e.records if len(e.records) == 2 else ("", "")
-    cells = "".join(f"<td>{_linked(records[key]) if key else ''}</td>" for key in (first, second))
+    cells = "".join(f"<td>{_linked(records[key]) if key else ''}</td>" for key in (first, second)) if both else ""
     difference = _interval(e) if first else f"{_linked(records[e.records[0]], '+.1f')} {_interval(e).partition(' ')[2]}"
     words = html.escape(leaf.words) + (f", {leaf.margin:g} allowed" if leaf.margin else "")
     return (
