@@ -1,13 +1,13 @@
 """What 4x costs a recogniser on real clips: HR, bicubic and super-resolved clips of Weizmann and UT-Interaction.
 
     python benchmarks/study.py weizmann --data data/weizmann --weights vdsr=data/weights/vdsr_291_epoch50.safetensors
-    python benchmarks/study.py ut_interaction --data data/ut_interaction --weights vdsr=... --keep
+    python benchmarks/study.py ut_interaction --data data/ut_interaction --weights vdsr=... --weights tosr=... --keep
 
 TSN's two streams are trained on HR clips with one group of clips left out (Weizmann: an actor; UT-Interaction: two
 sequences of each set, so five folds), then every clip is scored by the recognisers that never saw its group. Prepared
-clips, weights and scores lie in --out; a run that was stopped goes on. --keep commits the scores and what follows from
-them, results/study-DATASET.parquet and .json: accuracies, paired tests of the methods, and the accuracy that the aspect
-ratio of the clips alone allows.
+clips, weights and scores lie in --out; a run that was stopped goes on, and more methods can follow. --keep commits the
+scores of the methods that the command names and what follows from them, results/study-DATASET.parquet and .json:
+accuracies, paired tests, and the accuracy that the aspect ratio of the clips alone allows.
 
 Clips of UT-Interaction were cut out by hand, and their shape tells the class: all are made square, training and test.
 """
@@ -150,8 +150,13 @@ def main() -> None:
         )
         evaluate.evaluate(config, seen, dataset.classes, provenance=source)
 
-    paths = sorted(out.glob("scores-*.parquet"))
-    frame, _ = scores.load(*paths)
+    if options.keep:
+        source = source.model_copy(update={"code": results.commit(ROOT, "arsr_core", "benchmarks")})
+    rows, header = scores.rows(*(out / f"scores-{stream}.parquet" for stream in options.streams))
+    rows = [row for row in rows if row["method"] in config.methods]  # what this command asks for
+    used = {method: value for method, value in header.weights.items() if method in weights}
+    path = scores.save(out / "scores.parquet", rows, header.model_copy(update={"weights": used, "runs": (source,)}))
+    frame, _ = scores.load(path)
     pairs = [PAIR] if rows_of(frame, "fused", PAIR) is not None else []
     table = scores.table(frame, pairs=pairs)
     print(table[["method", "stream", "accuracy", "low", "high", "count", "n"]].to_string(index=False))
@@ -159,7 +164,6 @@ def main() -> None:
     low, high = results.wilson(right, n)
     print(f"aspect ratio alone: {100 * right / n:.1f} % [{low:.1f}, {high:.1f}], {right} of {n}")
     if options.keep:
-        source = source.model_copy(update={"code": results.commit(ROOT, "arsr_core", "benchmarks")})
         alone = results.Record(
             key=f"small.accuracy.{options.dataset}.aspect-only",
             value=100 * right / n,
@@ -174,9 +178,7 @@ def main() -> None:
         )
         found = [*scores.records(table, source, "small.accuracy"), *compared(frame, options.dataset, source), alone]
         results.save(found, ROOT / "results" / f"study-{options.dataset}.json")
-        rows, header = scores.rows(*paths)
-        target = ROOT / "results" / f"study-{options.dataset}.parquet"
-        print(f"kept: {scores.save(target, rows, header.model_copy(update={'runs': (source,)}))}")
+        print(f"kept: {scores.merge([path], ROOT / 'results' / f'study-{options.dataset}.parquet')}")
 
 
 if __name__ == "__main__":

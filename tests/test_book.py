@@ -80,7 +80,7 @@ def page(folder: Path, profile="embedded") -> str:
 
 def test_numbers_reach_the_page_with_badge_and_link(built):
     text = page(built[0])
-    assert "3.5\N{NO-BREAK SPACE}px" in text and "recomputed: embedded" in text
+    assert "3.5\N{NO-BREAK SPACE}px" in text and "recomputed<span>: embedded</span>" in text
     assert "53.59\N{NO-BREAK SPACE}%" in text and 'class="arsr-badge arsr-badge-paper"' in text
     target = pages.anchor("table4.sosr.hmdb51.tsn.spatial")
     assert f"../book/records.html#{target}" in text
