@@ -163,6 +163,8 @@ def test_a_stream_starts_from_one_of_other_classes(store, tmp_path, monkeypatch)
     before = recognition.save(recognition.TSN(18, "flow", "lite"), tmp_path / "before.safetensors")
     net = training.task(recipe, 6, start=[before]).modules["net"]
     assert torch.equal(net.backbone.conv1.weight, recognition.load(before).backbone.conv1.weight)
+    with pytest.raises(InputError, match="files of tsn-flow-lite"):
+        training.task(recipe, 6)
     other = recognition.save(recognition.TSN(18, "rgb", "lite"), tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="expected .*flow"):
         training.task(recipe, 6, start=[other])

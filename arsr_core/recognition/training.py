@@ -155,6 +155,8 @@ def task(recipe: Recipe, classes: int, seed: int = 0, start: Sequence[Path] = ()
 
     start: files of the weights that the recipe names. ST-ResNet's loss is the sum over its three scores.
     """
+    if len(start) != len(recipe.start):
+        raise InputError(f"expected the files of {', '.join(recipe.start) or 'no weights'}, got {len(start)}")
     protocol, both = PROTOCOLS[recipe.protocol], recipe.stream == "both"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
