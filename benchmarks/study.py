@@ -3,11 +3,12 @@
     python benchmarks/study.py weizmann --data data/weizmann --weights vdsr=data/weights/vdsr_291_epoch50.safetensors
     python benchmarks/study.py ut_interaction --data data/ut_interaction --weights vdsr=... --weights tosr=... --keep
 
-TSN's two streams are trained on HR clips with one group of clips left out (Weizmann: an actor; UT-Interaction: two
-sequences of each set, so five folds), then every clip is scored by the recognisers that never saw its group. Prepared
-clips, weights and scores lie in --out; a run that was stopped goes on, and more methods can follow. --keep commits the
-scores of the methods that the command names and what follows from them, results/study-DATASET.parquet and .json:
-accuracies, paired tests, and the accuracy that the aspect ratio of the clips alone allows.
+TSN's two streams and ST-ResNet are trained on HR clips with one group of clips left out (Weizmann: an actor;
+UT-Interaction: two sequences of each set, so five folds), then every clip is scored by the recognisers that never saw
+its group. Prepared clips, weights and scores lie in --out; a run that was stopped goes on, and more methods can follow.
+--keep commits the scores of the methods that the command names and what follows from them,
+results/study-DATASET.parquet and .json: accuracies, paired tests, and the accuracy that the aspect ratio of the clips
+alone allows.
 
 Clips of UT-Interaction were cut out by hand, and their shape tells the class: all are made square, training and test.
 """
@@ -30,7 +31,7 @@ from arsr_core.recognition.training import RECIPES, Recipe
 
 ROOT = Path(__file__).parents[1]
 PRESET = "fast"  # of TV-L1, in training and test
-STREAMS = ("rgb", "flow")
+NETWORKS = {"tsn": ("tsn-rgb", "tsn-flow"), "st-resnet": ("st-resnet",)}  # recipes of their weights
 PAIR = "sosr+tosr"
 FOLDS = 5  # of UT-Interaction: sequences 1, 6, 11, 16; 2, 7, 12, 17; ...
 
@@ -43,8 +44,8 @@ class Study:
     clips: Callable[[folders.Item], Clip]
     note: str
 
-    def recipe(self, stream: str) -> Recipe:
-        return replace(RECIPES[f"tsn-{stream}"]["small"], protocol=self.protocol)
+    def recipe(self, name: str) -> Recipe:
+        return replace(RECIPES[name]["small"], protocol=self.protocol)
 
 
 def as_it_is(item: folders.Item) -> Clip:
@@ -68,14 +69,21 @@ STUDIES = {
 }
 
 
-def train(study: Study, items: Sequence[Clip], out: Path, stream: str) -> None:
-    """One stream of every fold -> OUT/STREAM/GROUP/weights.safetensors."""
-    store, parameters = out / f"clips-{stream}", dict(flow.PRESETS[PRESET]) if stream == "flow" else None
+def train(study: Study, items: Sequence[Clip], out: Path, name: str) -> None:
+    """A recipe, and those that it starts from, in every fold -> OUT/RECIPE/GROUP/weights.safetensors."""
+    recipe = study.recipe(name)
+    before = {start: start.removesuffix("-small") for start in recipe.start if start.endswith("-small")}
+    for first in before.values():
+        train(study, items, out, first)
+    parameters = None if recipe.stream == "rgb" else dict(flow.PRESETS[PRESET])
+    store = out / ("clips-flow" if parameters else "clips-rgb")
     prepared.prepare(items, store, prepared.Preparation(PROTOCOLS[study.protocol], parameters), workers=1)
-    recipe = study.recipe(stream)
-    start = [manifest.find(ROOT / "weights", name) for name in recipe.start]
     for group, keep in training.folds([clip.group for clip in items]).items():
-        training.fit_recogniser(recipe, store, out / stream / group, keep=keep, start=start)
+        start = [
+            out / before[s] / group / "weights.safetensors" if s in before else manifest.find(ROOT / "weights", s)
+            for s in recipe.start
+        ]
+        training.fit_recogniser(recipe, store, out / name / group, keep=keep, start=start)
 
 
 def aspect_only(items: Sequence[folders.Item], groups: Sequence[str]) -> tuple[int, int]:
@@ -93,24 +101,16 @@ def aspect_only(items: Sequence[folders.Item], groups: Sequence[str]) -> tuple[i
 
 def compared(frame: pandas.DataFrame, dataset: str, provenance: results.Provenance) -> list[results.Record]:
     """Paired tests on the same clips: what 4x costs, and every contrast that the claims ledger asks for."""
-    wanted = [(stream, "bicubic", "hr") for stream in scores.STREAMS] + claims.comparisons(dataset, "tsn")
     found = []
-    for stream, one, other in wanted:
-        if (a := rows_of(frame, stream, one)) is not None and (b := rows_of(frame, stream, other)) is not None:
-            key = f"small.benchmark.{dataset}.tsn.{stream}.{one}.to_{other}"
-            words = f"{one} minus {other}, {stream} stream of TSN on {dataset}"
-            found += scores.compare(a, b).records(key, words, provenance)
+    for network, part in frame.groupby("network"):
+        cost = [(stream, "bicubic", "hr") for stream in scores.STREAMS]
+        for stream, one, other in cost + claims.comparisons(dataset, network.replace("-", "_")):
+            rows = [scores.rows_of(part, method, stream) for method in (one, other)]
+            if all(side is not None for side in rows):
+                key = f"small.benchmark.{dataset}.{network}.{stream}.{one}.to_{other}"
+                words = f"{one} minus {other}, {stream} stream of {network} on {dataset}"
+                found += scores.compare(*rows).records(key, words, provenance)
     return found
-
-
-def rows_of(frame: pandas.DataFrame, stream: str, method: str) -> pandas.DataFrame | None:
-    """Scores of a stream, None where they were not measured; a pair such as sosr+tosr exists fused only."""
-    if stream == "fused":
-        one, _, other = method.partition("+")
-        sides = [rows_of(frame, s, m) for s, m in zip(scores.STREAMS, (one, other or one), strict=False)]
-        return None if any(side is None for side in sides) else scores.fused(*sides)
-    rows = frame[(frame["stream"] == stream) & (frame["method"] == method)]
-    return None if rows.empty else scores.select(rows)
 
 
 def main() -> None:
@@ -118,7 +118,8 @@ def main() -> None:
     parser.add_argument("dataset", choices=STUDIES)
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--weights", action="append", default=[], metavar="METHOD=FILE", help="of super-resolution")
-    parser.add_argument("--streams", nargs="+", choices=STREAMS, default=STREAMS, help="one a process, if you like")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=tuple(NETWORKS))
+    parser.add_argument("--recipes", nargs="+", help="of these alone: one a process, if you like")
     parser.add_argument("--out", type=Path, default=Path("_build/train/study"))
     parser.add_argument("--keep", action="store_true", help="write scores and records to results/")
     options = parser.parse_args()
@@ -126,16 +127,22 @@ def main() -> None:
     dataset, items = folders.DATASETS[options.dataset], folders.items(options.dataset, options.data)
     seen = [study.clips(item) for item in items]
     weights = dict(word.partition("=")[::2] for word in options.weights)
-    for stream in options.streams:
-        train(study, seen, out, stream)
+    methods = ("hr", "bicubic", *weights)
+    pairs = (PAIR,) if set(PAIR.split("+")) <= set(methods) else ()
+    recipes = [(network, name) for network in options.networks for name in NETWORKS[network]]
+    recipes = [(network, name) for network, name in recipes if name in (options.recipes or [name])]
+    for network, name in recipes:
+        train(study, seen, out, name)
         config = evaluate.Evaluation(
             options.dataset,
-            out / f"scores-{stream}.parquet",
-            (str(out / stream / "{fold}" / "weights.safetensors"),),
-            ("hr", "bicubic", *weights),
+            out / f"scores-{name}.parquet",
+            (str(out / name / "{fold}" / "weights.safetensors"),),
+            # TSN's streams do not see each other: a pair of methods follows from the two
+            methods + (pairs if network == "st-resnet" else ()),
             weights,
             PROTOCOLS[study.protocol],
             flow=PRESET,
+            cache=out / "flow",
             device="cpu",
             workers=1,
         )
@@ -144,22 +151,21 @@ def main() -> None:
             update={
                 "source": "Real clips",
                 "data": f"{dataset.title}, {len(seen)} clips, sha256 {runs.digest(options.data)[:12]}",
-                "note": f"{study.note}; TV-L1 preset {PRESET}; recipes tsn-rgb and tsn-flow, profile small; "
-                + ", ".join(f"{method}: {Path(file).stem}" for method, file in weights.items()),
+                "note": f"{study.note}; TV-L1 preset {PRESET}; recipes {', '.join(r for _, r in recipes)}, profile "
+                "small; " + ", ".join(f"{method}: {Path(file).stem}" for method, file in weights.items()),
             }
         )
         evaluate.evaluate(config, seen, dataset.classes, provenance=source)
 
     if options.keep:
         source = source.model_copy(update={"code": results.commit(ROOT, "arsr_core", "benchmarks")})
-    rows, header = scores.rows(*(out / f"scores-{stream}.parquet" for stream in options.streams))
-    rows = [row for row in rows if row["method"] in config.methods]  # what this command asks for
+    rows, header = scores.rows(*(out / f"scores-{name}.parquet" for _, name in recipes))
+    rows = [row for row in rows if row["method"] in {*methods, *pairs}]  # what this command asks for
     used = {method: value for method, value in header.weights.items() if method in weights}
     path = scores.save(out / "scores.parquet", rows, header.model_copy(update={"weights": used, "runs": (source,)}))
     frame, _ = scores.load(path)
-    pairs = [PAIR] if rows_of(frame, "fused", PAIR) is not None else []
     table = scores.table(frame, pairs=pairs)
-    print(table[["method", "stream", "accuracy", "low", "high", "count", "n"]].to_string(index=False))
+    print(table[["network", "method", "stream", "accuracy", "low", "high", "count", "n"]].to_string(index=False))
     right, n = aspect_only(items, [clip.group for clip in seen])
     low, high = results.wilson(right, n)
     print(f"aspect ratio alone: {100 * right / n:.1f} % [{low:.1f}, {high:.1f}], {right} of {n}")

@@ -108,7 +108,15 @@ RECIPES: dict[str, dict[str, Recipe]] = {  # by name and profile
     # Feichtenhofer et al.'s released settings for UCF101, but for TSN's stacks, segments and augmentation: two ResNets
     # on single snippets, then the network that couples them on five
     "resnet-rgb": {
-        "paper": Recipe("rgb", steps=2_235, batch=256, rate=1e-2, milestones=(745, 1_490), segments=1, **_RESNET)
+        "paper": Recipe("rgb", steps=2_235, batch=256, rate=1e-2, milestones=(745, 1_490), segments=1, **_RESNET),
+        # no ImageNet weights of a ResNet are at hand
+        "small": Recipe(
+            "rgb",
+            start=("tsn-rgb-lite",),
+            steps=200,
+            augmentation=Augmentation(scales=(1, 0.875), degrade=0.5, degrade_scale=2.0),
+            **_TSN_LITE | {"protocol": "small", "batch": 16, "rate": 2e-3},
+        ),
     },
     "resnet-flow": {
         "paper": Recipe(
@@ -134,6 +142,16 @@ RECIPES: dict[str, dict[str, Recipe]] = {  # by name and profile
             segments=5,
             augmentation=AUGMENTATIONS["flow"],
             **_RESNET,
+        ),
+        "small": Recipe(
+            "both",
+            start=("resnet-rgb-small", "tsn-flow-small"),
+            steps=80,
+            batch=8,
+            rate=3e-4,
+            segments=5,
+            augmentation=AUGMENTATIONS["flow"],
+            **_LITE | {"protocol": "small"},
         ),
         # TSN's two small networks are ResNets already
         "embedded": Recipe(
