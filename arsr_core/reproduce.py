@@ -4,8 +4,8 @@
     scores    LR -> SR -> flow -> both streams, one method after the other, streaming   -> OUT/DATASET-NETWORK.parquet
     tables    accuracies with intervals, and paired tests                               -> OUT/records.json
 
-SR and flow are parts of the stage scores: no frame is written. Where two recognisers see the same flow, that of one
-method at a time is cached.
+SR and flow are parts of the stage scores: no frame is written. Flow that several jobs see (two recognisers, or a
+method and a pair with its flow) is cached until the last of them is done.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Study:
     """What is to be reproduced, on what."""
 
     profile: str = "paper"  # or embedded: the shipped networks on embedded (synthetic) clips
-    data: Path | None = None  # folder of hmdb51, ucf101, their split files, and weights (see `files`)
+    data: Path | None = None  # folder of hmdb51, ucf101, their split files, and weights (see `file`)
     out: Path = Path("_build/reproduce")
     datasets: tuple[str, ...] = ("hmdb51", "ucf101")
     methods: tuple[str, ...] = TABLE4
@@ -153,8 +153,10 @@ def _weights(study: Study) -> dict[str, Path]:
 def _recognisers(study: Study) -> Iterator[tuple[str, str, dict[str, Path | None]]]:
     """(data set, network, its files by name)."""
     if study.profile == "embedded":
-        names = "tsn-rgb-lite", "tsn-flow-lite"
-        yield "embedded", "tsn", {name: manifest.find(study.shipped, name) for name in names}
+        shipped = manifest.load(study.shipped)
+        for network, names in {"tsn": ("tsn-rgb-lite", "tsn-flow-lite"), "st-resnet": ("st-resnet-lite",)}.items():
+            found = {name: manifest.find(study.shipped, name) if name in shipped else None for name in names}
+            yield "embedded", network, found
         return
     for dataset in study.datasets:
         for network, stems in {"tsn": ("tsn-rgb", "tsn-flow"), "st-resnet": ("st-resnet",)}.items():
@@ -232,8 +234,9 @@ class Cost:
 def estimate(plan: Plan) -> list[Cost]:
     """The cost of every job that is left. Each stage is timed here, on the first clip that can be read."""
     device = torch.device(plan.study.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    costs, rates = [], {}
-    for part, method in plan.jobs():
+    costs, rates, coming = [], {}, set()
+    flows = [_flow_of(*job) for job in plan.jobs()]
+    for (part, method), motion in zip(plan.jobs(), flows, strict=True):
         config, total = part.config, len(part.clips)
         left = 1 - part.done().get(method, 0) / total
         if not left:
@@ -247,11 +250,12 @@ def estimate(plan: Plan) -> list[Cost]:
         rates[key] = rates.get(key) or _recogniser_rates(part, clip, device)
         per_pair, size, per_clip = rates[key]
         spots, shown, pairs = part.needs()
-        cached = any(c.dataset == config.dataset and c.method == method for c in costs)  # by the recogniser before
-        shown, pairs = (0, 0) if cached else (shown, pairs)
+        if motion in coming:  # by then in the cache
+            shown, pairs = 0, 0
+        coming.add(motion)
         seconds = spots * rates[config.dataset, spatial] + shown * rates[config.dataset, temporal or spatial]
         seconds += pairs * per_pair + total * per_clip
-        shares = sum(p.config.dataset == config.dataset for p in plan.parts) > 1
+        shares = flows.count(motion) > 1
         amounts = (round(left * amount) for amount in (total, spots + shown, pairs))
         costs.append(Cost(config.dataset, config.network, method, *amounts, left * seconds, shares * pairs * size))
     return costs
@@ -331,17 +335,21 @@ def score(plan: Plan, *, provenance: results.Provenance | None = None, say: Call
     from accelerate import PartialState
 
     jobs = list(plan.jobs())
-    for number, (part, method) in enumerate(jobs, 1):
+    flows = [_flow_of(*job) for job in jobs]
+    for number, ((part, method), motion) in enumerate(zip(jobs, flows, strict=True), 1):
         config = part.config
-        others = [p for p in plan.parts if p.config.dataset == config.dataset and p is not part]
-        cache = plan.study.out / "flow" / f"{config.dataset}-{method}" if others else None
+        cache = plan.study.out / "flow" / motion if flows.count(motion) > 1 else None
         used = {name: path for name, path in config.weights.items() if name in method.split("+")}
         config = replace(config, methods=(method,), weights=used, cache=cache)
         say(f"{number} of {len(jobs)}: {config.dataset}, {config.network}, {method}")
         evaluate.evaluate(config, part.clips, part.classes, provenance=provenance)
-        last = all(later is not p or m != method for later, m in jobs[number:] for p in others)
-        if cache and last and PartialState().is_main_process:  # no recogniser is left that wants this flow
+        if cache and motion not in flows[number:] and PartialState().is_main_process:  # no job is left that wants it
             shutil.rmtree(cache, ignore_errors=True)
+
+
+def _flow_of(part: Part, method: str) -> str:
+    """The name of the flow that a job sees: that of a pair's second method."""
+    return f"{part.config.dataset}-{method.rpartition('+')[2]}"
 
 
 # Stage 3: tables --------------------------------------------------------------------------------------------
@@ -364,7 +372,7 @@ def tables(plan: Plan, provenance: results.Provenance) -> tuple[pd.DataFrame, li
         table = scores.table(frame, pairs=pairs, groups="group", present_only=config.present_only)
         found.append(table)
         records += scores.records(table, provenance, f"{profile}.benchmark")
-        for stream, a, b in claims.comparisons(config.dataset, config.network.replace("-", "_")):
+        for stream, a, b in claims.comparisons(config.dataset, config.network):
             rows = [scores.rows_of(frame, method, stream) for method in (a, b)]
             if all(part is not None for part in rows):
                 key = f"{profile}.benchmark.{config.dataset}.{config.network}.{stream}.{a}.to_{b}"

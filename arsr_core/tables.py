@@ -103,6 +103,7 @@ def _spans(values: list, names: Mapping[str, str]) -> str:
     for i in range(1, len(values) + 1):
         if i == len(values) or values[i] != values[start]:
             value = values[start] if isinstance(values[start], str) else values[start][-1]
-            text += f'<th colspan="{i - start}" scope="colgroup">{html.escape(names.get(value, value))}</th>'
+            title = names.get(value.replace("-", "_"), value)  # records and the paper's keys: st-resnet, st_resnet
+            text += f'<th colspan="{i - start}" scope="colgroup">{html.escape(title)}</th>'
             start = i
     return text

@@ -104,7 +104,7 @@ def compared(frame: pandas.DataFrame, dataset: str, provenance: results.Provenan
     found = []
     for network, part in frame.groupby("network"):
         cost = [(stream, "bicubic", "hr") for stream in scores.STREAMS]
-        for stream, one, other in cost + claims.comparisons(dataset, network.replace("-", "_")):
+        for stream, one, other in cost + claims.comparisons(dataset, network):
             rows = [scores.rows_of(part, method, stream) for method in (one, other)]
             if all(side is not None for side in rows):
                 key = f"small.benchmark.{dataset}.{network}.{stream}.{one}.to_{other}"

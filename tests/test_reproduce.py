@@ -85,6 +85,8 @@ def test_estimate_and_its_words(data, tmp_path):
     first, second = costs[:2]  # the second recogniser finds the flow in the cache
     assert first.pairs == plan.parts[0].needs()[2] and second.pairs == 0 and first.frames > second.frames
     assert all(c.seconds > 0 and c.clips == 3 for c in costs) and first.disk > 0
+    pair = reproduce.estimate(reproduce.prepare(study(data, tmp_path, methods=("vdsr", "hr+vdsr"))))[-1]
+    assert pair.method == "hr+vdsr" and pair.pairs == 0  # a pair finds its second method's flow there, too
     text = reproduce.describe(plan, costs, processes=2)
     assert "hmdb51, tsn: 3 clips, 27 frames" in text and "on 2 processes" in text
 
@@ -100,7 +102,8 @@ def test_whole_study_and_its_second_run(data, tmp_path):
     assert set(table["network"]) == {"tsn", "st-resnet"} and "hr+vdsr" in set(table["method"])
     keys = {record.key for record in records}
     assert {"paper.benchmark.hmdb51.tsn.vdsr.fused", "paper.benchmark.hmdb51.st-resnet.hr.spatial"} <= keys
-    assert "paper.benchmark.hmdb51.tsn.temporal.hr.to_bicubic.accuracy" in keys
+    for network in ("tsn", "st-resnet"):
+        assert f"paper.benchmark.hmdb51.{network}.temporal.hr.to_bicubic.accuracy" in keys
     kept = reproduce.keep(plan, records, tmp_path / "results")
     assert [path.name for path in kept] == [
         "benchmark-paper.json",
@@ -200,6 +203,8 @@ def test_nothing_there(data, tmp_path):
 
 def test_embedded_plan(root, tmp_path):
     plan = reproduce.prepare(Study("embedded", out=tmp_path, clips=18, shipped=root / "weights"))
-    (part,) = plan.parts
+    part, *others = plan.parts
+    missing = "embedded, st-resnet: no weights of st-resnet-lite" in plan.missing
+    assert [p.config.network for p in others] == ([] if missing else ["st-resnet"])
     assert part.config.protocol.name == "lite" and {"hr", "bicubic", "vdsr"} <= set(part.config.methods)
     assert len(part.clips) == 18 and set(part.lengths) == {24}

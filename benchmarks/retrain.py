@@ -1,0 +1,160 @@
+"""Figure 8 and end-to-end training on embedded clips: recognisers retrained on LR video, networks trained through one.
+
+    python benchmarks/retrain.py [--spatial 270] [--temporal 180] [--keep]
+
+The lite TSN's streams are trained on with LR in 0 to 4 of 4 clips, each on the same clips in the same order, and tested
+on HR, LR (bicubic) and SR (SoSR, ToSR). SRResNet is trained on through each of two recognisers, and, as their control,
+without either; each is then tested with both. Prepared clips and weights lie in --train, scores in --out, so what was
+interrupted goes on; remove the scores of what was trained again. --keep commits the scores and what follows from them:
+results/retraining-embedded.parquet and .json.
+"""
+
+import argparse
+import shlex
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas
+import torch
+
+from arsr_core import adaptation, degrade, flow, manifest, metrics, results, runs, scores, sr, video
+from arsr_core.data import clips
+from arsr_core.data.actions import ACTIONS
+from arsr_core.data.clips import Clip
+from arsr_core.evaluate import Evaluation, evaluate
+from arsr_core.recognition import PROTOCOLS, Augmentation, prepared, training
+
+ROOT = Path(__file__).parents[1]
+PROTOCOL = PROTOCOLS["lite"]
+STREAMS = {  # what it sees, SR, training clips, steps, batch
+    "spatial": ("rgb", "sosr", 540, 160, 32),
+    "temporal": ("flow", "tosr", 180, 120, 16),
+}
+WEIGHT = 0.1  # of the cross-entropy beside the pixel error
+STEPS, BATCH, SNIPPETS, RATE = 160, 8, 2, 5e-4  # of the end-to-end training
+METHOD, START = "srgan", "srresnet-lite"
+FRAMES = 36  # of which PSNR is the mean
+
+
+def score(name: str, tests: list[Clip], recogniser: Path, methods: tuple[str, ...], out: Path, **weights: Path):
+    """Scores of one recogniser -> a data frame. Flow that another recogniser saw is not computed again."""
+    options = dict(weights=weights, protocol=PROTOCOL, flow="fast", clips=len(tests), workers=1, cache=out / "flow")
+    path = out / f"{name}.parquet"
+    evaluate(Evaluation("embedded", path, (str(recogniser),), methods, **options), tests, tuple(ACTIONS))
+    return scores.load(path)[0]
+
+
+def retrain(stream: str, tests: list[Clip], given: argparse.Namespace) -> dict[int | str, pandas.DataFrame]:
+    """Scores of the shipped recogniser, and of it trained on with each share of LR."""
+    kind, method, count, steps, batch = STREAMS[stream]
+    hr = runs.prepare(runs.Run(f"tsn-{kind}", out=given.train.parent))
+    chosen, store = clips.embedded(count), given.train / f"clips-{kind}-lr-{count}"
+    preparation = prepared.Preparation(
+        PROTOCOL, dict(flow.PRESETS["fast"]) if kind == "flow" else None, method="bicubic"
+    )
+    prepared.prepare(chosen, store, preparation, change=adaptation.lowered, workers=1)
+    names = {clip.name for clip in chosen}
+    recipe = training.RECIPES[f"tsn-{kind}"]["embedded"]
+    recipe = replace(recipe, steps=steps, batch=batch, rate=1e-3, augmentation=Augmentation(scales=(1, 0.9375)))
+    sides = [prepared.Snippets(x, kind, keep=lambda row: row["name"] in names) for x in (hr, store)]
+    shipped = manifest.find(given.weights, f"tsn-{kind}-lite")
+    files = {"shipped": shipped}
+    for share in adaptation.SHARES:
+        folder = given.train / f"tsn-{kind}-{share}"
+        files[share] = adaptation.retrain(recipe, adaptation.Mixed(*sides, share), shipped, folder)
+    sr_file = {method: manifest.find(given.weights, f"{method}-lite")}
+    methods = ("hr", "bicubic", method)
+    return {s: score(f"{stream}-{s}", tests, file, methods, given.out, **sr_file) for s, file in files.items()}
+
+
+def rival(given: argparse.Namespace) -> Path:
+    """A recogniser that shares nothing with the lite one but the data: EfficientNet-Lite0 from ImageNet weights."""
+    recipes = training.RECIPES["tsn-rgb"]
+    changes = dict(protocol=PROTOCOL.name, steps=300, batch=16, augmentation=recipes["embedded"].augmentation)
+    store = runs.prepare(runs.Run("tsn-rgb", out=given.train.parent))
+    return training.fit_recogniser(replace(recipes["small"], **changes), store, given.train / "efficientnet")[0]
+
+
+def end_to_end(given: argparse.Namespace) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Files of the recognisers, and of the networks: start, control, and one trained through each recogniser."""
+    judges = {"lite": manifest.find(given.weights, "tsn-rgb-lite"), "efficientnet": rival(given)}
+    store = runs.prepare(runs.Run("tsn-rgb", out=given.train.parent))
+    data = prepared.Snippets(store, "rgb", segments=SNIPPETS)
+    files = {"start": manifest.find(given.weights, START)}
+    for name in ("control", *judges):
+        judge = judges.get(name, judges["lite"])  # the control only logs what it thinks
+        limits = dict(weight=WEIGHT if name in judges else 0.0, steps=STEPS, batch=BATCH, rate=RATE)
+        folder = given.train / f"end-to-end-{name}"
+        files[name], _ = adaptation.fit_end_to_end(METHOD, files["start"], judge, data, folder, **limits)
+    return judges, files
+
+
+@torch.inference_mode()
+def psnr(file: Path, tests: list[Clip]) -> np.ndarray:
+    """Of the middle frame of each clip, dB."""
+    hr = torch.stack([video.to_tensor(clip.read()[12:13])[0, 0] for clip in tests])
+    made = sr.load(METHOD, file)(degrade.to_lr(hr, 4, eight_bit=True))
+    return metrics.psnr(degrade.quantise(made)[:, None], hr[:, None]).numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spatial", type=int, default=270, help="clips")
+    parser.add_argument("--temporal", type=int, default=180, help="clips")
+    parser.add_argument("--train", type=Path, default=ROOT / "_build" / "train" / "retrain")
+    parser.add_argument("--out", type=Path, default=ROOT / "_build" / "retrain")
+    parser.add_argument("--keep", action="store_true", help="write results/retraining-embedded.*")
+    given = parser.parse_args()
+    given.weights = ROOT / "weights"
+    code = results.commit(ROOT, "arsr_core", "benchmarks", "weights") if given.keep else None
+    source = results.Provenance(
+        kind="measured",
+        source="Retraining and end to end on embedded clips",
+        command=shlex.join(["python", "benchmarks/retrain.py", *sys.argv[1:]]),
+        data="embedded test clips (synthetic)",
+        machine=results.machine(),
+        code=code,
+        note="lite networks, TV-L1 preset fast; recognisers trained on from the shipped ones",
+        versions=results.versions(),
+    )
+    tests = [
+        replace(clip, read=cache(clip.read)) for clip in clips.embedded(max(given.spatial, given.temporal), "test")
+    ]
+    spatial, temporal = tests[: given.spatial], tests[: given.temporal]
+    frames, found = [], []
+
+    judges, files = end_to_end(given)
+    rows = {judge: {} for judge in judges}
+    for judge, recogniser in judges.items():
+        for name, file in {"references": None, **files}.items():
+            methods, its = (("hr", "bicubic"), {}) if file is None else ((METHOD,), {METHOD: file})
+            frame = score(f"end-to-end-{judge}-{name}", spatial, recogniser, methods, given.out, **its)
+            frames.append(frame.assign(network=f"end-to-end-{judge}-{name}"))
+            parts = {m: scores.select(frame, method=m) for m in methods}
+            rows[judge] |= parts if file is None else {name: parts[METHOD]}
+    found += adaptation.transferred(rows, "embedded.end-to-end.embedded", source)
+    for name, file in files.items():
+        text = f"PSNR, network {name}"
+        values = psnr(file, spatial[:FRAMES])
+        found.append(results.mean(f"embedded.end-to-end.embedded.{name}.psnr", values, "dB", text, source))
+    for stream, its in {"spatial": spatial, "temporal": temporal}.items():
+        named = retrain(stream, its, given)
+        frames += [frame.assign(network=f"retrained-{name}") for name, frame in named.items()]
+        found += adaptation.retrained(named, "embedded.retrained.embedded.tsn", source)
+    for record in found:
+        interval = f"[{record.low:.3f}, {record.high:.3f}]" if record.low is not None else ""
+        print(f"{record.key:80} {record.value:8.3f} {record.unit:6} {interval}")
+    if given.keep:
+        _, header = scores.rows(given.out / "spatial-shipped.parquet")
+        hashes = {file.parent.name: manifest.sha256(file) for file in given.train.glob("*/weights.safetensors")}
+        header = header.model_copy(update={"weights": {}, "recognisers": hashes, "runs": (source,)})
+        table = pandas.concat(frames).to_dict("records")
+        print(results.save(found, ROOT / "results" / "retraining-embedded.json"))
+        print(scores.save(ROOT / "results" / "retraining-embedded.parquet", table, header))
+
+
+if __name__ == "__main__":
+    main()
