@@ -21,7 +21,7 @@ import pandas
 import torch
 from torch import nn
 
-from . import degrade, flow, manifest, metrics, paper, results, scores, sr, video
+from . import InputError, degrade, flow, manifest, metrics, paper, results, scores, sr, video
 from .data.actions import ACTIONS
 from .data.clips import Clip
 from .evaluate import Evaluation, evaluate
@@ -123,14 +123,10 @@ def score(
     jobs |= {"references": (tuple(references), {})} if references else {}
     frames = []
     for name, (methods, weights) in jobs.items():
-        options = dict(weights=weights, protocol=PROTOCOLS["lite"], flow="fast", clips=len(clips), workers=1)
+        options = dict(weights=weights, protocol=PROTOCOLS["lite"], flow="fast", clips=len(clips), present_only=True)
         path = Path(out) / f"{stream}-{name}.parquet"
-        evaluate(
-            Evaluation("embedded", path, (str(recogniser),), methods, **options),
-            clips,
-            tuple(ACTIONS),
-            progress=progress,
-        )
+        config = Evaluation("embedded", path, (str(recogniser),), methods, workers=1, **options)
+        evaluate(config, clips, tuple(ACTIONS), progress=progress)
         frame, _ = scores.load(path)
         frames.append(frame.assign(method=name) if weights else frame)
     return pandas.concat(frames, ignore_index=True)
@@ -180,6 +176,14 @@ def over_seeds(apart: np.ndarray, key: str, name: str, unit: str, text: str, pro
         student = {"low": low, "high": high, "interval": "Student's t over seeds", "n": len(each)}
         found.append(overall.model_copy(update={"key": f"{key}.t.{name}"} | student))
     return [overall, *found]
+
+
+def apart(frame: pandas.DataFrame, other: pandas.DataFrame) -> float:
+    """The largest difference of a class score in the rows (method, stream, clip) that both frames have."""
+    both = frame.merge(other, on=["method", "stream", "clip"])
+    if both.empty:
+        raise InputError("the two frames of scores have no row in common; expected the same methods and clips")
+    return max(float(abs(a - b).max()) for a, b in zip(both.scores_x, both.scores_y, strict=True))
 
 
 def printed(c: Contrast, stream: str) -> tuple[int, float] | None:

@@ -37,11 +37,11 @@ def lowered(clip: torch.Tensor) -> torch.Tensor:
 
 
 class Mixed(torch.utils.data.Dataset):
-    """Figure 8's training data, LR : HR = share : (4 - share), in every epoch.
+    """Figure 8's training data, LR : HR = share : (4 - share).
 
-    hr, lr: the same clips in the same order. Which of them are LR changes from epoch to epoch, so that after four the
-    network has seen each one `share` times in LR. Runs of as many clips as there are classes are LR or HR together:
-    where the classes take turns, as in embedded clips, each has the same share.
+    hr, lr: the same clips in the same order. Which of them are LR changes from epoch to epoch, so that after four each
+    one was seen `share` times in LR. Runs of as many clips as there are classes are LR or HR together: where the
+    classes take turns, as in embedded clips, they have equal shares.
     """
 
     def __init__(self, hr: Snippets, lr: Snippets, share: int):

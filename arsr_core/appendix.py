@@ -24,7 +24,7 @@ import arsr_core
 from arsr_core import __version__
 
 HEADING = "## Where this chapter departs from the paper"
-SPHINX = ("pages", "verdicts", "appendix")  # extensions of the book, no interface
+SPHINX = ("pages", "verdicts", "appendix", "printed")  # extensions of the book, no interface
 
 
 def setup(app):

@@ -1,5 +1,7 @@
 """The `arsr` command. Wrong input ends with one line and exit code 2; a failing chapter with exit code 1."""
 
+import errno
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +27,7 @@ app.add_typer(weights_app, name="weights", no_args_is_help=True)
 Profile = Annotated[str, typer.Option(help="Parameter file in book/params: embedded, small or paper.")]
 Data = Annotated[Path | None, typer.Option(help="Folder of real clips, for the profiles that need one.")]
 Root = Annotated[Path, typer.Option(help="The project's checkout.")]
+EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # YAML takes 1e-4 for a word
 Set = Annotated[list[str], typer.Option("--set", "-p", metavar="NAME=VALUE", help="Override one parameter.")]
 
 
@@ -39,7 +42,8 @@ def main() -> None:
         print(f"arsr: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        print(f"arsr: {error.filename or 'file system'}: {error.strerror or error}; check the path", file=sys.stderr)
+        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "check the path"
+        print(f"arsr: {error.filename or 'file system'}: {error.strerror or error}; {remedy}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -604,7 +608,7 @@ def _settings(pairs: list[str]) -> dict:
         if not equals or not name.isidentifier():
             raise InputError(f"--set {pair!r}: expected NAME=VALUE, e.g. --set frames=16")
         try:
-            values[name] = yaml.safe_load(value)
+            values[name] = float(value) if EXPONENT.fullmatch(value) else yaml.safe_load(value)
         except yaml.YAMLError:
             raise InputError(
                 f"--set {pair!r}: the value is no YAML; quote it, e.g. --set 'clips=[a.avi, b.avi]'"

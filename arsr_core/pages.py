@@ -29,6 +29,7 @@ def setup(app):
     app.add_directive("records", Records)
     app.setup_extension("arsr_core.verdicts")
     app.setup_extension("arsr_core.appendix")
+    app.setup_extension("arsr_core.printed")
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 

@@ -35,7 +35,7 @@ class Run:
 
     recipe: str
     profile: str = "embedded"
-    data: tuple[Path, ...] = ()  # a data set's folder; for super-resolution, folders of clips
+    data: tuple[Path, ...] = ()  # a data set's folder; for super-resolution, folders of clips or prepared pairs
     dataset: str | None = None  # its name in folders.DATASETS, for recognisers on real clips
     splits: Path | None = None
     fold: str | None = None  # the group that is left out
@@ -55,6 +55,10 @@ class Run:
         known = [f.name for f in fields(RECIPES[self.recipe][self.profile])]
         if unknown := sorted(self.settings.keys() - set(known)):
             raise InputError(f"{self.recipe}: no setting {unknown[0]!r}; expected some of {', '.join(known)}")
+        for name, value in self.settings.items():
+            default = getattr(RECIPES[self.recipe][self.profile], name)
+            if type(default) in (int, float) and not isinstance(value, int | float):
+                raise InputError(f"{self.recipe}: expected {name} to be a number such as {default}, got {value!r}")
 
     @property
     def settled(self) -> recognisers.Recipe | networks.Recipe:
@@ -77,15 +81,17 @@ def train(run: Run, *, say: Callable[[str], None] = print, progress: bool | None
     """Prepare the data where that is not done, then train or go on -> (file of weights, loss curves)."""
     from accelerate import PartialState
 
+    recogniser = isinstance(run.settled, recognisers.Recipe)
+    start = _streams(run) if recogniser else _start(run)  # what lacks is said before the long preparation
     with PartialState().main_process_first():  # the others find it prepared
         store = prepare(run, say=say)
-    if isinstance(run.settled, recognisers.Recipe):
+    if recogniser:
         keep = recognisers.folds([run.fold])[run.fold] if run.fold else lambda row: True
-        options = dict(keep=keep, start=_streams(run), seed=run.seed, progress=progress)
+        options = dict(keep=keep, start=start, seed=run.seed, progress=progress)
         path, curve = recognisers.fit_recogniser(run.settled, store, run.folder, **options, **run.schedule)
     else:
         features = losses.FeatureLoss() if run.settled.feature else None
-        options = dict(weights=_start(run), features=features, seed=run.seed, progress=progress)
+        options = dict(weights=start, features=features, seed=run.seed, progress=progress)
         path, curve = networks.fit_sr(run.settled, store, run.folder, **options, **run.schedule)
     results.write_atomically(run.folder / "curve.csv", curve.to_csv(index=False))
     return path, curve
@@ -97,6 +103,8 @@ def prepare(run: Run, *, say: Callable[[str], None] = print) -> Path:
     if isinstance(recipe, networks.Recipe):
         if run.profile == "paper" and not run.data:
             raise InputError(f"{run.recipe}, profile paper: give folders of HR clips, --data CDVL134")
+        if len(run.data) == 1 and (run.data[0] / "settings.json").exists():  # prepared by `arsr data pairs`
+            return run.data[0]
         sources = {"sources": tuple(map(str, run.data))} | ({} if run.profile == "paper" else EMBEDDED_PAIRS)
         config = pairs.Pairs(patch=recipe.patch, **sources)
         store = run.out / f"pairs-{_key(asdict(config))}"

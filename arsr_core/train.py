@@ -191,8 +191,8 @@ class State:
             os.replace(temporary, path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
             raise InputError(
-                f"{path}: the checkpoint of step {step} cannot be written ({error}); the one before it is intact: "
-                "free some space and start the same command again"
+                f"{path}: the checkpoint of step {step} cannot be written; is the disk full? ({error}) One written "
+                "before is intact: free some space and start the same command again"
             ) from None
         finally:
             temporary.unlink(missing_ok=True)
@@ -259,9 +259,10 @@ def _means(interval, engine, step, folder, schedule, samples) -> dict[str, float
     if len(bad):
         first = step - len(interval) + int(bad[0])
         visits = list(_visits(samples, schedule, first))
+        kept = f"the last good checkpoint stays in {folder}" if (folder / CHECKPOINT).exists() else "no checkpoint yet"
         raise Diverged(
-            f"the loss is not finite at step {first}, samples {[visit % samples for visit in visits]}; the last good "
-            f"checkpoint stays in {folder}: lower the learning rate, clip the gradient, or look at these samples"
+            f"the loss is not finite at step {first}, samples {[visit % samples for visit in visits]}; {kept}: "
+            "lower the learning rate, clip the gradient, or look at these samples"
         )
     return dict(zip(interval[0], table.mean(0).tolist(), strict=True))
 

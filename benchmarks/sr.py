@@ -27,8 +27,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+import _common
 import numpy as np
 import torch
 from torch import nn
@@ -54,7 +54,6 @@ PEERS = {  # of a network: module, class and arguments of the published size
     },
 }
 FRAMES = 4
-ROOT = Path(__file__).parents[1]
 
 
 def peers(name: str) -> dict[str, nn.Module]:
@@ -159,28 +158,15 @@ def memory(case: str) -> None:
     print(f"{case}: {done} frame(s) {width}x{height} -> {4 * width}x{4 * height}, {front}: peak resident GB {peak:.3f}")
 
 
-def provenance(options: argparse.Namespace, what: str, data: str, note: str) -> results.Provenance:
-    return results.Provenance(
-        kind="measured",
-        source=f"{what} of super-resolution",
-        command=f"python benchmarks/sr.py {'--memory ' if options.memory else ''}--threads {options.threads} "
-        f"--repeats {options.repeats} --keep",
-        data=data,
-        machine=results.machine(),
-        code=results.commit(ROOT, "arsr_core", "benchmarks"),
-        note=f"random weights; {options.threads} thread(s); {note}",
-        versions=results.versions(),
-    )
-
-
-def keep_memory(peaks: dict[str, float], options: argparse.Namespace) -> None:
-    source = provenance(options, "Memory", "synthetic frames", "resident, with Python, torch and the weights")
+def keep_memory(peaks: dict[str, float], threads: int) -> None:
+    note = f"random weights; {threads} thread(s); resident, with Python, torch and the weights"
+    source = _common.provenance("Memory of super-resolution", "synthetic frames", note)
     kept = []
     for case, peak in peaks.items():
         network, height, width, count, front = CASES[case]
         what = f"{METHODS[network].title}: peak memory in GB, {count} frame(s) {width}x{height} as a {front}"
         kept.append(results.Record(key=f"memory.{case}.gb", value=peak, description=what, provenance=source))
-    print(f"kept: {results.save(kept, ROOT / 'results' / 'memory-sr.json')}")
+    _common.save(kept, "memory-sr")
 
 
 WORDS = {  # the last words of a record's key: its description after the method's title, its unit
@@ -198,19 +184,10 @@ WORDS = {  # the last words of a record's key: its description after the method'
 def keep(found: dict[str, dict[str, float]], options: argparse.Namespace) -> None:
     clock = "processor seconds" if options.device == "cpu" else "seconds"
     note = f"{options.precision} precision; {clock}, medians of {options.repeats} alternating repeats"
-    source = provenance(options, "Speed", "a synthetic clip of 4 frames, 80x60 -> 320x240", note)
-    kept = [
-        results.Record(
-            key=f"speed.{name}.{key}",
-            value=value,
-            unit=WORDS[key][1],
-            description=f"{METHODS[name].title}: {WORDS[key][0]}",
-            provenance=source,
-        )
-        for name, values in found.items()
-        for key, value in values.items()
-    ]
-    print(f"kept: {results.save(kept, ROOT / 'results' / 'speed-sr.json')}")
+    note = f"random weights; {options.threads} thread(s); {note}"
+    data = "a synthetic clip of 4 frames, 80x60 -> 320x240"
+    source = _common.provenance("Speed of super-resolution", data, note)
+    _common.save(_common.records(found, "speed", WORDS, lambda name: METHODS[name].title, source), "speed-sr")
 
 
 def main() -> None:
@@ -232,10 +209,10 @@ def main() -> None:
             line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
             print(line, flush=True)
             peaks[case] = float(line.split()[-1])
-        return keep_memory(peaks, options) if options.keep else None
+        return keep_memory(peaks, options.threads) if options.keep else None
     if options.memory:
         return memory(options.memory)
-    trained = manifest.at_hand(ROOT / "weights", dict(word.partition("=")[::2] for word in options.weights))
+    trained = manifest.at_hand(_common.ROOT / "weights", dict(word.partition("=")[::2] for word in options.weights))
     print(f"torch {torch.__version__}, {options.device}, {options.threads} thread(s), seconds a frame, ratios")
     columns = ("seconds", "ratio", "spandrel.ratio", "spandrel.apart", "basicsr.ratio", "basicsr.apart", "loss")
     print(f"{'network':8}", *(f"{column:>14}" for column in columns))

@@ -12,23 +12,27 @@ measured: results/speed-train-DEVICE.json.
 """
 
 import argparse
-import shlex
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import _common
 import torch
 
-from arsr_core import flow, losses, results, train
+from arsr_core import flow, losses, train
 from arsr_core.data import pairs
 from arsr_core.sr import METHODS, training
 
-ROOT = Path(__file__).parents[1]
 STORE = pairs.Pairs(embedded=12, patch=64, clip_frames=4, windows=3)
+WORDS = {
+    "plain": ("seconds a step of a plain loop", "s"),
+    "ours": ("seconds a step of arsr train", "s"),
+    "ratio": ("time of arsr train over that of a plain loop", ""),
+    "waiting": ("share of the time spent waiting for data", "%"),
+}
 
 
 def plain(recipe: training.Recipe, store: Path, device: torch.device, **start) -> None:
@@ -56,6 +60,7 @@ def ours(recipe: training.Recipe, store: Path, device: torch.device, schedule: d
     """`arsr train`'s loop -> the share of its time that it waited for data."""
     data = pairs.PairSet(store, frames=METHODS[recipe.method].frames, pair=bool(recipe.warp))
     job = training.task(recipe, data.to_batch, **start)
+    job.picture = None  # some twenty a run: thirty steps would not pay for them
     limits = dict(steps=recipe.steps, batch=recipe.batch, clip=recipe.clip, ema=recipe.ema)
     with tempfile.TemporaryDirectory() as folder:
         curve = train.fit(job, data, train.Schedule(**limits, **schedule), folder, progress=False)
@@ -103,40 +108,9 @@ def main() -> None:
             found[name] = {"plain": slow, "ours": fast, "ratio": fast / slow, "waiting": waiting}
             print(f"{name:12}", *(f"{value:8.3f}" for value in found[name].values()), flush=True)
     if given.keep:
-        print(keep(found, device.type, shlex.join(["python", "benchmarks/train.py", *sys.argv[1:]])))
-
-
-WORDS = {
-    "plain": ("seconds a step of a plain loop", "s"),
-    "ours": ("seconds a step of arsr train", "s"),
-    "ratio": ("time of arsr train over that of a plain loop", ""),
-    "waiting": ("share of the time spent waiting for data", "%"),
-}
-
-
-def keep(found: dict[str, dict[str, float]], device: str, command: str) -> Path:
-    source = results.Provenance(
-        kind="measured",
-        source="Speed of training",
-        command=command,
-        data="embedded clips (synthetic)",
-        machine=results.machine(),
-        code=results.commit(ROOT, "arsr_core", "benchmarks"),
-        note="lite networks, fresh weights",
-        versions=results.versions(),
-    )
-    kept = [
-        results.Record(
-            key=f"speed.train.{device}.{name}.{key}",
-            value=value,
-            unit=WORDS[key][1],
-            description=f"{name}, lite: {WORDS[key][0]}",
-            provenance=source,
-        )
-        for name, values in found.items()
-        for key, value in values.items()
-    ]
-    return results.save(kept, ROOT / "results" / f"speed-train-{device}.json")
+        source = _common.provenance("Speed of training", "embedded clips (synthetic)", "lite networks, fresh weights")
+        kept = _common.records(found, f"speed.train.{device.type}", WORDS, lambda name: f"{name}, lite", source)
+        _common.save(kept, f"speed-train-{device.type}")
 
 
 if __name__ == "__main__":

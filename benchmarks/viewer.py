@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import _common
 import torch
 import torch.nn.functional as F
 from playwright.sync_api import sync_playwright
@@ -24,7 +25,6 @@ from arsr_core import degrade, flow, results, video
 from arsr_core.data import generated
 from arsr_core.viewer import Viewer, viewer
 
-ROOT = Path(__file__).parents[1]
 VIEWS = {
     "frame": {},
     "flow": {"layer": "flow"},
@@ -112,16 +112,8 @@ def draw(page: Path) -> dict[str, tuple[float, float]]:
 def keep(given: argparse.Namespace, megabytes: float, seconds: dict[str, tuple[float, float]]) -> None:
     """Commits the numbers: results/viewer.json."""
     size = "x".join(map(str, reversed(given.size)))
-    source = results.Provenance(
-        kind="measured",
-        source="The viewer",
-        command=f"python benchmarks/viewer.py --size {' '.join(map(str, given.size))} --frames {given.frames} --keep",
-        data=f"5 versions of an embedded clip (synthetic), {given.frames} frames {size}, with TV-L1 flow",
-        machine=results.machine(),
-        code=results.commit(ROOT, "arsr_core", "benchmarks"),
-        note="Chromium without GPU; medians over five rounds of all frames",
-        versions=results.versions(),
-    )
+    data = f"5 versions of an embedded clip (synthetic), {given.frames} frames {size}, with TV-L1 flow"
+    source = _common.provenance("The viewer", data, "Chromium without GPU; medians over five rounds of all frames")
     kept = [
         results.Record(key="viewer.megabytes", value=megabytes, description="a static viewer, MB", provenance=source)
     ]
@@ -130,7 +122,7 @@ def keep(given: argparse.Namespace, megabytes: float, seconds: dict[str, tuple[f
             what = f"to change the frame, {name}, {'seen before' if when == 'again' else 'for the first time'}"
             key = f"viewer.{name.replace(' ', '-')}.{when}"
             kept.append(results.Record(key=key, value=value, unit="s", description=what, provenance=source))
-    print(f"kept: {results.save(kept, ROOT / 'results' / 'viewer.json')}")
+    _common.save(kept, "viewer")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import t
 
-from arsr_core import ablation, manifest, paper, results
+from arsr_core import InputError, ablation, manifest, paper, results
 from arsr_core.data import clips
 from arsr_core.sr.training import RECIPES
 
@@ -36,6 +36,15 @@ def test_rows_are_recipes_and_the_papers_rows():
     named = {row.paper for table in ablation.ROWS.values() for row in table.values()} - {None}
     assert named == {key for key in paper.records() if key.startswith(("table2.", "table3."))}
     assert ablation.method("sosr-seed2") == "sosr" and ablation.method("rrdb") == "esrgan"
+
+
+def test_how_far_two_frames_of_scores_are_apart():
+    one = pandas.concat([rows("a", [1, 1, 0]), rows("b", [1, 0])])
+    other = pandas.concat([rows("a", [1, 1], sure=1.25), rows("c", [1, 1], sure=9)])
+    assert ablation.apart(one, one) == 0
+    assert ablation.apart(one, other) == 0.25  # two clips of a: the rest is in one frame alone
+    with pytest.raises(InputError, match="no row in common"):
+        ablation.apart(rows("a", [1]), rows("b", [1]))
 
 
 def test_a_control_differs_from_its_row_in_one_term():

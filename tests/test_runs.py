@@ -9,6 +9,7 @@ import pandas
 import pytest
 
 from arsr_core import InputError, manifest, runs
+from arsr_core.data import pairs
 from arsr_core.runs import Run
 
 SMALL_PAIRS = {"embedded": 2, "clip_frames": 2, "windows": 2}
@@ -36,6 +37,15 @@ def test_super_resolution_by_name(tmp_path, small):
     curve = (tmp_path / "train" / "vdsr-lite" / "curve.csv").read_text()
     assert curve.startswith("step,pixel,generator,seconds,waiting")
     assert [path.name for path in (tmp_path / "train" / "vdsr-lite" / "samples").iterdir()] == ["0000002.png"]
+
+
+def test_pairs_prepared_before(tmp_path):
+    store = tmp_path / "store"
+    pairs.prepare(pairs.Pairs(patch=64, **SMALL_PAIRS), store)
+    path, _ = runs.train(_run(tmp_path, "vdsr", data=(store,)), say=lambda line: None)
+    assert path.exists() and [p.name for p in (tmp_path / "train").iterdir()] == ["vdsr-lite"]
+    with pytest.raises(InputError, match="windows of 64 px, the recipe expects 32"):
+        runs.train(_run(tmp_path, "vdsr", data=(store,), settings={"patch": 32}), say=lambda line: None)
 
 
 @pytest.mark.parametrize("recipe", ["tosr", "tosr-control", "vdsr-warp", "spmc", "sosr"])
@@ -133,6 +143,7 @@ def test_the_hash_of_a_folder_is_of_its_contents(tmp_path):
         ({"recipe": "nosuch"}, "no recipe 'nosuch'"),
         ({"recipe": "vdsr", "profile": "small"}, "no profile 'small'"),
         ({"recipe": "vdsr", "settings": {"speed": 1}}, "no setting 'speed'"),
+        ({"recipe": "vdsr", "settings": {"rate": "fast"}}, "rate to be a number such as 0.001, got 'fast'"),
         ({"recipe": "vdsr", "settings": {"optimizer": "lion"}}, "optimizer to be one of adam, sgd, got 'lion'"),
     ],
 )
@@ -146,8 +157,9 @@ def test_missing_data_and_starts(tmp_path):
         runs.prepare(Run("sosr", "paper", out=tmp_path))
     with pytest.raises(InputError, match="give one folder and its data set"):
         runs.prepare(Run("tsn-rgb", "small", out=tmp_path))
-    with pytest.raises(InputError, match="no weights 'rrdb-lite'"):
-        runs._start(Run("esrgan", out=tmp_path, weights=tmp_path))
+    with pytest.raises(InputError, match="no weights 'rrdb-lite'"):  # before anything is prepared
+        runs.train(Run("esrgan", out=tmp_path / "out", weights=tmp_path))
+    assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="not a manifest"):
         (tmp_path / "manifest.json").write_text("[{}]")
         manifest.load(tmp_path)

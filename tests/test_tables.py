@@ -84,7 +84,8 @@ def test_committed_records_become_a_table():
         ["sosr+tosr", "fused"],
     ]
     assert len(tables.from_records(records, "small")) == 1 and tables.from_records(records, "paper").empty
-    assert "embedded clips" in tables.benchmark(found, "c")
+    both = pd.concat([found, found.assign(network="st-resnet")])
+    assert all(f">{head}<" in tables.benchmark(both, "c") for head in ("embedded clips", "TSN", "ST-ResNet"))
 
 
 @pytest.mark.browser

@@ -157,6 +157,8 @@ def test_a_loss_that_is_no_number(tmp_path):
         train.fit(task(), Poisoned(), schedule, tmp_path)
     kept = torch.load(tmp_path / train.CHECKPOINT, weights_only=True)
     assert kept["step"] == 8 and all(value.isfinite().all() for value in kept["modules"]["net"].values())
+    with pytest.raises(train.Diverged, match="no checkpoint yet"):
+        train.fit(task(rate=float("inf")), Points(), schedule, tmp_path / "early")
 
 
 def test_other_recipes_and_damage(tmp_path):

@@ -1,0 +1,51 @@
+"""What the benchmarks share: where their numbers come from, and how named numbers become records."""
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from arsr_core import results
+
+ROOT = Path(__file__).parents[1]
+
+
+def provenance(source: str, data: str, note: str | None = None, *, keep: bool = True) -> results.Provenance:
+    """Of what the running script measures, with its command as typed; keep: uncommitted code is an InputError."""
+    script = Path(sys.argv[0]).resolve().relative_to(ROOT)
+    return results.Provenance(
+        kind="measured",
+        source=source,
+        command=shlex.join(["python", script.as_posix(), *sys.argv[1:]]),
+        data=data,
+        machine=results.machine(),
+        code=results.commit(ROOT, "arsr_core", "benchmarks", "weights") if keep else None,
+        note=note,
+        versions=results.versions(),
+    )
+
+
+def records(
+    found: Mapping[str, Mapping[str, float]],
+    key: str,
+    words: Mapping[str, tuple[str, str]],
+    title: Callable[[str], str],
+    source: results.Provenance,
+) -> list[results.Record]:
+    """{name: {measure: value}} -> records KEY.NAME.MEASURE; words: {measure: (description, unit)}."""
+    return [
+        results.Record(
+            key=f"{key}.{name}.{measure}",
+            value=value,
+            unit=words[measure][1],
+            description=f"{title(name)}: {words[measure][0]}",
+            provenance=source,
+        )
+        for name, values in found.items()
+        for measure, value in values.items()
+    ]
+
+
+def save(records: list[results.Record], name: str) -> None:
+    """Write results/NAME.json."""
+    print(f"kept: {results.save(records, ROOT / 'results' / f'{name}.json')}")
