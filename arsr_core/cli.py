@@ -339,7 +339,10 @@ def flow_(
 def train_(
     recipe: Annotated[str | None, typer.Argument(help="Its name; --list shows them.")] = None,
     profile: Annotated[str, typer.Option(help="embedded, small (recognisers) or paper.")] = "embedded",
-    data: Annotated[list[Path] | None, typer.Option(help="A data set's folder; for SR, folders of clips.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="A data set's folder; for SR, folders of clips, or one of 'arsr data pairs'."),
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="hmdb51, ucf101, weizmann or ut_interaction.")] = None,
     splits: Annotated[Path | None, typer.Option(help="Folder of the official split files.")] = None,
     fold: Annotated[str | None, typer.Option(help="The group to leave out: an actor, a sequence.")] = None,

@@ -17,13 +17,16 @@ from sphinx.util.docutils import SphinxRole
 from arsr_core import __version__, results
 
 RECORDS_PAGE = "book/records"
+BINDER = "https://mybinder.org"
 
 
 def setup(app):
+    app.connect("config-inited", _offer_binder)
     app.connect("builder-inited", _load_records)
     app.connect("html-page-context", _drop_scripts_from_outside, priority=900)
     app.connect("html-page-context", _share_viewer_script)
     app.connect("html-page-context", _mend_bibliography)
+    app.connect("html-page-context", _launch_text_notebooks, priority=900)
     app.connect("build-finished", _fail_if_online)
     app.add_role("num", Number())
     app.add_directive("records", Records)
@@ -158,6 +161,22 @@ def _nearest(key: str, known) -> str:
 
 def _load_records(app):
     app.env.arsr_records = results.load(Path(app.srcdir) / "records.json")
+
+
+def _offer_binder(app, config):
+    """Chapters have a Binder button where _config.yml names the repository; the theme fails on one without."""
+    if address := config.html_theme_options.get("repository_url"):
+        if config.html_baseurl == address:  # Jupyter Book's guess: the pages do not lie there
+            config.html_baseurl = ""
+        config.html_theme_options["launch_buttons"] = {"binderhub_url": BINDER, "notebook_interface": "jupyterlab"}
+
+
+def _launch_text_notebooks(app, pagename, templatename, context, doctree):
+    """The theme links to the notebooks of this build; the repository has text notebooks."""
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if button.get("url", "").startswith(BINDER):
+                button["url"] = button["url"].replace(f"{pagename}.ipynb", f"{pagename}.md")
 
 
 def _drop_scripts_from_outside(app, pagename, templatename, context, doctree):

@@ -242,7 +242,10 @@ def _streams(run: Run) -> list[Path]:
 
 def _made(run: Run, name: str, same: str = "") -> Path:
     beside = run.out / f"{name}{same}" / "weights.safetensors"
-    return beside if beside.exists() else manifest.find(run.weights, name)
+    try:
+        return beside if beside.exists() else manifest.find(run.weights, name)
+    except InputError as error:
+        raise InputError(f"{run.recipe} starts from {name}: train that first, into {beside.parent} ({error})") from None
 
 
 def _suffix(profile: str) -> str:

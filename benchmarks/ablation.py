@@ -9,16 +9,14 @@ eight frames each.
 """
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 
+import _common
 import pandas
 
-from arsr_core import ablation, manifest, results, scores, sr
+from arsr_core import ablation, manifest, scores, sr
 from arsr_core.data import clips, generated
 
-ROOT = Path(__file__).parents[1]
 STREAMS = {"spatial": "tsn-rgb-lite", "temporal": "tsn-flow-lite"}
 
 
@@ -27,21 +25,12 @@ def main() -> None:
     parser.add_argument("--spatial", type=int, default=360, help="clips")
     parser.add_argument("--temporal", type=int, default=180, help="clips")
     parser.add_argument("--steady", type=int, default=36, help="clips")
-    parser.add_argument("--out", type=Path, default=ROOT / "_build" / "ablation")
+    parser.add_argument("--out", type=Path, default=_common.ROOT / "_build" / "ablation")
     parser.add_argument("--keep", action="store_true", help="write results/ablation-embedded.*")
     given = parser.parse_args()
-    code = results.commit(ROOT, "arsr_core", "benchmarks", "weights") if given.keep else None
-    command = shlex.join(["python", "benchmarks/ablation.py", *sys.argv[1:]])
-    source = results.Provenance(
-        kind="measured",
-        source="Tables 2 and 3 on embedded clips",
-        command=command,
-        data="embedded test clips (synthetic)",
-        machine=results.machine(),
-        code=code,
-        versions=results.versions(),
-    )
-    weights, frames, files, found = ROOT / "weights", [], {}, []
+    data = "embedded test clips (synthetic)"
+    source = _common.provenance("Tables 2 and 3 on embedded clips", data, keep=given.keep)
+    weights, frames, files, found = _common.ROOT / "weights", [], {}, []
     for stream, recogniser in STREAMS.items():
         mine = ablation.networks(weights, stream, ablation.SEEDS)
         lacking = [row for row in ablation.ROWS[stream] if row not in mine]
@@ -63,8 +52,8 @@ def main() -> None:
         hashes = {name: manifest.sha256(file) for name, file in files.items()}
         header = header.model_copy(update={"weights": hashes, "runs": (source,)})
         rows = pandas.concat(frames).to_dict("records")
-        print(results.save(found, ROOT / "results" / "ablation-embedded.json"))
-        print(scores.save(ROOT / "results" / "ablation-embedded.parquet", rows, header))
+        _common.save(found, "ablation-embedded")
+        print(scores.save(_common.ROOT / "results" / "ablation-embedded.parquet", rows, header))
 
 
 if __name__ == "__main__":

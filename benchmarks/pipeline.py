@@ -25,6 +25,7 @@ from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
 
+import _common
 import cv2
 import numpy as np
 import torch
@@ -35,7 +36,6 @@ from arsr_core import degrade, evaluate, flow, recognition, results, sr, video
 from arsr_core.data import generated
 from arsr_core.data.clips import Clip
 
-ROOT = Path(__file__).parents[1]
 CLASSES = tuple(f"class {i}" for i in range(51))
 FLOW = "fast"
 
@@ -166,24 +166,17 @@ def networks(folder: Path, backbone: str, protocol) -> tuple[dict[str, Path], Pa
 
 def keep(values: dict[str, tuple[float, str, str]], options: argparse.Namespace) -> None:
     """Commits the numbers: results/speed-pipeline-PROTOCOL.json."""
-    own = " ".join(f"--{name} {getattr(options, name)}" for name in sorted(vars(options).keys() - {"keep"}))
-    source = results.Provenance(
-        kind="measured",
-        source="Speed of the whole road",
-        command=f"python benchmarks/pipeline.py {own} --keep",
-        data=f"{options.clips} synthetic clips of {options.frames} frames, 320x240",
-        machine=results.machine(),
-        code=results.commit(ROOT, "arsr_core", "benchmarks"),
-        note=f"random weights; {options.threads} thread(s); medians of {options.repeats} alternating repeats",
-        versions=results.versions(),
-    )
+    data = f"{options.clips} synthetic clips of {options.frames} frames, 320x240"
+    note = f"random weights; {options.threads} thread(s); medians of {options.repeats} alternating repeats"
+    source = _common.provenance("Speed of the whole road", data, note)
     name = options.protocol + ("" if options.precision == "auto" else f"-{options.precision}")
-    key = f"speed.pipeline.{name}"
-    records = [
-        results.Record(key=f"{key}.{measure}", value=value, unit=unit, description=what, provenance=source)
+    kept = [
+        results.Record(
+            key=f"speed.pipeline.{name}.{measure}", value=value, unit=unit, description=what, provenance=source
+        )
         for measure, (value, unit, what) in values.items()
     ]
-    print(f"kept: {results.save(records, ROOT / 'results' / f'speed-pipeline-{name}.json')}")
+    _common.save(kept, f"speed-pipeline-{name}")
 
 
 def main() -> None:

@@ -10,12 +10,11 @@ results/retraining-embedded.parquet and .json.
 """
 
 import argparse
-import shlex
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import _common
 import numpy as np
 import pandas
 import torch
@@ -27,7 +26,7 @@ from arsr_core.data.clips import Clip
 from arsr_core.evaluate import Evaluation, evaluate
 from arsr_core.recognition import PROTOCOLS, Augmentation, prepared, training
 
-ROOT = Path(__file__).parents[1]
+ROOT = _common.ROOT
 PROTOCOL = PROTOCOLS["lite"]
 STREAMS = {  # what it sees, SR, training clips, steps, batch
     "spatial": ("rgb", "sosr", 540, 160, 32),
@@ -37,6 +36,7 @@ WEIGHT = 0.1  # of the cross-entropy beside the pixel error
 STEPS, BATCH, SNIPPETS, RATE = 160, 8, 2, 5e-4  # of the end-to-end training
 METHOD, START = "srgan", "srresnet-lite"
 FRAMES = 36  # of which PSNR is the mean
+SEEN = 90  # training clips that the networks are tested on, too
 
 
 def score(name: str, tests: list[Clip], recogniser: Path, methods: tuple[str, ...], out: Path, **weights: Path):
@@ -78,7 +78,7 @@ def rival(given: argparse.Namespace) -> Path:
     return training.fit_recogniser(replace(recipes["small"], **changes), store, given.train / "efficientnet")[0]
 
 
-def end_to_end(given: argparse.Namespace) -> tuple[dict[str, Path], dict[str, Path]]:
+def networks(given: argparse.Namespace) -> tuple[dict[str, Path], dict[str, Path]]:
     """Files of the recognisers, and of the networks: start, control, and one trained through each recogniser."""
     judges = {"lite": manifest.find(given.weights, "tsn-rgb-lite"), "efficientnet": rival(given)}
     store = runs.prepare(runs.Run("tsn-rgb", out=given.train.parent))
@@ -100,50 +100,58 @@ def psnr(file: Path, tests: list[Clip]) -> np.ndarray:
     return metrics.psnr(degrade.quantise(made)[:, None], hr[:, None]).numpy()
 
 
+def end_to_end(
+    tests: list[Clip], given: argparse.Namespace, source: results.Provenance
+) -> tuple[list[pandas.DataFrame], list[results.Record]]:
+    """Scores and records of every network with each recogniser, and with its own on training clips."""
+    judges, files = networks(given)
+    key, frames, rows = "embedded.end-to-end.embedded", [], {}
+
+    def scored(name: str, judge: str, chosen: list[Clip], where: str = "") -> pandas.DataFrame:
+        title = f"end-to-end-{judge}-{name}{where}"
+        used = {METHOD: files[name]} if name in files else {}
+        frame = score(title, chosen, judges[judge], tuple(used) or ("hr", "bicubic"), given.out, **used)
+        frames.append(frame.assign(network=title))
+        return frame
+
+    for judge in judges:
+        references = scored("references", judge, tests)
+        rows[judge] = {method: scores.select(references, method=method) for method in ("hr", "bicubic")}
+        rows[judge] |= {name: scores.select(scored(name, judge, tests)) for name in files}
+    found = adaptation.transferred(rows, key, source)
+    seen = clips.embedded(SEEN)
+    for name in judges:
+        own, control = (scores.select(scored(n, name, seen, "-seen")) for n in (name, "control"))
+        text = f"network trained end to end on {name} less its control, recogniser {name}, training clips"
+        found += scores.compare(own, control).records(f"{key}.{name}.seen.to_control", text, source)
+    for name, file in files.items():
+        values = psnr(file, tests[:FRAMES])
+        found.append(results.mean(f"{key}.{name}.psnr", values, "dB", f"PSNR, network {name}", source))
+    return frames, found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spatial", type=int, default=270, help="clips")
-    parser.add_argument("--temporal", type=int, default=180, help="clips")
+    parser.add_argument("--temporal", type=int, default=180, help="clips; 0: without this stream")
     parser.add_argument("--train", type=Path, default=ROOT / "_build" / "train" / "retrain")
     parser.add_argument("--out", type=Path, default=ROOT / "_build" / "retrain")
     parser.add_argument("--keep", action="store_true", help="write results/retraining-embedded.*")
     given = parser.parse_args()
     given.weights = ROOT / "weights"
-    code = results.commit(ROOT, "arsr_core", "benchmarks", "weights") if given.keep else None
-    source = results.Provenance(
-        kind="measured",
-        source="Retraining and end to end on embedded clips",
-        command=shlex.join(["python", "benchmarks/retrain.py", *sys.argv[1:]]),
-        data="embedded test clips (synthetic)",
-        machine=results.machine(),
-        code=code,
-        note="lite networks, TV-L1 preset fast; recognisers trained on from the shipped ones",
-        versions=results.versions(),
-    )
+    note = "lite networks, TV-L1 preset fast; recognisers trained on from the shipped ones"
+    data = "embedded test clips (synthetic)"
+    source = _common.provenance("Retraining and end to end on embedded clips", data, note, keep=given.keep)
     tests = [
         replace(clip, read=cache(clip.read)) for clip in clips.embedded(max(given.spatial, given.temporal), "test")
     ]
     spatial, temporal = tests[: given.spatial], tests[: given.temporal]
-    frames, found = [], []
-
-    judges, files = end_to_end(given)
-    rows = {judge: {} for judge in judges}
-    for judge, recogniser in judges.items():
-        for name, file in {"references": None, **files}.items():
-            methods, its = (("hr", "bicubic"), {}) if file is None else ((METHOD,), {METHOD: file})
-            frame = score(f"end-to-end-{judge}-{name}", spatial, recogniser, methods, given.out, **its)
-            frames.append(frame.assign(network=f"end-to-end-{judge}-{name}"))
-            parts = {m: scores.select(frame, method=m) for m in methods}
-            rows[judge] |= parts if file is None else {name: parts[METHOD]}
-    found += adaptation.transferred(rows, "embedded.end-to-end.embedded", source)
-    for name, file in files.items():
-        text = f"PSNR, network {name}"
-        values = psnr(file, spatial[:FRAMES])
-        found.append(results.mean(f"embedded.end-to-end.embedded.{name}.psnr", values, "dB", text, source))
+    frames, found = end_to_end(spatial, given, source)
     for stream, its in {"spatial": spatial, "temporal": temporal}.items():
-        named = retrain(stream, its, given)
-        frames += [frame.assign(network=f"retrained-{name}") for name, frame in named.items()]
-        found += adaptation.retrained(named, "embedded.retrained.embedded.tsn", source)
+        if its:
+            named = retrain(stream, its, given)
+            frames += [frame.assign(network=f"retrained-{name}") for name, frame in named.items()]
+            found += adaptation.retrained(named, "embedded.retrained.embedded.tsn", source)
     for record in found:
         interval = f"[{record.low:.3f}, {record.high:.3f}]" if record.low is not None else ""
         print(f"{record.key:80} {record.value:8.3f} {record.unit:6} {interval}")
@@ -152,7 +160,7 @@ def main() -> None:
         hashes = {file.parent.name: manifest.sha256(file) for file in given.train.glob("*/weights.safetensors")}
         header = header.model_copy(update={"weights": {}, "recognisers": hashes, "runs": (source,)})
         table = pandas.concat(frames).to_dict("records")
-        print(results.save(found, ROOT / "results" / "retraining-embedded.json"))
+        _common.save(found, "retraining-embedded")
         print(scores.save(ROOT / "results" / "retraining-embedded.parquet", table, header))
 
 

@@ -134,3 +134,14 @@ def test_search_works_from_a_file(html, visit):
     page.wait_for_selector("ul.search li", timeout=15000)
     assert "Data and degradation" in page.locator("ul.search").inner_text()
     assert trouble == []
+
+
+def test_the_whole_book_on_one_page(html, visit):
+    page, trouble = visit("print.html", width=680)  # A4 without its margins
+    page.emulate_media(media="print")
+    assert trouble == []
+    assert page.locator("article h1").count() == len(page_names(html))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 680
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth && image.alt.length > 30)")
+    lost = "links => links.map(a => a.getAttribute('href').slice(1)).filter(id => !document.getElementById(id))"
+    assert page.eval_on_selector_all("a[href^='#']", lost) == []

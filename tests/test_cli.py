@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from arsr_core import sr, video
+from arsr_core import cli, sr, video
 
 
 @pytest.fixture
@@ -63,6 +63,12 @@ def test_generate_writes_lossless_clips(arsr, tmp_path):
     assert (first, second) == ("drink/test-00000.mkv", "phone/test-00001.mkv")
     made = generated.clip(1, split="test", frames=3).frames
     assert np.array_equal(video.read(tmp_path / "clips" / second).frames, made)
+
+
+def test_values_are_yaml_and_exponents_are_numbers():
+    given = ["rate=1e-4", "steps=16", "weight=2.5E3", "name=1e", "warp=[1, 0.8, 0.1]"]
+    expected = {"rate": 1e-4, "steps": 16, "weight": 2500.0, "name": "1e", "warp": [1, 0.8, 0.1]}
+    assert cli._settings(given) == expected
 
 
 WRONG = [

@@ -84,7 +84,7 @@ def test_committed_records_become_a_table():
         ["sosr+tosr", "fused"],
     ]
     assert len(tables.from_records(records, "small")) == 1 and tables.from_records(records, "paper").empty
-    both = pd.concat([found, found.assign(network="st-resnet")])
+    both = pd.concat([found, found.assign(network="st-resnet")], ignore_index=True)
     assert all(f">{head}<" in tables.benchmark(both, "c") for head in ("embedded clips", "TSN", "ST-ResNet"))
 
 
