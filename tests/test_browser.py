@@ -27,6 +27,7 @@ def visit(html, browser):
     def open_page(name: str, width: int = 1280, theme: str = "light"):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, offline=True)
         contexts.append(context)
+        context.set_default_timeout(120_000)  # print.html holds the whole book
         page, trouble = context.new_page(), []
         page.on("console", lambda m: trouble.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: trouble.append(str(error)))
