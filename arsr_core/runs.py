@@ -57,8 +57,10 @@ class Run:
             raise InputError(f"{self.recipe}: no setting {unknown[0]!r}; expected some of {', '.join(known)}")
         for name, value in self.settings.items():
             default = getattr(RECIPES[self.recipe][self.profile], name)
-            if type(default) in (int, float) and not isinstance(value, int | float):
-                raise InputError(f"{self.recipe}: expected {name} to be a number such as {default}, got {value!r}")
+            allowed = {int: (int,), float: (int, float)}.get(type(default))
+            if allowed and type(value) not in allowed:  # True is no number
+                kind = "whole number" if type(default) is int else "number"
+                raise InputError(f"{self.recipe}: expected {name} to be a {kind} such as {default}, got {value!r}")
 
     @property
     def settled(self) -> recognisers.Recipe | networks.Recipe:

@@ -144,6 +144,8 @@ def test_the_hash_of_a_folder_is_of_its_contents(tmp_path):
         ({"recipe": "vdsr", "profile": "small"}, "no profile 'small'"),
         ({"recipe": "vdsr", "settings": {"speed": 1}}, "no setting 'speed'"),
         ({"recipe": "vdsr", "settings": {"rate": "fast"}}, "rate to be a number such as 0.001, got 'fast'"),
+        ({"recipe": "vdsr", "settings": {"steps": 1000.0}}, "steps to be a whole number such as 2000, got 1000.0"),
+        ({"recipe": "vdsr", "settings": {"batch": True}}, "batch to be a whole number such as 8, got True"),
         ({"recipe": "vdsr", "settings": {"optimizer": "lion"}}, "optimizer to be one of adam, sgd, got 'lion'"),
     ],
 )
