@@ -309,7 +309,7 @@ NAMES = {
     "srgan": "SRGAN",
     "srresnet": "SRResNet",
     "esrgan": "ESRGAN",
-    "rrdb": "RRDB",
+    "rrdb": "RRDBNet",
     "sosr": "SoSR",
     "spmc": "SPMC",
     "duf16": "DUF-16",

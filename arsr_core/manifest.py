@@ -109,10 +109,16 @@ class Model(NamedTuple):
     weights: Path | None  # None: needs none
 
 
-def at_hand(folder: str | Path, given: dict[str, Path] = {}) -> dict[str, Model]:  # noqa: B006  (only read)
-    """The methods of the paper whose weights are at hand, in its order: files that are given, else those shipped.
+def at_hand(
+    folder: str | Path,
+    given: dict[str, Path] = {},  # noqa: B006  (only read)
+    *,
+    starts: bool = False,
+) -> dict[str, Model]:
+    """The methods whose weights are at hand, in the paper's order: files that are given, else those shipped.
 
-    given: method: file of published weights. A network without trained weights is no method, and is not here.
+    given: method: file of published weights. starts: with those of sr.STARTS that are shipped. A network without
+    trained weights is no method, and is not here.
     """
     if unknown := sorted(set(given) - set(sr.METHODS)):
         raise InputError(f"weights of {unknown[0]!r}; expected a method: {', '.join(sr.METHODS)}")
@@ -124,7 +130,7 @@ def at_hand(folder: str | Path, given: dict[str, Path] = {}) -> dict[str, Model]
             found[method.name] = Model(method.title, sr.load(method.name), None)
         elif method.name in given:
             found[method.name] = Model(method.title, sr.load(method.name, given[method.name]), given[method.name])
-        elif name:
+        elif name and (starts or method.name not in sr.STARTS):
             path = find(folder, name)
             title = f"{method.title} (lite)" if shipped[name].lite else method.title
             found[method.name] = Model(title, sr.load(method.name, path), path)

@@ -41,7 +41,7 @@ class Study:
     data: Path | None = None  # folder of hmdb51, ucf101, their split files, and weights (see `file`)
     out: Path = Path("_build/reproduce")
     datasets: tuple[str, ...] = ("hmdb51", "ucf101")
-    methods: tuple[str, ...] = TABLE4
+    methods: tuple[str, ...] = (*TABLE4, *sr.STARTS)  # claim C3 compares with these
     protocol: str | None = None  # None: full; lite for embedded clips
     preset: str | None = None  # of TV-L1; None: reference; fast for embedded clips
     split: int = 1
@@ -146,7 +146,8 @@ def prepare(study: Study) -> Plan:
 def _weights(study: Study) -> dict[str, Path]:
     """The file of each SR method."""
     if study.profile == "embedded":
-        return {name: model.weights for name, model in manifest.at_hand(study.shipped).items() if model.weights}
+        shipped = manifest.at_hand(study.shipped, starts=True)
+        return {name: model.weights for name, model in shipped.items() if model.weights}
     return {method: path for method in sr.METHODS if (path := file(study.data / "weights", method))}
 
 

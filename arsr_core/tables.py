@@ -16,7 +16,7 @@ from arsr_core.claims import NAMES
 from arsr_core.results import Record
 
 KINDS = {  # the groups of Table 4's rows: single-image and video super-resolution, a pair of them
-    "SISR": ("bicubic", "vdsr", "rcan", "srgan", "esrgan", "sosr"),
+    "SISR": ("bicubic", "vdsr", "rcan", "srresnet", "srgan", "rrdb", "esrgan", "sosr"),
     "VSR": ("spmc", "duf16", "duf52", "tosr"),
     "pair": ("sosr+tosr",),
     "HR": ("hr",),

@@ -23,7 +23,7 @@ from .srgan import generator
 from .upscaling import upscale
 from .vdsr import VDSR, Bicubic
 
-__all__ = ["METHODS", "Method", "build", "load", "upscale"]
+__all__ = ["METHODS", "STARTS", "Method", "build", "load", "upscale"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,15 @@ _RRDBNET = dict(
     hyper=dict(features=64, blocks=23, growth=32),
     lite=dict(features=32, blocks=2, growth=16),
 )
+_GENERATOR = dict(
+    paper="Ledig et al., Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network, "
+    "CVPR 2017",
+    frames=1,
+    build=generator,
+    hyper=dict(blocks=16, features=64, batch_norm=False),
+    lite=dict(blocks=4, features=32, batch_norm=False),
+)
+_ESRGAN = "Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV Workshops 2018"
 _DUF16 = dict(
     frames=7,
     build=DUF,
@@ -88,19 +97,25 @@ METHODS: dict[str, Method] = {
             lite=dict(groups=2, blocks=3, features=32, reduction=8),
         ),
         Method(
+            name="srresnet",
+            title="SRResNet",
+            **_GENERATOR,
+        ),
+        Method(
             name="srgan",
             title="SRGAN",
-            paper="Ledig et al., Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network, "
-            "CVPR 2017",
-            frames=1,
-            build=generator,
-            hyper=dict(blocks=16, features=64, batch_norm=False),
-            lite=dict(blocks=4, features=32, batch_norm=False),
+            **_GENERATOR,
+        ),
+        Method(
+            name="rrdb",
+            title="RRDBNet",
+            paper=_ESRGAN,
+            **_RRDBNET,
         ),
         Method(
             name="esrgan",
             title="ESRGAN",
-            paper="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV Workshops 2018",
+            paper=_ESRGAN,
             **_RRDBNET,
         ),
         Method(
@@ -157,6 +172,8 @@ METHODS: dict[str, Method] = {
         ),
     )
 }
+
+STARTS = ("srresnet", "rrdb")  # SRGAN and ESRGAN before their training for looks: not in the paper's tables
 
 
 def build(name: str, **hyper) -> nn.Module:
