@@ -273,7 +273,8 @@ def test_the_message_for_another_network_in_full(tmp_path):
     path = saved(network("esrgan").state_dict(), tmp_path / "w.pth")
     with pytest.raises(InputError) as error:
         sr.load("rcan", path)
-    assert str(error.value) == f"{path}: these are RRDBNet weights; load them with name rrdb or esrgan or sosr or realsr"
+    names = "rrdb or esrgan or sosr or realsr"
+    assert str(error.value) == f"{path}: these are RRDBNet weights; load them with name {names}"
 
 
 def test_another_depth_of_duf_is_named(tmp_path):
