@@ -154,13 +154,13 @@ def records(frame: pandas.DataFrame, key: str, provenance: results.Provenance) -
         pairs = [(rows[a], rows[b]) for a, b in _seeds(c, rows)]
         if len(pairs) > 1:
             for name, unit, of in (("accuracy", "points", _right), ("log-probability", "", scores.log_probability)):
-                apart = np.stack([of(a) - of(b) for a, b in pairs])  # (seeds, clips)
+                gains = np.stack([of(a) - of(b) for a, b in pairs])  # (seeds, clips)
                 where = f"{key}.{c.a}.to_{c.b}.seeds", name
-                found += over_seeds(apart, *where, unit, f"{name}, {text}", provenance)
+                found += over_seeds(gains, *where, unit, f"{name}, {text}", provenance)
     return found
 
 
-def over_seeds(apart: np.ndarray, key: str, name: str, unit: str, text: str, provenance) -> list[results.Record]:
+def over_seeds(gains: np.ndarray, key: str, name: str, unit: str, text: str, provenance) -> list[results.Record]:
     """A contrast of networks trained with several seeds: differences (seeds, clips) -> their mean, and how sure it is.
 
     KEY.NAME: bootstrapped over clips; KEY.t.NAME: the same mean with Student's interval over the seeds, which says
@@ -168,9 +168,9 @@ def over_seeds(apart: np.ndarray, key: str, name: str, unit: str, text: str, pro
     """
     from scipy.stats import ttest_1samp
 
-    each = apart.mean(1)
-    overall = results.mean(f"{key}.{name}", apart.mean(0), unit, f"{text}, mean of {len(each)} seeds", provenance)
-    found = [results.mean(f"{key}.{n}.{name}", of, unit, f"{text}, seed {n}", provenance) for n, of in enumerate(apart)]
+    each = gains.mean(1)
+    overall = results.mean(f"{key}.{name}", gains.mean(0), unit, f"{text}, mean of {len(each)} seeds", provenance)
+    found = [results.mean(f"{key}.{n}.{name}", of, unit, f"{text}, seed {n}", provenance) for n, of in enumerate(gains)]
     if np.ptp(each):
         low, high = map(float, ttest_1samp(each, 0).confidence_interval())
         student = {"low": low, "high": high, "interval": "Student's t over seeds", "n": len(each)}
@@ -264,9 +264,9 @@ def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: resu
         for c in contrasts:
             pairs = _seeds(c, values)
             for name in MEASURES if pairs else ():
-                apart = np.stack([values[a][name] - values[b][name] for a, b in pairs])  # (seeds, clips)
+                gains = np.stack([values[a][name] - values[b][name] for a, b in pairs])  # (seeds, clips)
                 text = f"{c.what}, {len(pairs)} seeds"
-                found += mean(f"{key}.{c.a}.to_{c.b}", name, apart.mean(0), text)
+                found += mean(f"{key}.{c.a}.to_{c.b}", name, gains.mean(0), text)
     return found
 
 

@@ -1,13 +1,35 @@
-"""What the benchmarks share: where their numbers come from, and how named numbers become records."""
+"""What the benchmarks share: input errors as one line, where numbers come from, how named numbers become records."""
 
 import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from arsr_core import results
+from arsr_core import InputError, results, sr
 
 ROOT = Path(__file__).parents[1]
+
+
+def run(main: Callable[[], None]) -> None:
+    """A script's main; what was given wrongly is one line and exit code 2, as in `arsr`."""
+    try:
+        main()
+    except InputError as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def weights(words: list[str]) -> dict[str, str]:
+    """["METHOD=FILE", ...] -> {method: file}. Raises InputError for another method, and a file that is not there."""
+    found = {}
+    for word in words:
+        method, _, file = word.partition("=")
+        if method not in sr.METHODS or not Path(file).is_file():
+            raise InputError(
+                f"--weights {word}: expected METHOD=FILE, a file that exists, a method of {', '.join(sr.METHODS)}"
+            )
+        found[method] = file
+    return found
 
 
 def provenance(source: str, data: str, note: str | None = None, *, keep: bool = True) -> results.Provenance:

@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import _common
 import cv2
 import numpy as np
 import torch
@@ -34,7 +35,6 @@ from arsr_core import metrics
 from arsr_core.flow import PRESETS, TVL1, to_grey, tvl1
 from arsr_core.flow import dual_tvl1 as ours
 
-ROOT = Path(__file__).parents[1]
 SIZE = (256, 340)  # TSN's
 VALUES = 9 + 6  # float32 a pixel that one iteration must read and write
 
@@ -337,11 +337,11 @@ def keep(found: dict) -> None:
     from arsr_core import results
 
     facts = {name: found[name] for name in ("command", "data", "machine", "note", "versions")}
-    code = results.commit(ROOT, "arsr_core/flow", "benchmarks/flow.py")
+    code = results.commit(_common.ROOT, "arsr_core/flow", "benchmarks/flow.py")
     source = results.Provenance(kind="measured", source="Optical flow", code=code, **facts)
     rows = [row | {"key": f"flow.{found['name']}.{row['key']}"} for row in found["rows"]]
     kept = [results.Record(**row, provenance=source) for row in rows]
-    path = ROOT / "results" / f"flow-{found['name']}.json"
+    path = _common.ROOT / "results" / f"flow-{found['name']}.json"
     print(f"kept: {results.save(kept, path)}")
 
 
@@ -368,4 +368,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _common.run(main)

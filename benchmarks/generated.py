@@ -4,6 +4,7 @@ import argparse
 import multiprocessing
 import time
 
+import _common
 import cv2
 
 from arsr_core.data import generated
@@ -33,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _common.run(main)

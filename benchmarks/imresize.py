@@ -12,6 +12,7 @@ import statistics
 import time
 from functools import partial
 
+import _common
 import torch
 import torch.nn.functional as F
 
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _common.run(main)

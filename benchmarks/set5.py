@@ -10,12 +10,11 @@ commits the means over the images at hand: results/set5.json.
 import argparse
 from pathlib import Path
 
+import _common
 import torch
 from scipy.io import loadmat
 
 from arsr_core import InputError, degrade, metrics, results, sr
-
-ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
@@ -28,13 +27,12 @@ def main() -> None:
     if not files:
         raise InputError(f"{options.folder}: no *_x4.mat; give the folder of Set5's arrays")
     models = {"bicubic": sr.load("bicubic")}
-    for word in options.weights:
-        name, _, path = word.partition("=")
-        models[name] = sr.load(name, path)
+    models |= {name: sr.load(name, path) for name, path in _common.weights(options.weights).items()}
     images = ", ".join(f.stem.removesuffix("_x4") for f in files)
     hr = [torch.from_numpy(loadmat(f)["im_gt"]).permute(2, 0, 1)[None] / 255 for f in files]  # (1, 3, H, W)
     hr = [degrade.modcrop(x, 4) for x in hr]
     lr = [degrade.to_lr(x, 4, eight_bit=True) for x in hr]
+    source = _common.provenance("Set5", f"{len(files)} images of Set5: {images}", keep=options.keep)
     kept = []
     for name, model in models.items():
         made = [degrade.quantise(sr.upscale(model, x[None], precision="float32"))[0] for x in lr]
@@ -43,21 +41,12 @@ def main() -> None:
             "ssim": [float(metrics.ssim(a, b)) for a, b in zip(made, hr, strict=True)],
         }
         print(f"{name:8}", *(f"{f.stem} {p:.2f} dB" for f, p in zip(files, values["psnr"], strict=True)), sep="  ")
-        source = results.Provenance(
-            kind="measured",
-            source="Set5",
-            command="python benchmarks/set5.py FOLDER METHOD=FILE ... --keep",
-            data=f"{len(files)} images of Set5: {images}",
-            machine=results.machine(),
-            code=results.commit(ROOT, "arsr_core", "benchmarks") if options.keep else None,
-            versions=results.versions(),
-        )
         for measure, unit in (("psnr", "dB"), ("ssim", "")):
             what = f"{measure.upper()} of {sr.METHODS[name].title}, luma, x4, mean over images"
             kept.append(results.mean(f"set5.{name}.{measure}", values[measure], unit, what, source))
     if options.keep:
-        print(f"kept: {results.save(kept, ROOT / 'results' / 'set5.json')}")
+        _common.save(kept, "set5")
 
 
 if __name__ == "__main__":
-    main()
+    _common.run(main)

@@ -212,7 +212,7 @@ def main() -> None:
         return keep_memory(peaks, options.threads) if options.keep else None
     if options.memory:
         return memory(options.memory)
-    trained = manifest.at_hand(_common.ROOT / "weights", dict(word.partition("=")[::2] for word in options.weights))
+    trained = manifest.at_hand(_common.ROOT / "weights", _common.weights(options.weights))
     print(f"torch {torch.__version__}, {options.device}, {options.threads} thread(s), seconds a frame, ratios")
     columns = ("seconds", "ratio", "spandrel.ratio", "spandrel.apart", "basicsr.ratio", "basicsr.apart", "loss")
     print(f"{'network':8}", *(f"{column:>14}" for column in columns))
@@ -229,4 +229,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _common.run(main)

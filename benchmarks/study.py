@@ -14,22 +14,20 @@ Clips of UT-Interaction were cut out by hand, and their shape tells the class: a
 """
 
 import argparse
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import _common
 import numpy as np
 import pandas
 
-from arsr_core import claims, evaluate, flow, manifest, results, runs, scores, video
+from arsr_core import InputError, claims, evaluate, flow, manifest, results, runs, scores, video
 from arsr_core.data import clips, folders
 from arsr_core.data.clips import Clip
 from arsr_core.recognition import PROTOCOLS, prepared, training
 from arsr_core.recognition.training import RECIPES, Recipe
 
-ROOT = Path(__file__).parents[1]
 PRESET = "fast"  # of TV-L1, in training and test
 NETWORKS = {"tsn": ("tsn-rgb", "tsn-flow"), "st-resnet": ("st-resnet",)}  # recipes of their weights
 PAIR = "sosr+tosr"
@@ -80,7 +78,9 @@ def train(study: Study, items: Sequence[Clip], out: Path, name: str) -> None:
     prepared.prepare(items, store, prepared.Preparation(PROTOCOLS[study.protocol], parameters), workers=1)
     for group, keep in training.folds([clip.group for clip in items]).items():
         start = [
-            out / before[s] / group / "weights.safetensors" if s in before else manifest.find(ROOT / "weights", s)
+            out / before[s] / group / "weights.safetensors"
+            if s in before
+            else manifest.find(_common.ROOT / "weights", s)
             for s in recipe.start
         ]
         training.fit_recogniser(recipe, store, out / name / group, keep=keep, start=start)
@@ -119,18 +119,26 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--weights", action="append", default=[], metavar="METHOD=FILE", help="of super-resolution")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=tuple(NETWORKS))
-    parser.add_argument("--recipes", nargs="+", help="of these alone: one a process, if you like")
+    parser.add_argument(
+        "--recipes", nargs="+", choices=sum(NETWORKS.values(), ()), help="of these alone: one a process, if you like"
+    )
     parser.add_argument("--out", type=Path, default=Path("_build/train/study"))
     parser.add_argument("--keep", action="store_true", help="write scores and records to results/")
     options = parser.parse_args()
     study, out = STUDIES[options.dataset], options.out / options.dataset
     dataset, items = folders.DATASETS[options.dataset], folders.items(options.dataset, options.data)
     seen = [study.clips(item) for item in items]
-    weights = dict(word.partition("=")[::2] for word in options.weights)
+    weights = _common.weights(options.weights)
     methods = ("hr", "bicubic", *weights)
     pairs = (PAIR,) if set(PAIR.split("+")) <= set(methods) else ()
     recipes = [(network, name) for network in options.networks for name in NETWORKS[network]]
     recipes = [(network, name) for network, name in recipes if name in (options.recipes or [name])]
+    if not recipes:
+        raise InputError(f"recipes {options.recipes} are not of the networks {list(options.networks)}; name theirs")
+    data = f"{dataset.title}, {len(seen)} clips, sha256 {runs.digest(options.data)[:12]}"
+    note = f"{study.note}; TV-L1 preset {PRESET}; recipes {', '.join(r for _, r in recipes)}, profile small; "
+    note += ", ".join(f"{method}: {Path(file).stem}" for method, file in weights.items())
+    source = _common.provenance("Real clips", data, note, keep=options.keep)
     for network, name in recipes:
         train(study, seen, out, name)
         config = evaluate.Evaluation(
@@ -146,19 +154,8 @@ def main() -> None:
             device="cpu",
             workers=1,
         )
-        command = shlex.join(["python", "benchmarks/study.py", *sys.argv[1:]])
-        source = evaluate.provenance_of(config, command).model_copy(
-            update={
-                "source": "Real clips",
-                "data": f"{dataset.title}, {len(seen)} clips, sha256 {runs.digest(options.data)[:12]}",
-                "note": f"{study.note}; TV-L1 preset {PRESET}; recipes {', '.join(r for _, r in recipes)}, profile "
-                "small; " + ", ".join(f"{method}: {Path(file).stem}" for method, file in weights.items()),
-            }
-        )
         evaluate.evaluate(config, seen, dataset.classes, provenance=source)
 
-    if options.keep:
-        source = source.model_copy(update={"code": results.commit(ROOT, "arsr_core", "benchmarks")})
     rows, header = scores.rows(*(out / f"scores-{name}.parquet" for _, name in recipes))
     rows = [row for row in rows if row["method"] in {*methods, *pairs}]  # what this command asks for
     used = {method: value for method, value in header.weights.items() if method in weights}
@@ -183,9 +180,9 @@ def main() -> None:
             provenance=source,
         )
         found = [*scores.records(table, source, "small.accuracy"), *compared(frame, options.dataset, source), alone]
-        results.save(found, ROOT / "results" / f"study-{options.dataset}.json")
-        print(f"kept: {scores.merge([path], ROOT / 'results' / f'study-{options.dataset}.parquet')}")
+        _common.save(found, f"study-{options.dataset}")
+        print(f"kept: {scores.merge([path], _common.ROOT / 'results' / f'study-{options.dataset}.parquet')}")
 
 
 if __name__ == "__main__":
-    main()
+    _common.run(main)
