@@ -504,7 +504,7 @@ def reproduce_(
     stage: Annotated[str, typer.Option(help="prepare, scores, tables, or all.")] = "all",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop: the stage prepare.")] = False,
     dataset: Annotated[list[str] | None, typer.Option(help="hmdb51, ucf101; default: both.")] = None,
-    method: Annotated[list[str] | None, typer.Option("-m", "--method", help="Default: the rows of Table 4.")] = None,
+    method: Annotated[list[str] | None, typer.Option("-m", "--method", help="Default: Table 4's and C3's.")] = None,
     protocol: Annotated[str | None, typer.Option(help="full, light ...; default: full, lite if embedded.")] = None,
     preset: Annotated[str | None, typer.Option(help="Of TV-L1; default: reference, fast if embedded.")] = None,
     split: Annotated[int, typer.Option(min=1, max=3, help="Official split.")] = 1,
@@ -520,7 +520,8 @@ def reproduce_(
     The folder of --data holds hmdb51/ and ucf101/ (or UCF-101/) with their split files, and weights/ with one file a
     method and recogniser: vdsr.safetensors, esrgan.pth ..., tsn-rgb-hmdb51.pth, tsn-flow-hmdb51.pth,
     st-resnet-hmdb51.safetensors, the same for ucf101. What is missing is named and left out. The same command goes on
-    where it was interrupted. Several GPUs or machines: accelerate launch -m arsr_core.cli reproduce ...
+    where it was interrupted. Several GPUs or machines: accelerate launch -m arsr_core.cli reproduce ... Several cores:
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 4 -m arsr_core.cli reproduce --device cpu ...
 
     Examples:
 

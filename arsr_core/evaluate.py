@@ -76,7 +76,9 @@ class Evaluation:
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise InputError(f"expected precision auto, float32 or bfloat16, got {self.precision!r}")
         if not self.methods or not self.recognisers or self.clips < 1 or min(self.batch, self.workers) < 0:
-            raise InputError(f"expected methods, recognisers, clips from 1, batch and workers from 0, got {self}")
+            given = f"{self.clips} clips, batch {self.batch}, workers {self.workers}"
+            given = f"methods {self.methods}, recognisers {self.recognisers}, {given}"
+            raise InputError(f"expected methods, recognisers, clips from 1, batch and workers from 0, got {given}")
 
 
 def evaluate(
