@@ -128,6 +128,7 @@ def score(
         config = Evaluation("embedded", path, (str(recogniser),), methods, workers=1, **options)
         evaluate(config, clips, tuple(ACTIONS), progress=progress)
         frame, _ = scores.load(path)
+        frame = frame[frame["clip"].isin([clip.name for clip in clips])]  # an earlier run may have seen more
         frames.append(frame.assign(method=name) if weights else frame)
     return pandas.concat(frames, ignore_index=True)
 
@@ -216,7 +217,13 @@ def reference(frames: np.ndarray, preset: str = "fast") -> Reference:
     return Reference(hr, degrade.to_lr(hr, 4, eight_bit=True), forward, flow.reliable(forward[0], backward[0])[None])
 
 
-MEASURES = {"psnr": "dB", "epe": "px", "phantom": "px", "tof": "px", "ewarp": ""}
+MEASURES = {  # name: (title, unit)
+    "psnr": ("PSNR", "dB"),
+    "epe": ("EPE", "px"),
+    "phantom": ("phantom flow", "px"),
+    "tof": ("tOF", "px"),
+    "ewarp": ("E_warp \N{MULTIPLICATION SIGN} 1000", ""),
+}
 
 
 def measure(network: nn.Module | None, clips: Sequence[Reference], preset: str = "fast") -> dict[str, np.ndarray]:
@@ -251,10 +258,9 @@ def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: resu
     """Means of what `measure` gave for each name, KEY.NAME.MEASURE, and contrasts clip by clip, KEY.A.to_B.MEASURE."""
 
     def mean(key: str, name: str, of: np.ndarray, text: str) -> list[results.Record]:
-        known = of[np.isfinite(of)]  # a clip where all moves has no phantom flow
-        return (
-            [results.mean(f"{key}.{name}", known, MEASURES[name], f"{name}, {text}", provenance)] if len(known) else []
-        )
+        known, (title, unit) = of[np.isfinite(of)], MEASURES[name]  # a clip where all moves has no phantom flow
+        what = f"{title}, {text}, mean over clips"
+        return [results.mean(f"{key}.{name}", known, unit, what, provenance)] if len(known) else []
 
     found = []
     for row, of in values.items():
@@ -265,7 +271,7 @@ def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: resu
             pairs = _seeds(c, values)
             for name in MEASURES if pairs else ():
                 gains = np.stack([values[a][name] - values[b][name] for a, b in pairs])  # (seeds, clips)
-                text = f"{c.what}, {len(pairs)} seeds"
+                text = f"{c.what}, " + (f"{len(pairs)} seeds" if len(pairs) > 1 else "1 seed")
                 found += mean(f"{key}.{c.a}.to_{c.b}", name, gains.mean(0), text)
     return found
 

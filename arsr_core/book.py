@@ -467,26 +467,33 @@ def all_records(config: Build, executed: dict[Path, Path]) -> dict[str, results.
     from arsr_core import paper
 
     found = dict(paper.records()) | results.load_folder(config.root / "results")
-    for folder in executed.values():
+    for chapter, folder in executed.items():
         for key, record in results.load_folder(folder / "records").items():
             if key in found:
                 raise InputError(f"record {key} of {folder.name} exists already; keys are unique in the whole book")
-            found[key] = record
+            again = record.provenance.model_copy(update={"command": _command(config, chapter)})
+            found[key] = record.model_copy(update={"provenance": again})
     return found
 
 
 def keep(config: Build, chapter: Path, folder: Path) -> Path:
     """Commit a chapter's numbers as measurements: results/<profile>-<chapter>.json, keys `<profile>.<key>`."""
-    command = ["arsr", "run", chapter.stem, "--profile", config.profile, *(["--data", "ROOT"] if config.data else [])]
-    command += [word for name, value in config.overrides.items() for word in ("--set", f"{name}={json.dumps(value)}")]
     code = results.commit(config.root, "arsr_core", "book", "weights")
-    extra = {"kind": "measured", "command": shlex.join(command), "machine": results.machine(), "code": code}
+    command = f"{_command(config, chapter)} --keep"
+    extra = {"kind": "measured", "command": command, "machine": results.machine(), "code": code}
     measured = []
     for record in results.load_folder(folder / "records").values():
         provenance = record.provenance.model_copy(update=extra)
         key = f"{config.profile}.{record.key}"
         measured.append(record.model_copy(update={"key": key, "provenance": provenance}))
     return results.save(measured, config.root / "results" / f"{config.profile}-{chapter.stem}.json")
+
+
+def _command(config: Build, chapter: Path) -> str:
+    """What runs a chapter again."""
+    words = ["arsr", "run", chapter.stem, "--profile", config.profile, *(["--data", "ROOT"] if config.data else [])]
+    words += [word for name, value in config.overrides.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    return shlex.join(words)
 
 
 def codecheck(config: Build) -> dict:

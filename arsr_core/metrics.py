@@ -130,16 +130,18 @@ def warping_error(clip: torch.Tensor, flow: torch.Tensor, mask: torch.Tensor) ->
     return _mean(squared, mask.flatten(0, 1).bool()).view(n, t - 1).nanmean(1)
 
 
-def flicker(clip: torch.Tensor, reference: torch.Tensor, threshold: float = 0.1) -> torch.Tensor:
+def flicker(clip: torch.Tensor, reference: torch.Tensor, threshold: float = 0.1, share: float = 0.01) -> torch.Tensor:
     """Change where nothing moves: the mean of |Y_t+1 - Y_t|, Y luma, where ||reference|| < `threshold` px: (N,).
 
-    clip: (N, T, 3, H, W) in [0, 1]; reference: flow of the HR clip, (N, T - 1, 2, H, W). nan where everything moves.
-    The camera's noise flickers too: compare with the HR clip's own value.
+    clip: (N, T, 3, H, W) in [0, 1]; reference: flow of the HR clip, (N, T - 1, 2, H, W). nan where less than `share`
+    of the pixels is still: when the camera moves, those few are chance. The camera's noise flickers too: compare with
+    the HR clip's own value.
     """
     _require_clips("flicker", clip)
     _require_flow("flicker", clip, reference)
     still = torch.linalg.vector_norm(reference.double(), dim=2, keepdim=True) < threshold
-    return _mean(rgb_to_y(clip.double()).diff(dim=1).abs(), still)
+    change = _mean(rgb_to_y(clip.double()).diff(dim=1).abs(), still)
+    return change.where(still.flatten(1).double().mean(1) >= share, torch.nan)
 
 
 def temporal_profile(clip: torch.Tensor, line: tuple[tuple[float, float], tuple[float, float]]) -> torch.Tensor:

@@ -95,8 +95,13 @@ class Records(Directive):
         studies: dict[tuple, list[results.Record]] = {}
         for record in self.state.document.settings.env.arsr_records.values():
             studies.setdefault((record.key.split(".")[0], record.provenance.model_dump_json()), []).append(record)
-        ordered = sorted(studies.items(), key=lambda item: (item[1][0].provenance.kind == "paper", item[0]))
-        return [nodes.raw("", _table(records), format="html") for _, records in ordered]
+
+        def place(records: list[results.Record]) -> tuple:
+            """Chapters first, in their order, then measurements, then the paper."""
+            first = records[0].provenance
+            return ("recomputed", "measured", "paper").index(first.kind), first.command or "", records[0].key
+
+        return [nodes.raw("", _table(records), format="html") for records in sorted(studies.values(), key=place)]
 
 
 def _table(records: list[results.Record]) -> str:
@@ -140,7 +145,9 @@ def _count(record) -> str:
 
 
 def _spec(record) -> str:
-    """Digits on the records page: whole numbers as such, pixels and plain numbers with three decimals."""
+    """Digits on the records page: p to two, whole numbers as such, pixels and plain numbers with three decimals."""
+    if record.key.endswith((".p", ".p-mcnemar")):
+        return ".2g"
     if record.unit not in ("", "px"):
         return ".2f"
     return ".0f" if record.low is None and record.value.is_integer() else ".3f"

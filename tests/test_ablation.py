@@ -137,3 +137,5 @@ def test_scores_of_a_network_bear_its_rows_name(tmp_path, root):
     frame = ablation.score(files, "spatial", recogniser, tests, tmp_path, **options)
     assert sorted(frame["method"].unique()) == ["hr", "vdsr"] and len(frame) == 36
     assert {path.name for path in tmp_path.iterdir()} == {"spatial-vdsr.parquet", "spatial-references.parquet"}
+    fewer = ablation.score(files, "spatial", recogniser, tests[:9], tmp_path, **options)
+    assert len(fewer) == 18 and set(fewer["clip"]) == {clip.name for clip in tests[:9]}

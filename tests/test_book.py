@@ -84,7 +84,8 @@ def test_numbers_reach_the_page_with_badge_and_link(built):
     assert "53.59\N{NO-BREAK SPACE}%" in text and 'class="arsr-badge arsr-badge-paper"' in text
     target = pages.anchor("table4.sosr.hmdb51.tsn.spatial")
     assert f"../book/records.html#{target}" in text
-    assert f'id="{target}"' in (built[0] / "_build/embedded/html/book/records.html").read_text()
+    records = (built[0] / "_build/embedded/html/book/records.html").read_text()
+    assert f'id="{target}"' in records and "<code>arsr run 00-first --profile embedded</code>" in records
 
 
 def test_no_machine_path_and_no_time_in_the_executed_copy(built):
@@ -153,7 +154,7 @@ def test_keep_turns_recomputed_into_measured(built):
         path = book.keep(config, chapter, folder)
         record = results.load(path)["embedded.first.height"]
         assert (record.provenance.kind, record.value, len(record.provenance.code)) == ("measured", 5.5, 12)
-        assert record.provenance.command == "arsr run 00-first --profile embedded --set height=5"
+        assert record.provenance.command == "arsr run 00-first --profile embedded --set height=5 --keep"
     finally:
         shutil.rmtree(built[0] / "results", ignore_errors=True)
         shutil.rmtree(built[0] / ".git")

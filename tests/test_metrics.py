@@ -292,6 +292,13 @@ def test_flicker_looks_only_where_nothing_moves():
     assert metrics.flicker(clip, reference, threshold=0.2)[0].item() == pytest.approx(white / 4)
 
 
+def test_flicker_of_a_handful_of_still_pixels_is_no_number():
+    clip, reference = torch.rand(1, 2, 3, 20, 20), torch.ones(1, 1, 2, 20, 20)
+    reference[..., :3] = 0
+    reference[..., 1:, :] = 1  # 3 pixels of 400 are still
+    assert metrics.flicker(clip, reference).isnan() and metrics.flicker(clip, reference, share=0.005).isfinite()
+
+
 def test_tof_is_the_authors_code_written_out():
     hr, _ = translated(1, 0, count=7, h=70, w=90)
     sr = blurred(hr)
