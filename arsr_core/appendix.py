@@ -84,12 +84,17 @@ def _module(module) -> str:
         return ""
     entries = "".join(
         f"<dt id='{module.__name__}.{name}'><code>{html.escape(name + _signature(thing))}</code></dt>"
-        f"<dd>{html.escape(inspect.getdoc(thing))}</dd>"
+        f"<dd>{_prose(inspect.getdoc(thing))}</dd>"
         for name, thing in names.items()
     )
-    first = html.escape((module.__doc__ or "").strip().partition("\n")[0])
+    first = _prose((module.__doc__ or "").strip().partition("\n")[0])
     head = f"<summary><code>{module.__name__}</code> {first}</summary>"
     return f"<details>{head}<dl class='arsr-api'>{entries}</dl></details>"
+
+
+def _prose(text: str) -> str:
+    """A docstring's text as HTML, its `names` as code."""
+    return re.sub("`([^`\n]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _signature(thing) -> str:

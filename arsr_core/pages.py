@@ -115,8 +115,8 @@ def _table(records: list[results.Record]) -> str:
     )
     heads = "".join(f'<th scope="col">{h}</th>' for h in ("What", "Value", "Count", "95 % interval"))
     label = html.escape(f"Records of {first.provenance.source}", quote=True)
-    # a browser opens the details when a link leads into them; the paper's many start closed
-    opened = "" if first.provenance.kind == "paper" else " open"
+    # a browser opens the details when a link leads into them; the paper's many and a study's hundreds start closed
+    opened = "" if first.provenance.kind == "paper" or len(records) > 100 else " open"
     title = f"{html.escape(first.provenance.source)} ({len(records)}) {badge(first)}"
     return (
         f'<details class="records"{opened}><summary>{title}</summary>{_whence(first.provenance)}'
