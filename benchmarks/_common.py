@@ -26,7 +26,7 @@ def weights(words: list[str]) -> dict[str, str]:
         method, _, file = word.partition("=")
         if method not in sr.METHODS or not Path(file).is_file():
             raise InputError(
-                f"--weights {word}: expected METHOD=FILE, a file that exists, a method of {', '.join(sr.METHODS)}"
+                f"weights {word!r}: expected METHOD=FILE, a file that exists, a method of {', '.join(sr.METHODS)}"
             )
         found[method] = file
     return found

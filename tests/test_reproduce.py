@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from arsr_core import InputError, recognition, reproduce, results, scores, sr, video
+from arsr_core import InputError, manifest, recognition, reproduce, results, scores, sr, video
 from arsr_core.data import generated
 from arsr_core.data.folders import HMDB51_CLASSES
 from arsr_core.reproduce import Study
@@ -208,3 +208,5 @@ def test_embedded_plan(root, tmp_path):
     assert [p.config.network for p in others] == ([] if missing else ["st-resnet"])
     assert part.config.protocol.name == "lite" and {"hr", "bicubic", "vdsr"} <= set(part.config.methods)
     assert len(part.clips) == 18 and set(part.lengths) == {24}
+    assert {"srresnet", "rrdb"} <= set(part.config.methods)  # claim C3 compares with them ...
+    assert not {"srresnet", "rrdb"} & set(manifest.at_hand(root / "weights"))  # ... and the chapters' rows do without
