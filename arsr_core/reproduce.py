@@ -401,10 +401,11 @@ def provenance(study: Study, command: str, code: str | None = None) -> results.P
 
 
 def keep(plan: Plan, records: list[results.Record], folder: Path) -> list[Path]:
-    """Copy the records and the scores of every clip to the project's results."""
+    """Copy the records, and the scores of the plan's clips, to the project's results."""
     written = [results.save(records, folder / f"benchmark-{plan.study.profile}.json")]
-    for path in (Path(part.config.out) for part in plan.parts):
-        target = folder / "scores" / path.name
-        results.write_atomically(target, path.read_bytes())
-        written.append(target)
+    for part in plan.parts:
+        path, clips = Path(part.config.out), {clip.name for clip in part.clips}
+        rows, header = scores.rows(path)
+        rows = [row for row in rows if row["clip"] in clips]  # an earlier run may have seen more
+        written.append(scores.save(folder / "scores" / path.name, rows, header))
     return written

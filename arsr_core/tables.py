@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -49,6 +49,17 @@ def from_records(records: Mapping[str, Record], profile: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=columns)
     order = frame["stream"].map([*STREAMS].index)
     return frame.assign(order=order).sort_values(["dataset", "network", "order"], kind="stable").drop(columns="order")
+
+
+def titles(weights: Mapping[str, str], lite: Collection[str]) -> dict[str, str]:
+    """`claims.NAMES`, marked where a method, or one of a pair, has lite weights. weights: method: hash, as in a header
+    of scores; lite: hashes of lite weights.
+
+    >>> titles({"sosr": "1f", "tosr": "2e"}, {"1f"})["sosr+tosr"]
+    'SoSR+ToSR (lite)'
+    """
+    marked = {method for method, found in weights.items() if found in lite}
+    return {name: f"{title} (lite)" if marked & {*name.split("+")} else title for name, title in NAMES.items()}
 
 
 def benchmark(frame: pd.DataFrame, caption: str, badge: str = "", names: Mapping[str, str] = NAMES) -> str:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,10 @@ def test_whole_study_and_its_second_run(data, tmp_path):
         "hmdb51-st-resnet.parquet",
     ]
     assert len(results.load(kept[0])) == len(records)
+    part = plan.parts[0]
+    fewer = replace(plan, parts=[replace(part, clips=part.clips[:2])])
+    frame, _ = scores.load(reproduce.keep(fewer, records, tmp_path / "fewer")[1])
+    assert set(frame["clip"]) == {clip.name for clip in part.clips[:2]}  # the scores that the records were made from
     before = {path: path.read_bytes() for path in tmp_path.glob("*.parquet")}
     reproduce.score(plan, say=said.append)
     assert {path: path.read_bytes() for path in tmp_path.glob("*.parquet")} == before

@@ -111,3 +111,9 @@ def test_it_sorts_and_unfolds_in_a_browser(browser, root):
     page.get_by_role("button", name="Counts and intervals").click()
     assert small.is_visible() and page.locator("button.details").get_attribute("aria-pressed") == "true"
     page.close()
+
+
+def test_a_lite_network_is_called_lite_alone_and_in_a_pair():
+    titles = tables.titles({"vdsr": "published", "tosr": "small"}, {"small"})
+    assert titles["vdsr"] == "VDSR" and titles["tosr"] == "ToSR (lite)" and titles["sosr+tosr"] == "SoSR+ToSR (lite)"
+    assert titles["weizmann"] == tables.titles({}, set())["weizmann"] and titles["hr"] == "HR"
