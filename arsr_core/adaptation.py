@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import save as serialise
 from torch import nn
 
-from . import InputError, degrade, losses, manifest, recognition, results, scores, sr, train
+from . import InputError, degrade, losses, manifest, processes, recognition, results, scores, sr, train
 from .recognition.augment import Augmentation, augment
 from .recognition.prepared import Snippets, to_float
 from .recognition.training import Recipe
@@ -145,9 +145,9 @@ def fit_end_to_end(
     progress: bool | None = None,
 ) -> tuple[Path, pandas.DataFrame]:
     """Train the network of a method on through a recogniser -> (file of weights, loss curves); see `end_to_end`."""
-    from accelerate import PartialState
-
-    judge = recognition.load(recogniser, PartialState().device, classes=data.classes)  # the loop moves the task's alone
+    judge = recognition.load(
+        recogniser, processes.this().device, classes=data.classes
+    )  # the loop moves the task's alone
     about = {"seed": seed, "start": manifest.sha256(start), "judge": manifest.sha256(recogniser)}
     job = end_to_end(sr.load(method, start), judge, weight, crop=data.protocol.crop, steps=steps, rate=rate, **about)
     curve = train.fit(job, data, train.Schedule(steps, batch, seed, clip=1.0), folder, progress=progress)

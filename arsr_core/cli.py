@@ -373,9 +373,7 @@ def train_(
     """
     import shlex
 
-    from accelerate import PartialState
-
-    from arsr_core import runs
+    from arsr_core import processes, runs
 
     if list_ or recipe is None:
         print(runs.listing())
@@ -395,7 +393,7 @@ def train_(
         schedule={"precision": precision, "workers": workers},
     )
     path, curve = runs.train(run, say=_say)
-    if not PartialState().is_main_process:
+    if not processes.this().is_main_process:
         return
     last = curve.iloc[-1]
     _say(f"step {last.step:.0f}, loss {last.iloc[1]:.4g}; {last.waiting:.1%} of the last steps spent waiting for data")
@@ -448,9 +446,7 @@ def evaluate_(
     """
     import shlex
 
-    from accelerate import PartialState
-
-    from arsr_core import evaluate, scores
+    from arsr_core import evaluate, processes, scores
     from arsr_core.recognition import PROTOCOLS
 
     protocol = protocol or ("lite" if dataset == "embedded" else "full")
@@ -483,7 +479,7 @@ def evaluate_(
     )
     provenance = evaluate.provenance_of(config, shlex.join(["arsr", *sys.argv[1:]]))
     frame, _ = scores.load(evaluate.evaluate(config, provenance=provenance))
-    if not PartialState().is_main_process:
+    if not processes.this().is_main_process:
         return
     pairs = [name for name in methods if "+" in name and {"spatial", "temporal"} <= set(frame["stream"])]
     groups = "group" if any("{fold}" in name for name in recogniser) else None
@@ -533,9 +529,7 @@ def reproduce_(
     """
     import shlex
 
-    from accelerate import PartialState
-
-    from arsr_core import reproduce, results
+    from arsr_core import processes, reproduce, results
 
     if stage not in ("prepare", "scores", "tables", "all"):
         raise InputError(f"reproduce: no stage {stage!r}; expected prepare, scores, tables or all")
@@ -545,7 +539,7 @@ def reproduce_(
     chosen |= {"methods": tuple(method)} if method else {}
     code = results.commit(root, "arsr_core") if keep else None
     plan = reproduce.prepare(reproduce.Study(profile, data, out, **chosen))
-    state = PartialState(cpu=device == "cpu")
+    state = processes.this(device)
     if state.is_main_process:
         _say("timing each stage on this device ...")
         _say(reproduce.describe(plan, reproduce.estimate(plan), state.num_processes))

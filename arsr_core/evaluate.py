@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import InputError, degrade, flow, recognition, results, scores, sr
+from . import InputError, degrade, flow, processes, recognition, results, scores, sr
 from .data import clips as sources
 from .data import folders
 from .data.actions import ACTIONS
@@ -97,14 +97,13 @@ def evaluate(
     Raises InputError for clips listed twice, labels out of range, classes without clips (but for present_only),
     recognisers of other classes or made for other flow, and a file that holds scores of another kind.
     """
-    from accelerate import PartialState
     from tqdm import tqdm
 
     if clips is None:
         clips, classes = dataset_clips(config)
     check(clips, classes, present_only=config.present_only)
     clips = sorted(clips, key=lambda clip: (_fold(config, clip), clip.label, clip.name))
-    state = PartialState(cpu=config.device == "cpu")
+    state = processes.this(config.device)
     device = state.device if config.device is None or state.num_processes > 1 else torch.device(config.device)
     pipeline = Pipeline(config, tuple(classes), device, _fold(config, clips[0]))
     header = pipeline.header(clips, provenance or provenance_of(config))

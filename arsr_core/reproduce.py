@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from . import InputError, claims, evaluate, flow, manifest, recognition, results, scores, sr, video
+from . import InputError, claims, evaluate, flow, manifest, processes, recognition, results, scores, sr, video
 from .data import folders
 from .data.clips import Clip
 from .evaluate import Evaluation
@@ -333,8 +333,6 @@ def describe(plan: Plan, costs: list[Cost], processes: int = 1) -> str:
 
 def score(plan: Plan, *, provenance: results.Provenance | None = None, say: Callable[[str], None] = print) -> None:
     """Every job of the plan, in order; a run that was killed goes on. Several processes share the clips of each job."""
-    from accelerate import PartialState
-
     jobs = list(plan.jobs())
     flows = [_flow_of(*job) for job in jobs]
     for number, ((part, method), motion) in enumerate(zip(jobs, flows, strict=True), 1):
@@ -344,7 +342,7 @@ def score(plan: Plan, *, provenance: results.Provenance | None = None, say: Call
         config = replace(config, methods=(method,), weights=used, cache=cache)
         say(f"{number} of {len(jobs)}: {config.dataset}, {config.network}, {method}")
         evaluate.evaluate(config, part.clips, part.classes, provenance=provenance)
-        if cache and motion not in flows[number:] and PartialState().is_main_process:  # no job is left that wants it
+        if cache and motion not in flows[number:] and processes.this().is_main_process:  # no job is left that wants it
             shutil.rmtree(cache, ignore_errors=True)
 
 

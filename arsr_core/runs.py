@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas
 import torch
 
-from . import InputError, degrade, flow, losses, manifest, results, scores, video
+from . import InputError, degrade, flow, losses, manifest, processes, results, scores, video
 from . import train as loop
 from .data import clips, folders, generated, pairs
 from .evaluate import Evaluation, evaluate
@@ -81,11 +81,9 @@ class Run:
 
 def train(run: Run, *, say: Callable[[str], None] = print, progress: bool | None = None):
     """Prepare the data where that is not done, then train or go on -> (file of weights, loss curves)."""
-    from accelerate import PartialState
-
     recogniser = isinstance(run.settled, recognisers.Recipe)
     start = _streams(run) if recogniser else _start(run)  # what lacks is said before the long preparation
-    with PartialState().main_process_first():  # the others find it prepared
+    with processes.this().main_process_first():  # the others find it prepared
         store = prepare(run, say=say)
     if recogniser:
         keep = recognisers.folds([run.fold])[run.fold] if run.fold else lambda row: True

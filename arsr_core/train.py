@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from . import InputError
+from . import InputError, processes
 from .results import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
@@ -83,7 +83,7 @@ def fit(task: Task, data: torch.utils.data.Dataset, schedule: Schedule, folder: 
     from accelerate import Accelerator
     from tqdm import tqdm
 
-    engine = Accelerator()
+    engine = Accelerator(cpu=processes.this().device.type == "cpu")
     share, left = divmod(schedule.batch, engine.num_processes)
     if left or not share:
         raise InputError(f"{schedule.batch} samples a step do not divide among {engine.num_processes} processes")

@@ -4,8 +4,8 @@
 
 Scores lie in --out, one file a network, so what was interrupted goes on; remove the file of a network that was trained
 again. Rows whose weights are not in weights/ are left out and named. --keep commits the scores and what follows from
-them: results/ablation-embedded.parquet and .json. --steady: clips whose PSNR, flow error, tOF and E_warp are measured,
-eight frames each.
+them: results/ablation-embedded.parquet and .json. --steady: clips whose PSNR, flow error, tOF and E_warp are measured, eight
+frames each. `torchrun --nproc-per-node 2` in place of `python` scores two clips at a time.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 import _common
 import pandas
 
-from arsr_core import ablation, manifest, scores, sr
+from arsr_core import ablation, manifest, processes, scores, sr
 from arsr_core.data import clips, generated
 
 STREAMS = {"spatial": "tsn-rgb-lite", "temporal": "tsn-flow-lite"}
@@ -39,6 +39,8 @@ def main() -> None:
         frames.append(ablation.score(mine, stream, manifest.find(weights, recogniser), tests, given.out))
         found += ablation.records(frames[-1], f"embedded.ablation.{stream}", source)
         files |= mine
+    if not processes.this().is_main_process:
+        return
     tests = [ablation.reference(clip.frames[8:16]) for clip in generated.clips(given.steady, split="test")]
     models = {name: sr.load(ablation.method(name), file) for name, file in files.items()}
     models |= {"bicubic": sr.load("bicubic"), "hr": None}

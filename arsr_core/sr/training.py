@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import nn
 
-from .. import InputError, losses, manifest, train, video
+from .. import InputError, losses, manifest, processes, train, video
 from ..data import generated
 from ..data.pairs import PairSet
 from ..degrade import imresize, to_lr
@@ -182,13 +182,11 @@ def fit_sr(
     Checkpoints and the weights lie in `folder`; a run that was interrupted goes on. weights, features: see `task`.
     schedule: other fields of `train.Schedule`, e.g. precision, workers.
     """
-    from accelerate import PartialState
-
     data = PairSet(store, frames=METHODS[recipe.method].frames, pair=bool(recipe.warp), seed=seed)
     if data.config.patch != recipe.patch:
         raise InputError(f"{store}: windows of {data.config.patch} px, the recipe expects {recipe.patch}")
     if features is not None:
-        features.to(PartialState().device)  # the loop moves the task's modules alone
+        features.to(processes.this().device)  # the loop moves the task's modules alone
     job = task(recipe, data.to_batch, weights=weights, features=features, seed=seed)
     limits = {"steps": recipe.steps, "batch": recipe.batch, "clip": recipe.clip, "ema": recipe.ema, "seed": seed}
     curve = train.fit(job, data, train.Schedule(**limits | schedule), folder, progress=progress)
