@@ -4,8 +4,8 @@
 
 Scores lie in --out, one file a network, so what was interrupted goes on; remove the file of a network that was trained
 again. Rows whose weights are not in weights/ are left out and named. --keep commits the scores and what follows from
-them: results/ablation-embedded.parquet and .json. --steady: clips whose PSNR, flow error, tOF and E_warp are measured, eight
-frames each. `torchrun --nproc-per-node 2` in place of `python` scores two clips at a time.
+them: results/ablation-embedded.parquet and .json. --steady: clips whose PSNR, flow error, tOF and E_warp are measured,
+eight frames each. `torchrun --nproc-per-node 2` in place of `python` scores two clips at a time.
 """
 
 import argparse

@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 from arsr_core import processes
 here = processes.this({device})
-print(here.process_index, here.num_processes, here.device, flush=True)
+print(here.process_index, here.num_processes, here.device.type, flush=True)
 """
 
 
