@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 from arsr_core import processes
 here = processes.this({device})
-print(here.process_index, here.num_processes, here.device.type, flush=True)
+print(f"{{here.process_index}} {{here.num_processes}} {{here.device.type}}\\n", end="", flush=True)  # in one write
 """
 
 
