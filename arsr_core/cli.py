@@ -231,8 +231,7 @@ def data_pairs(
 
       arsr data pairs pairs --embedded 252 --patch 64 --clip-frames 4 --windows 3
     """
-    import torch
-
+    from arsr_core import processes
     from arsr_core.data import pairs
 
     config = pairs.Pairs(
@@ -249,9 +248,7 @@ def data_pairs(
         preset=preset,
         seed=seed,
     )
-    print(
-        pairs.prepare(config, out, workers=workers, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    )
+    print(pairs.prepare(config, out, workers=workers, device=str(processes.device(device))))
 
 
 @app.command()
@@ -276,13 +273,11 @@ def upscale(
 
       arsr upscale clip.avi clip-x4.mp4 --method vdsr --weights vdsr.safetensors
     """
-    import torch
-
-    from arsr_core import sr
+    from arsr_core import processes, sr
     from arsr_core.sr import upscaling
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    settings = dict(padding=padding, device=device, precision=precision, tile=tile or "auto", batch=batch or "auto")
+    settings = dict(padding=padding, precision=precision, tile=tile or "auto", batch=batch or "auto")
+    settings["device"] = processes.device(device)
     upscaling.upscale_video(sr.load(method, weights), source, target, fps=fps, lossless=lossless, **settings)
     _say(f"written: {target}")
 
@@ -314,23 +309,21 @@ def flow_(
     """
     import os
 
-    import torch
-
-    from arsr_core import flow
+    from arsr_core import flow, processes
 
     if preset not in flow.PRESETS:
         raise InputError(f"unknown preset {preset!r}; choose one of {', '.join(flow.PRESETS)}")
     options = dict(flow.PRESETS[preset])
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = processes.device(device)
     if method == "tvl1":
         workers = workers or len(os.sched_getaffinity(0))
-        options |= {"workers": workers, "batch": 64 if device.startswith("cuda") else max(16, workers)}
+        options |= {"workers": workers, "batch": 64 if chosen.type == "cuda" else max(16, workers)}
     if weights is not None:
         options["weights"] = weights
     if download:
         options["download"] = True
     if method != "precomputed":
-        options["device"] = device
+        options["device"] = chosen
     flow.extract(source, target, method=method, format=format, bound=bound, fps=fps, **options)
     _say(f"written: {target}")
 

@@ -104,7 +104,7 @@ def evaluate(
     check(clips, classes, present_only=config.present_only)
     clips = sorted(clips, key=lambda clip: (_fold(config, clip), clip.label, clip.name))
     state = processes.this(config.device)
-    device = state.device if config.device is None or state.num_processes > 1 else torch.device(config.device)
+    device = state.device if config.device is None or state.num_processes > 1 else processes.device(config.device)
     pipeline = Pipeline(config, tuple(classes), device, _fold(config, clips[0]))
     header = pipeline.header(clips, provenance or provenance_of(config))
     out = Path(config.out)

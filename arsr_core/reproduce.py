@@ -234,7 +234,7 @@ class Cost:
 
 def estimate(plan: Plan) -> list[Cost]:
     """The cost of every job that is left. Each stage is timed here, on the first clip that can be read."""
-    device = torch.device(plan.study.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = processes.device(plan.study.device)
     costs, rates, coming = [], {}, set()
     flows = [_flow_of(*job) for job in plan.jobs()]
     for (part, method), motion in zip(plan.jobs(), flows, strict=True):

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import pandas
-import torch
 
 from . import InputError, degrade, flow, losses, manifest, processes, results, scores, video
 from . import train as loop
@@ -108,7 +107,7 @@ def prepare(run: Run, *, say: Callable[[str], None] = print) -> Path:
         sources = {"sources": tuple(map(str, run.data))} | ({} if run.profile == "paper" else EMBEDDED_PAIRS)
         config = pairs.Pairs(patch=recipe.patch, **sources)
         store = run.out / f"pairs-{_key(asdict(config))}"
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = str(processes.device())
         report = pairs.prepare(config, store, workers=len(os.sched_getaffinity(0)), device=device)
         say(f"{store}: {report}")
         return store

@@ -5,6 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from arsr_core import InputError, processes
 
 PROGRAM = """
 from arsr_core import processes
@@ -32,3 +35,23 @@ def test_alone(tmp_path):
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     found = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, timeout=120)
     assert found.stdout == "0 1 cpu\n", found.stderr
+
+
+def test_device():
+    assert processes.device("cpu") == torch.device("cpu") == processes.device(torch.device("cpu"))
+    assert processes.device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gpu", "expected device as 'cpu', 'cuda' or 'cuda:0'; got 'gpu'"),
+        ("mps", "expected device as 'cpu', 'cuda' or 'cuda:0'; got 'mps'"),
+        ("", "expected device as 'cpu', 'cuda' or 'cuda:0'; got ''"),
+        ("cuda:99", r"device cuda:99 was asked for, but torch finds \d+ CUDA devices; give 'cpu'"),
+    ],
+)
+def test_bad_device(name, message):
+    for call in (processes.device, processes.this):
+        with pytest.raises(InputError, match=message):
+            call(name)

@@ -670,7 +670,7 @@ def test_bad_clips(x, message):
         ({"device": "mps"}, "got 'mps'"),
         ({"device": "meta"}, "got 'meta'"),
         ({"device": 1.5}, "got '1.5'"),
-        ({"device": "cuda:99"}, r"cuda:99 was asked for, but torch finds \d+ CUDA devices; give device='cpu'"),
+        ({"device": "cuda:99"}, r"cuda:99 was asked for, but torch finds \d+ CUDA devices; give 'cpu'"),
     ],
 )
 def test_bad_settings_are_refused_at_once_by_both_fronts(setting, message):

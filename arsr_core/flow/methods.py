@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .. import InputError, video
+from .. import InputError, processes, video
 from . import estimation, files
 
 if TYPE_CHECKING:
@@ -57,12 +57,7 @@ def stream(
     """
     if batch < 1:
         raise InputError(f"stream: batch must be at least 1 pair, got {batch}")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"flow: expected device as 'cpu', 'cuda' or 'cuda:1', one that is there; got {device!r}"
-        ) from error
+    device = processes.device(device)
     frames = _uniform(frames)
     last = next(frames, None)
     following = list(islice(frames, batch))

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .. import InputError
+from .. import InputError, processes
 from .packed import Packed, packs
 
 
@@ -98,16 +98,7 @@ def _device(model: nn.Module, device: str | torch.device | None, otherwise: torc
         )
     if device is None:
         device = tensors[0].device if tensors else otherwise
-    try:
-        checked = torch.device(device)
-    except (RuntimeError, TypeError):
-        checked = None
-    if checked is None or checked.type not in PIXELS:
-        raise InputError(f"upscale: expected device as 'cpu', 'cuda' or 'cuda:0'; got {str(device)!r}")
-    if checked.type == "cuda" and (checked.index or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        raise InputError(f"upscale: {device} was asked for, but torch finds {found} CUDA devices; give device='cpu'")
-    return checked
+    return processes.device(device)
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
