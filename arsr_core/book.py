@@ -213,7 +213,8 @@ def _execute(config: Build, chapters: Iterable[Path], say: Callable[[str], None]
         while waiting or running:
             while waiting and len(running) < jobs:
                 chapter = waiting.pop(0)
-                threads = max(1, cores // jobs)
+                # sums of floats depend on the threads: embedded chapters always have one, whatever runs beside them
+                threads = 1 if config.profile == "embedded" else max(1, cores // jobs)
                 running.append(_Run.start(config, chapter, folders[chapter], threads, len(running)))
             time.sleep(0.1)
             for run in [r for r in running if r.finished()]:

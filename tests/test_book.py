@@ -30,13 +30,14 @@ height = 2
 ```
 
 ```{code-cell} ipython3
+import os
 import matplotlib.pyplot as plt
 from arsr_core import book, results
 
 source = results.Provenance(kind="recomputed", source="First", profile=profile)
 results.save([results.mean("first.height", [height, height + 1], "px", "a height", source)],
              book.output("records") / "first.json")
-print(data_root, book.output("records"))
+print(data_root, book.output("records"), "threads:", os.environ["OMP_NUM_THREADS"])
 figure, ax = plt.subplots()
 ax.plot([0, height])
 book.save_figure(figure, "first")
@@ -104,6 +105,11 @@ def test_figures_are_exported_once_and_alike(built, tmp_path):
     copied = book.export_figures(config, book.execute(config, config.chapters, say=lambda line: None))
     assert sorted(p.name for p in copied) == ["first.png", "first.svg"]
     assert b"<dc:date>" not in (built[0] / "figures" / "first.svg").read_bytes()
+
+
+def test_an_embedded_chapter_has_one_thread_even_alone(built):
+    [executed] = (built[0] / "_build/embedded/chapters").glob("*/executed.ipynb")
+    assert "OUTPUT/records threads: 1\\n" in executed.read_text()
 
 
 def test_unchanged_sources_are_neither_executed_nor_rendered(built):
