@@ -3,7 +3,8 @@
 A row is a recipe of `arsr train`; `vdsr-mse-seed1` is the same row, trained with another seed.
 
 >>> files = networks("weights", "spatial")
->>> frame = score(files, "spatial", "weights/tsn-rgb-lite.safetensors", clips.embedded(36, "test"), "scores")
+>>> config = lite("weights/tsn-rgb-lite.safetensors", "scores")
+>>> frame = score(files, "spatial", config, clips.embedded(36, "test"))
 >>> found = records(frame, "ablation.spatial", provenance)
 """
 
@@ -88,10 +89,22 @@ CONTRASTS = {
 }
 
 
-def networks(folder: str | Path, stream: str, seeds: Sequence[int] = (0,)) -> dict[str, Path]:
-    """The rows of a table whose lite weights are shipped, in its order: name -> file."""
+def key_rows(stream: str) -> list[str]:
+    """The rows of the contrasts that several seeds were trained for: the loss, and all else equal.
+
+    >>> key_rows("temporal")
+    ['vdsr-warp-control', 'vdsr-warp', 'tosr-control', 'tosr']
+    """
+    sides = {side for c in CONTRASTS[stream] if c.seeds for side in (c.a, c.b)}
+    return [row for row in ROWS[stream] if row in sides]
+
+
+def networks(
+    folder: str | Path, stream: str, seeds: Sequence[int] = (0,), rows: Sequence[str] | None = None
+) -> dict[str, Path]:
+    """The rows of a table, or those named, whose lite weights are shipped, in its order: name -> file."""
     shipped, found = manifest.load(folder), {}
-    for row in ROWS[stream]:
+    for row in ROWS[stream] if rows is None else rows:
         for seed in seeds:
             file = f"{row}-lite-seed{seed}" if seed else f"{row}-lite"
             if file in shipped:
@@ -104,31 +117,37 @@ def method(name: str) -> str:
     return RECIPES[name.partition("-seed")[0]]["embedded"].method
 
 
+def lite(recogniser: str | Path, out: str | Path) -> Evaluation:
+    """How embedded clips are scored: the lite protocol, fast TV-L1; out: a folder of scores."""
+    options = dict(protocol=PROTOCOLS["lite"], flow="fast", present_only=True, workers=1)
+    return Evaluation("embedded", out, (str(recogniser),), **options)
+
+
 def score(
     files: dict[str, Path],
     stream: str,
-    recogniser: str | Path,
+    config: Evaluation,
     clips: Sequence[Clip],
-    out: str | Path,
+    classes: Sequence[str] = tuple(ACTIONS),
     *,
     references: Sequence[str] = ("hr", "bicubic"),
     progress: bool | None = None,
 ) -> pandas.DataFrame:
-    """Scores of one stream on embedded clips, of each network and of `references`; `method` is the row's name.
+    """Scores of one stream, of each network and of `references`, as config says; `method` is the row's name.
 
-    Each network has a file of scores in `out`, so what was interrupted goes on. The clips are made once and kept.
+    config.out is a folder: each network has a file of scores there, so what was interrupted goes on. The clips are made
+    or read once and kept.
     """
     clips = [replace(clip, read=cache(clip.read)) for clip in clips]
     jobs = {name: ((method(name),), {method(name): file}) for name, file in files.items()}
     jobs |= {"references": (tuple(references), {})} if references else {}
     frames = []
     for name, (methods, weights) in jobs.items():
-        options = dict(weights=weights, protocol=PROTOCOLS["lite"], flow="fast", clips=len(clips), present_only=True)
-        path = Path(out) / f"{stream}-{name}.parquet"
-        config = Evaluation("embedded", path, (str(recogniser),), methods, workers=1, **options)
-        evaluate(config, clips, tuple(ACTIONS), progress=progress)
+        path = Path(config.out) / f"{stream}-{name}.parquet"
+        evaluate(replace(config, out=path, methods=methods, weights=weights), clips, classes, progress=progress)
         frame, _ = scores.load(path)
-        frame = frame[frame["clip"].isin([clip.name for clip in clips])]  # an earlier run may have seen more
+        # an earlier run may have seen more clips, and a recogniser of two streams gives both
+        frame = frame[frame["clip"].isin([clip.name for clip in clips]) & (frame["stream"] == stream)]
         frames.append(frame.assign(method=name) if weights else frame)
     return pandas.concat(frames, ignore_index=True)
 

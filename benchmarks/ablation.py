@@ -36,7 +36,8 @@ def main() -> None:
         lacking = [row for row in ablation.ROWS[stream] if row not in mine]
         print(f"{stream}: {len(mine)} networks" + (f"; not trained: {', '.join(lacking)}" if lacking else ""))
         tests = clips.embedded(getattr(given, stream), "test")
-        frames.append(ablation.score(mine, stream, manifest.find(weights, recogniser), tests, given.out))
+        config = ablation.lite(manifest.find(weights, recogniser), given.out)
+        frames.append(ablation.score(mine, stream, config, tests))
         found += ablation.records(frames[-1], f"embedded.ablation.{stream}", source)
         files |= mine
     if not processes.this().is_main_process:

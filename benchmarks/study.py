@@ -10,6 +10,11 @@ its group. Prepared clips, weights and scores lie in --out; a run that was stopp
 results/study-DATASET.parquet and .json: accuracies, paired tests, and the accuracy that the aspect ratio of the clips
 alone allows.
 
+    python benchmarks/study.py weizmann --data data/weizmann --ablation --keep
+
+--ablation scores, by the same recognisers, the lite networks of the key contrasts of Tables 2 and 3 in place of the
+methods of Table 4: results/ablation-DATASET.parquet and .json.
+
 Clips of UT-Interaction were cut out by hand, and their shape tells the class: all are made square, training and test.
 """
 
@@ -22,7 +27,7 @@ import _common
 import numpy as np
 import pandas
 
-from arsr_core import InputError, claims, evaluate, flow, manifest, results, runs, scores, video
+from arsr_core import InputError, ablation, claims, evaluate, flow, manifest, results, runs, scores, video
 from arsr_core.data import clips, folders
 from arsr_core.data.clips import Clip
 from arsr_core.recognition import PROTOCOLS, prepared, training
@@ -86,8 +91,8 @@ def train(study: Study, items: Sequence[Clip], out: Path, name: str) -> None:
         training.fit_recogniser(recipe, store, out / name / group, keep=keep, start=start)
 
 
-def aspect_only(items: Sequence[folders.Item], groups: Sequence[str]) -> tuple[int, int]:
-    """Clips whose class the logarithm of their width / height tells, one Gaussian a class, in the same folds, and n."""
+def aspect_only(dataset: str, items: Sequence[folders.Item], groups: Sequence[str], source: results.Provenance):
+    """The accuracy that the logarithm of width / height alone allows, one Gaussian a class, in the same folds."""
     found = [video.probe(item.path) for item in items]
     x = np.log([info.width / info.height * float(info.aspect) for info in found])
     labels, groups = np.array([item.label for item in items]), np.array(groups)
@@ -96,7 +101,19 @@ def aspect_only(items: Sequence[folders.Item], groups: Sequence[str]) -> tuple[i
         seen = [x[(groups != group) & (labels == label)] for label in np.unique(labels)]
         fit = [-0.5 * ((x[i] - s.mean()) / (s.std() + 1e-6)) ** 2 - np.log(s.std() + 1e-6) for s in seen]
         right += int(np.argmax(fit)) == labels[i]
-    return int(right), len(items)
+    low, high = results.wilson(int(right), len(items))
+    return results.Record(
+        key=f"small.accuracy.{dataset}.aspect-only",
+        value=100 * right / len(items),
+        unit="%",
+        count=int(right),
+        n=len(items),
+        low=low,
+        high=high,
+        interval="Wilson",
+        description=f"overall accuracy on {dataset} of a classifier that sees the clips' aspect ratio",
+        provenance=source,
+    )
 
 
 def compared(frame: pandas.DataFrame, dataset: str, provenance: results.Provenance) -> list[results.Record]:
@@ -113,11 +130,56 @@ def compared(frame: pandas.DataFrame, dataset: str, provenance: results.Provenan
     return found
 
 
+def table4(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Clip], source: results.Provenance):
+    """Every method of the command, by the recognisers of the recipes `names` -> (scores, their header, records)."""
+    classes, out = folders.DATASETS[config.dataset].classes, Path(config.out)
+    pairs = (PAIR,) if set(PAIR.split("+")) <= set(config.methods) else ()
+    for name in names:
+        # TSN's streams do not see each other: a pair of methods follows from the two
+        methods = config.methods + (pairs if name == "st-resnet" else ())
+        mine = replace(config, out=out / f"scores-{name}.parquet", recognisers=recognisers(out, name), methods=methods)
+        evaluate.evaluate(mine, seen, classes, provenance=source)
+    rows, header = scores.rows(*(out / f"scores-{name}.parquet" for name in names))
+    rows = [row for row in rows if row["method"] in {*config.methods, *pairs}]  # what this command asks for
+    header = header.model_copy(update={"weights": {m: h for m, h in header.weights.items() if m in config.weights}})
+    frame, _ = scores.load(scores.save(out / "scores.parquet", rows, header))
+    table = scores.table(frame, pairs=pairs)
+    print(table[["network", "method", "stream", "accuracy", "low", "high", "count", "n"]].to_string(index=False))
+    return frame, header, scores.records(table, source, "small.accuracy") + compared(frame, config.dataset, source)
+
+
+def key_contrasts(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Clip], source: results.Provenance):
+    """Networks that differ in one term, by the recognisers of the recipes -> (scores, their header, records)."""
+    frames, found, used, references = [], [], {}, []
+    for name in names:
+        streams = {"tsn-rgb": ["spatial"], "tsn-flow": ["temporal"]}.get(name, ["spatial", "temporal"])
+        mine = replace(config, out=config.out / "ablation" / name, recognisers=recognisers(config.out, name))
+        for stream in streams:
+            files = ablation.networks(_common.ROOT / "weights", stream, rows=ablation.key_rows(stream))
+            used |= {row: manifest.sha256(file) for row, file in files.items()}
+            frame = ablation.score(files, stream, mine, seen, folders.DATASETS[config.dataset].classes)
+            for network, rows in frame.groupby("network"):
+                found += ablation.records(rows, f"small.ablation.{config.dataset}.{network}.{stream}", source)
+            frames.append(frame)
+            references.append(mine.out / f"{stream}-references.parquet")
+    _, header = scores.rows(*references)
+    for record in found:
+        interval = f"[{record.low:.3f}, {record.high:.3f}]" if record.low is not None else ""
+        print(f"{record.key:90} {record.value:8.3f} {record.unit:6} {interval}")
+    return pandas.concat(frames), header.model_copy(update={"weights": used}), found
+
+
+def recognisers(out: Path, name: str) -> tuple[str]:
+    """The weights of a recipe in each fold."""
+    return (str(out / name / "{fold}" / "weights.safetensors"),)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", choices=STUDIES)
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--weights", action="append", default=[], metavar="METHOD=FILE", help="of super-resolution")
+    parser.add_argument("--ablation", action="store_true", help="the key contrasts of Tables 2 and 3 instead")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=tuple(NETWORKS))
     parser.add_argument(
         "--recipes", nargs="+", choices=sum(NETWORKS.values(), ()), help="of these alone: one a process, if you like"
@@ -129,59 +191,40 @@ def main() -> None:
     dataset, items = folders.DATASETS[options.dataset], folders.items(options.dataset, options.data)
     seen = [study.clips(item) for item in items]
     weights = _common.weights(options.weights)
-    methods = ("hr", "bicubic", *weights)
-    pairs = (PAIR,) if set(PAIR.split("+")) <= set(methods) else ()
-    recipes = [(network, name) for network in options.networks for name in NETWORKS[network]]
-    recipes = [(network, name) for network, name in recipes if name in (options.recipes or [name])]
-    if not recipes:
+    if weights and options.ablation:
+        raise InputError("--ablation takes the lite networks of weights/; leave out --weights")
+    names = [name for network in options.networks for name in NETWORKS[network]]
+    names = [name for name in names if name in (options.recipes or [name])]
+    if not names:
         raise InputError(f"recipes {options.recipes} are not of the networks {list(options.networks)}; name theirs")
     data = f"{dataset.title}, {len(seen)} clips, sha256 {runs.digest(options.data)[:12]}"
-    note = f"{study.note}; TV-L1 preset {PRESET}; recipes {', '.join(r for _, r in recipes)}, profile small; "
-    note += ", ".join(f"{method}: {Path(file).stem}" for method, file in weights.items())
+    used = ", ".join(f"{method}: {Path(file).stem}" for method, file in weights.items()) or "lite networks"
+    note = f"{study.note}; TV-L1 preset {PRESET}; recipes {', '.join(names)}, profile small; {used}"
     source = _common.provenance("Real clips", data, note, keep=options.keep)
-    for network, name in recipes:
+    for name in names:
         train(study, seen, out, name)
-        config = evaluate.Evaluation(
-            options.dataset,
-            out / f"scores-{name}.parquet",
-            (str(out / name / "{fold}" / "weights.safetensors"),),
-            # TSN's streams do not see each other: a pair of methods follows from the two
-            methods + (pairs if network == "st-resnet" else ()),
-            weights,
-            PROTOCOLS[study.protocol],
-            flow=PRESET,
-            cache=out / "flow",
-            device="cpu",
-            workers=1,
-        )
-        evaluate.evaluate(config, seen, dataset.classes, provenance=source)
-
-    rows, header = scores.rows(*(out / f"scores-{name}.parquet" for _, name in recipes))
-    rows = [row for row in rows if row["method"] in {*methods, *pairs}]  # what this command asks for
-    used = {method: value for method, value in header.weights.items() if method in weights}
-    path = scores.save(out / "scores.parquet", rows, header.model_copy(update={"weights": used, "runs": (source,)}))
-    frame, _ = scores.load(path)
-    table = scores.table(frame, pairs=pairs)
-    print(table[["network", "method", "stream", "accuracy", "low", "high", "count", "n"]].to_string(index=False))
-    right, n = aspect_only(items, [clip.group for clip in seen])
-    low, high = results.wilson(right, n)
-    print(f"aspect ratio alone: {100 * right / n:.1f} % [{low:.1f}, {high:.1f}], {right} of {n}")
+    # what all recipes have in common
+    config = evaluate.Evaluation(
+        options.dataset,
+        out,
+        recognisers(out, names[0]),
+        ("hr", "bicubic", *weights),
+        weights,
+        PROTOCOLS[study.protocol],
+        flow=PRESET,
+        cache=out / "flow",
+        device="cpu",
+        workers=1,
+    )
+    frame, header, found = (key_contrasts if options.ablation else table4)(config, names, seen, source)
+    if not options.ablation:
+        found.append(aspect_only(options.dataset, items, [clip.group for clip in seen], source))
+        print(f"aspect ratio alone: {found[-1].value:.1f} % [{found[-1].low:.1f}, {found[-1].high:.1f}]")
     if options.keep:
-        alone = results.Record(
-            key=f"small.accuracy.{options.dataset}.aspect-only",
-            value=100 * right / n,
-            unit="%",
-            count=right,
-            n=n,
-            low=low,
-            high=high,
-            interval="Wilson",
-            description=f"overall accuracy on {options.dataset} of a classifier that sees the clips' aspect ratio",
-            provenance=source,
-        )
-        found = [*scores.records(table, source, "small.accuracy"), *compared(frame, options.dataset, source), alone]
-        _common.save(found, f"study-{options.dataset}")
-        print(f"kept: {scores.merge([path], _common.ROOT / 'results' / f'study-{options.dataset}.parquet')}")
+        name = f"{'ablation' if options.ablation else 'study'}-{options.dataset}"
+        _common.save(found, name)
+        header = header.model_copy(update={"runs": (source,)})
+        print(f"kept: {scores.save(_common.ROOT / 'results' / f'{name}.parquet', frame.to_dict('records'), header)}")
 
 
 if __name__ == "__main__":

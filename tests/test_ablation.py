@@ -132,10 +132,10 @@ def test_measuring_bicubic():
 
 def test_scores_of_a_network_bear_its_rows_name(tmp_path, root):
     files = {"vdsr": manifest.find(root / "weights", "vdsr-lite")}
-    tests, recogniser = clips.embedded(18, "test"), manifest.find(root / "weights", "tsn-rgb-lite")
+    tests, config = clips.embedded(18, "test"), ablation.lite(manifest.find(root / "weights", "tsn-rgb-lite"), tmp_path)
     options = dict(references=("hr",), progress=False)
-    frame = ablation.score(files, "spatial", recogniser, tests, tmp_path, **options)
+    frame = ablation.score(files, "spatial", config, tests, **options)
     assert sorted(frame["method"].unique()) == ["hr", "vdsr"] and len(frame) == 36
     assert {path.name for path in tmp_path.iterdir()} == {"spatial-vdsr.parquet", "spatial-references.parquet"}
-    fewer = ablation.score(files, "spatial", recogniser, tests[:9], tmp_path, **options)
+    fewer = ablation.score(files, "spatial", config, tests[:9], **options)
     assert len(fewer) == 18 and set(fewer["clip"]) == {clip.name for clip in tests[:9]}
