@@ -2,6 +2,7 @@
 
 import errno
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +34,7 @@ Set = Annotated[list[str], typer.Option("--set", "-p", metavar="NAME=VALUE", hel
 
 def main() -> None:
     """Entry point: run the command; wrong input ends with one line and code 2, a failing chapter with code 1."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end as after Ctrl-C: kernels and scratch folders go
     try:
         app()
     except InputError as error:

@@ -5,8 +5,10 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from arsr_core import ChapterError, InputError, book, pages, results
@@ -207,6 +209,26 @@ def test_a_dying_kernel_is_reported(tmp_path, root):
     config = failing(tmp_path, root, "import os; os._exit(7)")
     with pytest.raises(ChapterError, match="00-first"):
         book.execute(config, config.chapters, say=lambda line: None)
+
+
+def test_a_terminated_build_leaves_no_kernel_and_no_scratch(tmp_path, root):
+    source = f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
+    config = failing(tmp_path, root, source)
+    command = [sys.executable, "-m", "arsr_core.cli", "book", "--root", str(config.root)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        _until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        kernel = psutil.Process(int((tmp_path / "pid").read_text()))
+        process.terminate()
+        assert process.wait(20) == 143
+    _until(lambda: not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE)
+    assert not list((config.folder / "chapters").iterdir())
+
+
+def _until(true, seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
 
 
 def plain_build(tmp_path, root, chapter: str) -> book.Build:
