@@ -12,11 +12,11 @@ undecided
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
-from itertools import product
+from itertools import product, zip_longest
 from math import hypot
 from typing import Literal, NamedTuple
 
@@ -328,6 +328,7 @@ NAMES = {
     "ut_interaction": "UT-Interaction",
     "tsn": "TSN",
     "st_resnet": "ST-ResNet",
+    "phantom": "phantom flow",
 }
 STREAMS = ("spatial", "temporal", "fusion")
 _CONTRAST = re.compile(r"(?P<where>.+): (?P<a>\S+) (?P<sign>[<>~]) (?P<b>\S+)(?: - (?P<margin>[\d.]+))?")
@@ -374,8 +375,8 @@ def contrasts(text: str, tier: str = "paper", dataset: str = "", network: str = 
     found, pieces = [], _CHOICE.split(text)  # every other piece is a choice
     network = network if tier == "paper" else network.replace("_", "-")
     for chosen in product(*(choice.split(",") for choice in pieces[1::2])):
-        pieces[1::2] = chosen
-        line = "".join(pieces).format("", *chosen, dataset=dataset, network=network)
+        named = [NAMES.get(name, name) for name in chosen]
+        line, words = (_filled(pieces[::2], values, dataset=dataset, network=network) for values in (chosen, named))
         match = _CONTRAST.fullmatch(line)
         if match is None:
             raise InputError(f"claims.yaml: expected 'where: a > b' (or <, ~, a > b - 2), got {line!r}")
@@ -394,6 +395,12 @@ def contrasts(text: str, tier: str = "paper", dataset: str = "", network: str = 
                 stream = "fused" if where == "fusion" else where
                 keys = (f"benchmark.{dataset}.{network}.{stream}.{a}.to_{b}.accuracy", None)
         else:
-            words, keys = where, (a.lower(), None if b == "0" else b.lower())
+            words, keys = words.rpartition(": ")[0], (a.lower(), None if b == "0" else b.lower())
         found.append(Contrast(words, *keys, side, float(margin or 0), opposes))
     return found
+
+
+def _filled(fixed: Sequence[str], values: Sequence[str], **settings: str) -> str:
+    """A line of claims.yaml with its choices, and what refers to them, put in."""
+    line = "".join(part + value for part, value in zip_longest(fixed, values, fillvalue=""))
+    return line.format("", *values, **settings)

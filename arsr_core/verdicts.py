@@ -140,7 +140,8 @@ def _row(leaf: claims.Finding, records: dict, both: bool) -> str:
     e = leaf.effect
     first, second = e.records if len(e.records) == 2 else ("", "")
     cells = "".join(f"<td>{_linked(records[key]) if key else ''}</td>" for key in (first, second)) if both else ""
-    difference = _interval(e) if first else f"{_linked(records[e.records[0]], '+.1f')} {_interval(e).partition(' ')[2]}"
+    value, _, interval = _interval(e).partition(" ")
+    difference = f"{value if first else _linked(records[e.records[0]], _spec(e))} {interval}"
     words = html.escape(leaf.words) + (f", {leaf.margin:g} allowed" if leaf.margin else "")
     return (
         f'<tr title="{html.escape(e.test)}, n = {e.n}"><th scope="row">{words}</th>{cells}'
@@ -150,9 +151,12 @@ def _row(leaf: claims.Finding, records: dict, both: bool) -> str:
 
 def _interval(e: claims.Effect) -> str:
     """+1.1 (-2.4 to +4.6), points with one decimal."""
-    spec = "+.1f" if e.unit == "points" else "+.3f"
-    value, low, high = (format(x, spec).replace("-", "\N{MINUS SIGN}") for x in (e.value, e.low, e.high))
+    value, low, high = (format(x, _spec(e)).replace("-", "\N{MINUS SIGN}") for x in (e.value, e.low, e.high))
     return f"{value} ({low} to {high})"
+
+
+def _spec(e: claims.Effect) -> str:
+    return "+.1f" if e.unit == "points" else "+.3f"
 
 
 def _linked(record, spec: str = ".1f") -> str:

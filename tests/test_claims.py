@@ -157,6 +157,12 @@ def test_a_record_that_is_added_fills_the_ledger():
     assert claims.verdict(claims.ledger(records)["c1"]["embedded"]) == "supported"
 
 
+def test_words_name_methods_by_their_titles():
+    first, *_, last = claims.contrasts("{phantom,flicker}, {vdsr,rcan} against HR: flow.{2}.{1}.to_hr > 0", "embedded")
+    assert (first.words, first.a) == ("phantom flow, VDSR against HR", "flow.vdsr.phantom.to_hr")
+    assert (last.words, last.a) == ("flicker, RCAN against HR", "flow.rcan.flicker.to_hr")
+
+
 def test_a_study_learns_what_to_compare():
     wanted = claims.comparisons("embedded", "tsn")
     assert len(wanted) == len(set(wanted)) and ("fused", "sosr+tosr", "hr") in wanted
