@@ -10,7 +10,7 @@ A row is a recipe of `arsr train`; `vdsr-mse-seed1` is the same row, trained wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -22,7 +22,7 @@ import pandas
 import torch
 from torch import nn
 
-from . import InputError, degrade, flow, manifest, metrics, paper, results, scores, sr, video
+from . import InputError, claims, degrade, flow, manifest, metrics, paper, results, scores, sr, video
 from .data.actions import ACTIONS
 from .data.clips import Clip
 from .evaluate import Evaluation, evaluate
@@ -196,6 +196,17 @@ def over_seeds(gains: np.ndarray, key: str, name: str, unit: str, text: str, pro
         student = {"low": low, "high": high, "interval": "Student's t over seeds", "n": len(each)}
         found.append(overall.model_copy(update={"key": f"{key}.t.{name}"} | student))
     return [overall, *found]
+
+
+def on_real_clips(stream: str, records: Mapping[str, results.Record]) -> dict[str, str]:
+    """The contrasts of a stream that are measured on real clips: title, with data set and recogniser -> key."""
+    found = {}
+    for c in CONTRASTS[stream]:
+        for dataset, network in claims.TIERS["small"].settings:
+            key = f"small.ablation.{dataset}.{network.replace('_', '-')}.{stream}.{c.a}.to_{c.b}"
+            if f"{key}.accuracy" in records:
+                found[f"{c.what}; {claims.NAMES[dataset]}, {claims.NAMES[network]}"] = key
+    return found
 
 
 def apart(frame: pandas.DataFrame, other: pandas.DataFrame) -> float:

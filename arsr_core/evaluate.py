@@ -154,8 +154,8 @@ def check(clips: Sequence[Clip], classes: Sequence[str], *, present_only: bool =
     lacking = [name for label, name in enumerate(classes) if label not in present]
     if not clips or (lacking and not present_only):
         raise InputError(
-            f"no clips of {', '.join(lacking[:5])} ({len(lacking)} of {len(classes)} classes); add some (with "
-            f"--clips: at least {len(classes)}), or take what there is (--present-only)"
+            f"no clips of {', '.join(lacking[:5])} ({len(lacking)} of {len(classes)} classes); add some (of "
+            f"embedded clips: --clips {len(classes)} or more), or take what there is (--present-only)"
         )
 
 

@@ -1,4 +1,4 @@
-"""The benchmark as an HTML table: methods by data sets, networks and streams; sortable, without a network.
+"""Tables of pages. The benchmark in HTML: methods by data sets, networks and streams; sortable, without a network.
 
 The script `book/assets/sortable.js` sorts and unfolds it. Without scripts it is a plain table.
 """
@@ -93,6 +93,17 @@ def benchmark(frame: pd.DataFrame, caption: str, badge: str = "", names: Mapping
         f'<tr><td colspan="2"></td>{heads[0]}</tr><tr><td colspan="2"></td>{heads[1]}</tr>'
         f"<tr>{_head('method', 0)}{_head('kind', 1)}{streams}</tr></thead><tbody>{body}</tbody></table></div></div>"
     )
+
+
+def contrasts(rows: Mapping[str, str], head: str = "difference") -> str:
+    """Paired contrasts as a table of Markdown: points and log-probability with 95 % intervals, and their p.
+
+    rows: title: key of the records KEY.accuracy, .p-mcnemar, .log-probability, .p. head: of the first column.
+    """
+    forms = ("accuracy:+.1f interval", "p-mcnemar:.2g", "log-probability:+.3f interval", "p:.2g")
+    lines = [f"| {head} | points | p | log-probability | p |", "|---|---|---|---|---|"]
+    lines += [f"| {title} | {' | '.join(f'{{num}}`{key}.{form}`' for form in forms)} |" for title, key in rows.items()]
+    return "\n".join(lines)
 
 
 def _cell(row) -> str:

@@ -68,6 +68,13 @@ def records(
     ]
 
 
+def show(records: list[results.Record]) -> None:
+    """A line each: key, value, unit, interval."""
+    for r in records:
+        interval = f"[{r.low:.3f}, {r.high:.3f}]" if r.low is not None else ""
+        print(f"{r.key:90} {r.value:8.3f} {r.unit:6} {interval}")
+
+
 def save(records: list[results.Record], name: str) -> None:
     """Write results/NAME.json."""
     print(f"kept: {results.save(records, ROOT / 'results' / f'{name}.json')}")

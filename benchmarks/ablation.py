@@ -47,9 +47,7 @@ def main() -> None:
     models |= {"bicubic": sr.load("bicubic"), "hr": None}
     values = {name: ablation.measure(model, tests) for name, model in models.items()}
     found += ablation.compare(values, "embedded.ablation.video", source)
-    for record in found:
-        interval = f"[{record.low:.3f}, {record.high:.3f}]" if record.low is not None else ""
-        print(f"{record.key:80} {record.value:8.3f} {record.unit:6} {interval}")
+    _common.show(found)
     if given.keep:
         _, header = scores.rows(*(given.out / f"{stream}-references.parquet" for stream in STREAMS))
         hashes = {name: manifest.sha256(file) for name, file in files.items()}

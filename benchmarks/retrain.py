@@ -152,9 +152,7 @@ def main() -> None:
             named = retrain(stream, its, given)
             frames += [frame.assign(network=f"retrained-{name}") for name, frame in named.items()]
             found += adaptation.retrained(named, "embedded.retrained.embedded.tsn", source)
-    for record in found:
-        interval = f"[{record.low:.3f}, {record.high:.3f}]" if record.low is not None else ""
-        print(f"{record.key:80} {record.value:8.3f} {record.unit:6} {interval}")
+    _common.show(found)
     if given.keep:
         _, header = scores.rows(given.out / "spatial-shipped.parquet")
         hashes = {file.parent.name: manifest.sha256(file) for file in given.train.glob("*/weights.safetensors")}

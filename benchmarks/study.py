@@ -34,6 +34,7 @@ from arsr_core.recognition import PROTOCOLS, prepared, training
 from arsr_core.recognition.training import RECIPES, Recipe
 
 PRESET = "fast"  # of TV-L1, in training and test
+STREAMS = {"rgb": ["spatial"], "flow": ["temporal"], "both": ["spatial", "temporal"]}  # that a recipe's network scores
 NETWORKS = {"tsn": ("tsn-rgb", "tsn-flow"), "st-resnet": ("st-resnet",)}  # recipes of their weights
 PAIR = "sosr+tosr"
 FOLDS = 5  # of UT-Interaction: sequences 1, 6, 11, 16; 2, 7, 12, 17; ...
@@ -132,7 +133,7 @@ def compared(frame: pandas.DataFrame, dataset: str, provenance: results.Provenan
 
 def table4(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Clip], source: results.Provenance):
     """Every method of the command, by the recognisers of the recipes `names` -> (scores, their header, records)."""
-    classes, out = folders.DATASETS[config.dataset].classes, Path(config.out)
+    classes, out = folders.DATASETS[config.dataset].classes, config.out
     pairs = (PAIR,) if set(PAIR.split("+")) <= set(config.methods) else ()
     for name in names:
         # TSN's streams do not see each other: a pair of methods follows from the two
@@ -152,9 +153,8 @@ def key_contrasts(config: evaluate.Evaluation, names: Sequence[str], seen: Seque
     """Networks that differ in one term, by the recognisers of the recipes -> (scores, their header, records)."""
     frames, found, used, references = [], [], {}, []
     for name in names:
-        streams = {"tsn-rgb": ["spatial"], "tsn-flow": ["temporal"]}.get(name, ["spatial", "temporal"])
         mine = replace(config, out=config.out / "ablation" / name, recognisers=recognisers(config.out, name))
-        for stream in streams:
+        for stream in STREAMS[RECIPES[name]["small"].stream]:
             files = ablation.networks(_common.ROOT / "weights", stream, rows=ablation.key_rows(stream))
             used |= {row: manifest.sha256(file) for row, file in files.items()}
             frame = ablation.score(files, stream, mine, seen, folders.DATASETS[config.dataset].classes)
@@ -163,9 +163,7 @@ def key_contrasts(config: evaluate.Evaluation, names: Sequence[str], seen: Seque
             frames.append(frame)
             references.append(mine.out / f"{stream}-references.parquet")
     _, header = scores.rows(*references)
-    for record in found:
-        interval = f"[{record.low:.3f}, {record.high:.3f}]" if record.low is not None else ""
-        print(f"{record.key:90} {record.value:8.3f} {record.unit:6} {interval}")
+    _common.show(found)
     return pandas.concat(frames), header.model_copy(update={"weights": used}), found
 
 
@@ -198,7 +196,8 @@ def main() -> None:
     if not names:
         raise InputError(f"recipes {options.recipes} are not of the networks {list(options.networks)}; name theirs")
     data = f"{dataset.title}, {len(seen)} clips, sha256 {runs.digest(options.data)[:12]}"
-    used = ", ".join(f"{method}: {Path(file).stem}" for method, file in weights.items()) or "lite networks"
+    used = ", ".join(f"{method}: {Path(file).stem}" for method, file in weights.items())
+    used = "lite networks" if options.ablation else used
     note = f"{study.note}; TV-L1 preset {PRESET}; recipes {', '.join(names)}, profile small; {used}"
     source = _common.provenance("Real clips", data, note, keep=options.keep)
     for name in names:

@@ -38,6 +38,23 @@ def test_rows_are_recipes_and_the_papers_rows():
     assert ablation.method("sosr-seed2") == "sosr" and ablation.method("rrdb") == "esrgan"
 
 
+def test_key_rows_differ_in_the_loss_alone_and_find_their_weights(root):
+    assert ablation.key_rows("spatial") == ["vdsr-mse", "vdsr-wmse", "esrgan", "sosr"]
+    assert list(ablation.networks(root / "weights", "spatial", rows=["sosr", "vdsr"])) == ["sosr", "vdsr"]
+
+
+def test_contrasts_on_real_clips_are_found_by_their_records():
+    keys = [
+        f"small.ablation.{x}.to_tosr-control"
+        for x in ("weizmann.tsn.temporal.tosr", "weizmann.st-resnet.temporal.tosr")
+    ]
+    found = ablation.on_real_clips("temporal", dict.fromkeys([f"{key}.accuracy" for key in keys]))
+    assert found == {
+        f"warp loss, DUF-16; Weizmann, {name}": k for name, k in zip(("TSN", "ST-ResNet"), keys, strict=True)
+    }
+    assert ablation.on_real_clips("spatial", {}) == {}
+
+
 def test_how_far_two_frames_of_scores_are_apart():
     one = pandas.concat([rows("a", [1, 1, 0]), rows("b", [1, 0])])
     other = pandas.concat([rows("a", [1, 1], sure=1.25), rows("c", [1, 1], sure=9)])

@@ -117,3 +117,9 @@ def test_a_lite_network_is_called_lite_alone_and_in_a_pair():
     titles = tables.titles({"vdsr": "published", "tosr": "small"}, {"small"})
     assert titles["vdsr"] == "VDSR" and titles["tosr"] == "ToSR (lite)" and titles["sosr+tosr"] == "SoSR+ToSR (lite)"
     assert titles["weizmann"] == tables.titles({}, set())["weizmann"] and titles["hr"] == "HR"
+
+
+def test_a_table_of_contrasts_has_a_row_a_key():
+    head, rule, row = tables.contrasts({"warp loss": "a.to_b"}, "here").splitlines()
+    assert head.startswith("| here | points | p |") and head.count("|") == rule.count("|") == row.count("|")
+    assert row.startswith("| warp loss | {num}`a.to_b.accuracy:+.1f interval` | {num}`a.to_b.p-mcnemar:.2g` |")
