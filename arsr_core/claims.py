@@ -191,15 +191,16 @@ def clips_needed(gain: float, share: float, discordant: float | None = None) -> 
 
 
 def p_value(value: float, low: float, high: float) -> float:
-    """Two-sided p of "zero" that goes with a 95 % interval, normal on its side towards zero: below 0.05 outside.
+    """Two-sided p of "zero" that goes with a 95 % interval, normal on its side towards zero: below 0.05 outside alone.
 
-    >>> round(p_value(2.0, 0.0, 5.0), 3)
-    0.05
+    >>> round(p_value(2.0, 1.0, 5.0), 3), p_value(2.0, 0.0, 5.0)
+    (0.0, 0.05)
     """
     from scipy.stats import norm
 
     arm = value - low if value > 0 else high - value
-    return 1.0 if value == 0 else float(2 * norm.sf(norm.isf(0.025) * abs(value) / arm)) if arm > 0 else 0.0
+    p = 1.0 if value == 0 else float(2 * norm.sf(norm.isf(0.025) * abs(value) / arm)) if arm > 0 else 0.0
+    return max(p, ALPHA) if low <= 0 <= high else p  # an end at zero is not outside, however it rounds
 
 
 def weigh(node: Group | Contrast, find: Callable[[str], Record | None]) -> Finding:

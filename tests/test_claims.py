@@ -70,6 +70,12 @@ def test_p_goes_with_the_interval(value, low, high, p):
     assert isclose(claims.p_value(value, low, high), p, abs_tol=1e-9)
 
 
+@given(st.floats(1e-6, 100), st.floats(0, 100))
+def test_an_interval_that_ends_at_zero_decides_nothing(value, more):
+    assert claims.p_value(value, 0.0, value + more) >= claims.ALPHA
+    assert claims.p_value(-value, -value - more, 0.0) >= claims.ALPHA
+
+
 @pytest.mark.parametrize(
     "how, parts, verdict",
     [
