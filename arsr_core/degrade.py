@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 
 import torch
 
-from . import InputError
+from arsr_core.errors import InputError
 
 BLOCK = 32  # outputs a matrix product makes: small, so that cost grows with the side and not its square
 

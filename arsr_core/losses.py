@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import InputError
-from .flow.warping import warp
-from .sr.weights import fill, read
+from arsr_core.errors import InputError
+from arsr_core.flow.warping import warp
+from arsr_core.weights import fill, read
 
 # Pixel losses -----------------------------------------------------------------------------------------------
 
@@ -196,8 +196,8 @@ def _vgg19(path: str | Path | None) -> tuple[str, nn.Module, tuple, tuple]:
 
 
 def _lite0(path: str | Path | None) -> tuple[str, nn.Module, tuple, tuple]:
-    from .recognition import public
-    from .recognition.backbones import BACKBONES
+    from arsr_core.recognition import public
+    from arsr_core.recognition.backbones import BACKBONES
 
     kind, path = BACKBONES["efficientnet_lite0"], path or public.efficientnet_lite0_file()
     _, state = public.read(path)

@@ -9,21 +9,9 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 
-from . import InputError
-from .flow import to_grey, warp
-
-
-def rgb_to_y(x: torch.Tensor) -> torch.Tensor:
-    """Luma of BT.601, 16-235, as MATLAB `rgb2ycbcr` of doubles: (65.481 R + 128.553 G + 24.966 B + 16) / 255.
-
-    x: (..., 3, H, W) in [0, 1] -> (..., 1, H, W) in [16/255, 235/255]. A common mistake is full-range
-    luma (0-255): its differences are 255/219 times larger, so its PSNR is 1.3 dB lower.
-    """
-    _require_tensors("rgb_to_y", x)
-    if x.ndim < 3 or x.shape[-3] != 3 or not x.is_floating_point():
-        raise InputError(f"rgb_to_y: expected float (..., 3, H, W), got {x.dtype} of shape {tuple(x.shape)}")
-    r, g, b = x.split(1, dim=-3)
-    return (65.481 * r + 128.553 * g + 24.966 * b + 16) / 255
+from arsr_core.colour import rgb_to_y, to_grey
+from arsr_core.errors import InputError
+from arsr_core.flow.warping import warp
 
 
 def psnr(sr: torch.Tensor, hr: torch.Tensor, crop: int = 4, luma: bool = True) -> torch.Tensor:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import InputError
+from arsr_core.errors import InputError
 
 if TYPE_CHECKING:
     import av

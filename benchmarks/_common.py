@@ -5,7 +5,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from arsr_core import InputError, results, sr
+from arsr import records as results
+from arsr_core import sr
+from arsr_core.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,7 +43,7 @@ def provenance(source: str, data: str, note: str | None = None, *, keep: bool = 
         command=shlex.join(["python", script.as_posix(), *sys.argv[1:]]),
         data=data,
         machine=results.machine(),
-        code=results.commit(ROOT, "arsr_core", "benchmarks", "weights") if keep else None,
+        code=results.commit(ROOT, "arsr", "arsr_core", "benchmarks", "weights") if keep else None,
         note=note,
         versions=results.versions(),
     )

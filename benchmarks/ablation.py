@@ -14,8 +14,12 @@ from pathlib import Path
 import _common
 import pandas
 
-from arsr_core import ablation, manifest, processes, scores, sr
-from arsr_core.data import clips, generated
+from arsr import manifest, processes, scores
+from arsr.data import clips
+from arsr.embedded import generated
+from arsr.studies import ablation
+from arsr_core import sr
+from arsr_core.files import sha256
 
 STREAMS = {"spatial": "tsn-rgb-lite", "temporal": "tsn-flow-lite"}
 
@@ -50,7 +54,7 @@ def main() -> None:
     _common.show(found)
     if given.keep:
         _, header = scores.rows(*(given.out / f"{stream}-references.parquet" for stream in STREAMS))
-        hashes = {name: manifest.sha256(file) for name, file in files.items()}
+        hashes = {name: sha256(file) for name, file in files.items()}
         header = header.model_copy(update={"weights": hashes, "runs": (source,)})
         rows = pandas.concat(frames).to_dict("records")
         _common.save(found, "ablation-embedded")

@@ -32,7 +32,8 @@ import numpy as np
 import torch
 
 from arsr_core import metrics
-from arsr_core.flow import PRESETS, TVL1, to_grey, tvl1
+from arsr_core.colour import to_grey
+from arsr_core.flow import PRESETS, TVL1, tvl1
 from arsr_core.flow import dual_tvl1 as ours
 
 SIZE = (256, 340)  # TSN's
@@ -67,7 +68,7 @@ def real(data: Path) -> Iterator[Pair]:
 
 
 def embedded() -> Iterator[Pair]:
-    from arsr_core.data import generated
+    from arsr.embedded import generated
 
     for clip in generated.clips(9, split="test", size=SIZE, frames=16):
         frames = torch.from_numpy(clip.frames[7:9]).permute(0, 3, 1, 2)
@@ -334,15 +335,15 @@ def measure(options: argparse.Namespace) -> dict:
 
 def keep(found: dict) -> None:
     """Commits the numbers: results/flow-*.json."""
-    from arsr_core import results
+    from arsr import records
 
     facts = {name: found[name] for name in ("command", "data", "machine", "note", "versions")}
-    code = results.commit(_common.ROOT, "arsr_core/flow", "benchmarks/flow.py")
-    source = results.Provenance(kind="measured", source="Optical flow", code=code, **facts)
+    code = records.commit(_common.ROOT, "arsr_core/flow", "benchmarks/flow.py")
+    source = records.Provenance(kind="measured", source="Optical flow", code=code, **facts)
     rows = [row | {"key": f"flow.{found['name']}.{row['key']}"} for row in found["rows"]]
-    kept = [results.Record(**row, provenance=source) for row in rows]
+    kept = [records.Record(**row, provenance=source) for row in rows]
     path = _common.ROOT / "results" / f"flow-{found['name']}.json"
-    print(f"kept: {results.save(kept, path)}")
+    print(f"kept: {records.save(kept, path)}")
 
 
 def main() -> None:

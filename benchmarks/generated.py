@@ -7,7 +7,7 @@ import time
 import _common
 import cv2
 
-from arsr_core.data import generated
+from arsr.embedded import generated
 
 
 def make(span: tuple[int, int, tuple[int, int]]) -> int:

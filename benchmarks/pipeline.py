@@ -1,4 +1,4 @@
-"""From files to both streams' scores: arsr_core.evaluate against the same stages run the old way, in one process.
+"""From files to both streams' scores: arsr.evaluate against the same stages run the old way, in one process.
 
     python benchmarks/pipeline.py [--protocol light] [--backbone resnet18] [--precision auto] [--frames 60] [--clips 2]
                                   [--threads 2] [--repeats 3] [--keep]
@@ -32,9 +32,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from arsr_core import degrade, evaluate, flow, recognition, results, sr, video
-from arsr_core.data import generated
-from arsr_core.data.clips import Clip
+from arsr import evaluate, records
+from arsr.data.clips import Clip
+from arsr.embedded import generated
+from arsr_core import degrade, flow, recognition, sr, video
 
 CLASSES = tuple(f"class {i}" for i in range(51))
 FLOW = "fast"
@@ -171,7 +172,7 @@ def keep(values: dict[str, tuple[float, str, str]], options: argparse.Namespace)
     source = _common.provenance("Speed of the whole road", data, note)
     name = options.protocol + ("" if options.precision == "auto" else f"-{options.precision}")
     kept = [
-        results.Record(
+        records.Record(
             key=f"speed.pipeline.{name}.{measure}", value=value, unit=unit, description=what, provenance=source
         )
         for measure, (value, unit, what) in values.items()

@@ -19,12 +19,18 @@ import numpy as np
 import pandas
 import torch
 
-from arsr_core import adaptation, degrade, flow, manifest, metrics, results, runs, scores, sr, video
-from arsr_core.data import clips
-from arsr_core.data.actions import ACTIONS
-from arsr_core.data.clips import Clip
-from arsr_core.evaluate import Evaluation, evaluate
-from arsr_core.recognition import PROTOCOLS, Augmentation, prepared, training
+from arsr import manifest, records, scores
+from arsr.data import clips
+from arsr.data import snippets as prepared
+from arsr.data.clips import Clip
+from arsr.embedded.actions import ACTIONS
+from arsr.evaluate import Evaluation, evaluate
+from arsr.studies import adaptation
+from arsr.training import recognisers as training
+from arsr.training import runs
+from arsr_core import degrade, flow, metrics, sr, video
+from arsr_core.files import sha256
+from arsr_core.recognition import PROTOCOLS, Augmentation
 
 ROOT = _common.ROOT
 PROTOCOL = PROTOCOLS["lite"]
@@ -101,8 +107,8 @@ def psnr(file: Path, tests: list[Clip]) -> np.ndarray:
 
 
 def end_to_end(
-    tests: list[Clip], given: argparse.Namespace, source: results.Provenance
-) -> tuple[list[pandas.DataFrame], list[results.Record]]:
+    tests: list[Clip], given: argparse.Namespace, source: records.Provenance
+) -> tuple[list[pandas.DataFrame], list[records.Record]]:
     """Scores and records of every network with each recogniser, and with its own on training clips."""
     judges, files = networks(given)
     key, frames, rows = "embedded.end-to-end.embedded", [], {}
@@ -126,7 +132,7 @@ def end_to_end(
         found += scores.compare(own, control).records(f"{key}.{name}.seen.to_control", text, source)
     for name, file in files.items():
         values = psnr(file, tests[:FRAMES])
-        found.append(results.mean(f"{key}.{name}.psnr", values, "dB", f"PSNR, network {name}", source))
+        found.append(records.mean(f"{key}.{name}.psnr", values, "dB", f"PSNR, network {name}", source))
     return frames, found
 
 
@@ -155,7 +161,7 @@ def main() -> None:
     _common.show(found)
     if given.keep:
         _, header = scores.rows(given.out / "spatial-shipped.parquet")
-        hashes = {file.parent.name: manifest.sha256(file) for file in given.train.glob("*/weights.safetensors")}
+        hashes = {file.parent.name: sha256(file) for file in given.train.glob("*/weights.safetensors")}
         header = header.model_copy(update={"weights": {}, "recognisers": hashes, "runs": (source,)})
         table = pandas.concat(frames).to_dict("records")
         _common.save(found, "retraining-embedded")

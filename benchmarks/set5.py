@@ -14,7 +14,9 @@ import _common
 import torch
 from scipy.io import loadmat
 
-from arsr_core import InputError, degrade, metrics, results, sr
+from arsr import records
+from arsr_core import degrade, metrics, sr
+from arsr_core.errors import InputError
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def main() -> None:
         print(f"{name:8}", *(f"{f.stem} {p:.2f} dB" for f, p in zip(files, values["psnr"], strict=True)), sep="  ")
         for measure, unit in (("psnr", "dB"), ("ssim", "")):
             what = f"{measure.upper()} of {sr.METHODS[name].title}, luma, x4, mean over images"
-            kept.append(results.mean(f"set5.{name}.{measure}", values[measure], unit, what, source))
+            kept.append(records.mean(f"set5.{name}.{measure}", values[measure], unit, what, source))
     if options.keep:
         _common.save(kept, "set5")
 

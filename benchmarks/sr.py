@@ -33,9 +33,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from arsr_core import degrade, manifest, metrics, results, video
-from arsr_core.data import generated
-from arsr_core.sr import METHODS, build, weights
+from arsr import manifest, records
+from arsr.embedded import generated
+from arsr_core import degrade, metrics, video
+from arsr_core.sr import METHODS, build
+from arsr_core.sr import namings as weights
 from arsr_core.sr.upscaling import upscale, upscale_frames
 
 NETWORKS = ("esrgan", "rcan", "srgan", "vdsr", "spmc", "duf16", "duf28", "duf52")  # esrgan is RRDBNet, srgan SRResNet
@@ -165,7 +167,7 @@ def keep_memory(peaks: dict[str, float], threads: int) -> None:
     for case, peak in peaks.items():
         network, height, width, count, front = CASES[case]
         what = f"{METHODS[network].title}: peak memory in GB, {count} frame(s) {width}x{height} as a {front}"
-        kept.append(results.Record(key=f"memory.{case}.gb", value=peak, description=what, provenance=source))
+        kept.append(records.Record(key=f"memory.{case}.gb", value=peak, description=what, provenance=source))
     _common.save(kept, "memory-sr")
 
 

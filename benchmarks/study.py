@@ -27,11 +27,18 @@ import _common
 import numpy as np
 import pandas
 
-from arsr_core import InputError, ablation, claims, evaluate, flow, manifest, results, runs, scores, video
-from arsr_core.data import clips, folders
-from arsr_core.data.clips import Clip
-from arsr_core.recognition import PROTOCOLS, prepared, training
-from arsr_core.recognition.training import RECIPES, Recipe
+from arsr import claims, evaluate, manifest, records, scores
+from arsr.data import clips, folders
+from arsr.data import snippets as prepared
+from arsr.data.clips import Clip
+from arsr.studies import ablation
+from arsr.training import recognisers as training
+from arsr.training import runs
+from arsr.training.recognisers import RECIPES, Recipe
+from arsr_core import flow, video
+from arsr_core.errors import InputError
+from arsr_core.files import sha256
+from arsr_core.recognition import PROTOCOLS
 
 PRESET = "fast"  # of TV-L1, in training and test
 STREAMS = {"rgb": ["spatial"], "flow": ["temporal"], "both": ["spatial", "temporal"]}  # that a recipe's network scores
@@ -92,7 +99,7 @@ def train(study: Study, items: Sequence[Clip], out: Path, name: str) -> None:
         training.fit_recogniser(recipe, store, out / name / group, keep=keep, start=start)
 
 
-def aspect_only(dataset: str, items: Sequence[folders.Item], groups: Sequence[str], source: results.Provenance):
+def aspect_only(dataset: str, items: Sequence[folders.Item], groups: Sequence[str], source: records.Provenance):
     """The accuracy that the logarithm of width / height alone allows, one Gaussian a class, in the same folds."""
     found = [video.probe(item.path) for item in items]
     x = np.log([info.width / info.height * float(info.aspect) for info in found])
@@ -102,8 +109,8 @@ def aspect_only(dataset: str, items: Sequence[folders.Item], groups: Sequence[st
         seen = [x[(groups != group) & (labels == label)] for label in np.unique(labels)]
         fit = [-0.5 * ((x[i] - s.mean()) / (s.std() + 1e-6)) ** 2 - np.log(s.std() + 1e-6) for s in seen]
         right += int(np.argmax(fit)) == labels[i]
-    low, high = results.wilson(int(right), len(items))
-    return results.Record(
+    low, high = records.wilson(int(right), len(items))
+    return records.Record(
         key=f"small.accuracy.{dataset}.aspect-only",
         value=100 * right / len(items),
         unit="%",
@@ -117,7 +124,7 @@ def aspect_only(dataset: str, items: Sequence[folders.Item], groups: Sequence[st
     )
 
 
-def compared(frame: pandas.DataFrame, dataset: str, provenance: results.Provenance) -> list[results.Record]:
+def compared(frame: pandas.DataFrame, dataset: str, provenance: records.Provenance) -> list[records.Record]:
     """Paired tests on the same clips: what 4x costs, and every contrast that the claims ledger asks for."""
     found = []
     for network, part in frame.groupby("network"):
@@ -131,7 +138,7 @@ def compared(frame: pandas.DataFrame, dataset: str, provenance: results.Provenan
     return found
 
 
-def table4(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Clip], source: results.Provenance):
+def table4(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Clip], source: records.Provenance):
     """Every method of the command, by the recognisers of the recipes `names` -> (scores, their header, records)."""
     classes, out = folders.DATASETS[config.dataset].classes, config.out
     pairs = (PAIR,) if set(PAIR.split("+")) <= set(config.methods) else ()
@@ -149,14 +156,14 @@ def table4(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Cli
     return frame, header, scores.records(table, source, "small.accuracy") + compared(frame, config.dataset, source)
 
 
-def key_contrasts(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Clip], source: results.Provenance):
+def key_contrasts(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Clip], source: records.Provenance):
     """Networks that differ in one term, by the recognisers of the recipes -> (scores, their header, records)."""
     frames, found, used, references = [], [], {}, []
     for name in names:
         mine = replace(config, out=config.out / "ablation" / name, recognisers=recognisers(config.out, name))
         for stream in STREAMS[RECIPES[name]["small"].stream]:
             files = ablation.networks(_common.ROOT / "weights", stream, rows=ablation.key_rows(stream))
-            used |= {row: manifest.sha256(file) for row, file in files.items()}
+            used |= {row: sha256(file) for row, file in files.items()}
             frame = ablation.score(files, stream, mine, seen, folders.DATASETS[config.dataset].classes)
             for network, rows in frame.groupby("network"):
                 found += ablation.records(rows, f"small.ablation.{config.dataset}.{network}.{stream}", source)

@@ -22,9 +22,11 @@ from pathlib import Path
 import _common
 import torch
 
-from arsr_core import flow, losses, train
-from arsr_core.data import pairs
-from arsr_core.sr import METHODS, training
+from arsr.data import pairs
+from arsr.training import loop as train
+from arsr.training import networks as training
+from arsr_core import flow, losses
+from arsr_core.sr import METHODS
 
 STORE = pairs.Pairs(embedded=12, patch=64, clip_frames=4, windows=3)
 WORDS = {

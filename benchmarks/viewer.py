@@ -21,9 +21,10 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import sync_playwright
 
-from arsr_core import degrade, flow, results, video
-from arsr_core.data import generated
-from arsr_core.viewer import Viewer, viewer
+from arsr import records
+from arsr.embedded import generated
+from arsr.viewer import Viewer, viewer
+from arsr_core import degrade, flow, video
 
 VIEWS = {
     "frame": {},
@@ -115,13 +116,13 @@ def keep(given: argparse.Namespace, megabytes: float, seconds: dict[str, tuple[f
     data = f"5 versions of an embedded clip (synthetic), {given.frames} frames {size}, with TV-L1 flow"
     source = _common.provenance("The viewer", data, "Chromium without GPU; medians over five rounds of all frames")
     kept = [
-        results.Record(key="viewer.megabytes", value=megabytes, description="a static viewer, MB", provenance=source)
+        records.Record(key="viewer.megabytes", value=megabytes, description="a static viewer, MB", provenance=source)
     ]
     for name, values in seconds.items():
         for when, value in zip(("again", "first"), values, strict=True):
             what = f"to change the frame, {name}, {'seen before' if when == 'again' else 'for the first time'}"
             key = f"viewer.{name.replace(' ', '-')}.{when}"
-            kept.append(results.Record(key=key, value=value, unit="s", description=what, provenance=source))
+            kept.append(records.Record(key=key, value=value, unit="s", description=what, provenance=source))
     _common.save(kept, "viewer")
 
 

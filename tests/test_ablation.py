@@ -6,11 +6,13 @@ import pytest
 import torch
 from scipy.stats import t
 
-from arsr_core import InputError, ablation, manifest, paper, results
-from arsr_core.data import clips
-from arsr_core.sr.training import RECIPES
+from arsr import manifest, paper, records
+from arsr.data import clips
+from arsr.studies import ablation
+from arsr.training.networks import RECIPES
+from arsr_core.errors import InputError
 
-SOURCE = results.Provenance(kind="recomputed", source="test", profile="embedded")
+SOURCE = records.Provenance(kind="recomputed", source="test", profile="embedded")
 
 
 def rows(method, right, sure=1.0, stream="spatial"):

@@ -10,12 +10,17 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from arsr_core import InputError, adaptation, claims, degrade, manifest, recognition, results, train
-from arsr_core.data import clips
-from arsr_core.recognition import PROTOCOLS, Augmentation, prepared
-from arsr_core.recognition.training import RECIPES
+from arsr import claims, manifest, records
+from arsr.data import clips
+from arsr.data import snippets as prepared
+from arsr.studies import adaptation
+from arsr.training import loop as train
+from arsr.training.recognisers import RECIPES
+from arsr_core import degrade, recognition
+from arsr_core.errors import InputError
+from arsr_core.recognition import PROTOCOLS, Augmentation
 
-SOURCE = results.Provenance(kind="recomputed", source="test", profile="embedded")
+SOURCE = records.Provenance(kind="recomputed", source="test", profile="embedded")
 
 
 class Store(torch.utils.data.Dataset):
@@ -48,8 +53,8 @@ def test_a_mix_of_other_clips_or_shares_is_refused():
 
 
 def test_lowered_is_what_a_recogniser_sees_of_bicubic():
+    from arsr.evaluate import see
     from arsr_core import sr
-    from arsr_core.evaluate import see
 
     clip = clips.embedded(1, "test", frames=3)[0].read()
     x = torch.from_numpy(clip).movedim(-1, 1)[None].float() / 255

@@ -2,7 +2,8 @@
 
 import importlib
 
-from arsr_core import appendix, claims, paper, verdicts
+from arsr import claims, paper
+from arsr.book import appendix, verdicts
 
 
 def cell(kind, text):
@@ -19,7 +20,7 @@ def test_a_chapter_s_deviations_are_found_in_its_own_words():
 
 
 def test_every_chapter_that_computes_says_where_it_departs(root):
-    from arsr_core import book
+    from arsr.book import build as book
 
     for chapter in book.Build(root).chapters[1:]:
         text = chapter.read_text()
@@ -29,9 +30,9 @@ def test_every_chapter_that_computes_says_where_it_departs(root):
 def test_the_reference_has_the_contract_s_names_with_docstrings():
     found = appendix.public(importlib.import_module("arsr_core.losses"))
     assert {"wmse", "siamese_warp", "FeatureLoss"} <= found.keys() and not any(n.startswith("_") for n in found)
-    text = appendix._module(importlib.import_module("arsr_core.claims"))
+    text = appendix._module(importlib.import_module("arsr.claims"))
     assert "Newcombe (1998)" in text and "def " not in text and "<script" not in text
-    assert appendix._module(importlib.import_module("arsr_core.data")) == ""
+    assert appendix._module(importlib.import_module("arsr.data")) == ""
     assert "arsr_core.metrics" in {m.__name__ for m in appendix.modules()}
 
 

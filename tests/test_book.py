@@ -11,7 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from arsr_core import ChapterError, InputError, book, pages, results
+from arsr import ChapterError
+from arsr import records as results
+from arsr.book import build as book
+from arsr.book import pages
+from arsr_core.errors import InputError
 
 FRONT = """---
 jupytext: {text_representation: {extension: .md, format_name: myst}}
@@ -34,10 +38,11 @@ height = 2
 ```{code-cell} ipython3
 import os
 import matplotlib.pyplot as plt
-from arsr_core import book, results
+from arsr import records
+from arsr.book import build as book
 
-source = results.Provenance(kind="recomputed", source="First", profile=profile)
-results.save([results.mean("first.height", [height, height + 1], "px", "a height", source)],
+source = records.Provenance(kind="recomputed", source="First", profile=profile)
+records.save([records.mean("first.height", [height, height + 1], "px", "a height", source)],
              book.output("records") / "first.json")
 print(data_root, book.output("records"), "threads:", os.environ["OMP_NUM_THREADS"])
 figure, ax = plt.subplots()
@@ -200,7 +205,7 @@ def test_a_failing_cell_stops_the_build(tmp_path, root):
 
 
 def test_wrong_input_in_a_cell_is_wrong_input(tmp_path, root):
-    config = failing(tmp_path, root, "from arsr_core import InputError; raise InputError('clip.avi: empty')")
+    config = failing(tmp_path, root, "from arsr_core.errors import InputError; raise InputError('clip.avi: empty')")
     with pytest.raises(InputError, match="00-first, code cell 3: clip.avi: empty"):
         book.execute(config, config.chapters, say=lambda line: None)
 
@@ -214,7 +219,7 @@ def test_a_dying_kernel_is_reported(tmp_path, root):
 def test_a_terminated_build_leaves_no_kernel_and_no_scratch(tmp_path, root):
     source = f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
     config = failing(tmp_path, root, source)
-    command = [sys.executable, "-m", "arsr_core.cli", "book", "--root", str(config.root)]
+    command = [sys.executable, "-m", "arsr", "book", "--root", str(config.root)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         _until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
         kernel = psutil.Process(int((tmp_path / "pid").read_text()))
@@ -340,7 +345,7 @@ def test_tidy_replaces_whole_paths_outside_pictures():
 
 def test_command_line(built, tmp_path):
     def arsr(*arguments):
-        command = [sys.executable, "-m", "arsr_core.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "arsr", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
 
     wrong = [

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, claims, paper
-from arsr_core.results import Provenance, Record, wilson
+from arsr import claims, paper
+from arsr.records import Provenance, Record, wilson
+from arsr_core.errors import InputError
 
 MEASURED = Provenance(kind="measured", source="a study", command="arsr evaluate", profile="embedded")
 

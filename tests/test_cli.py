@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from arsr_core import cli, sr, video
+from arsr import cli
+from arsr_core import sr, video
 
 
 @pytest.fixture
 def arsr(tmp_path):
     def run(*arguments):
-        command = [sys.executable, "-m", "arsr_core.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "arsr", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
 
     return run
@@ -56,7 +57,7 @@ def test_weights_commands(arsr, tmp_path):
 
 
 def test_generate_writes_lossless_clips(arsr, tmp_path):
-    from arsr_core.data import generated
+    from arsr.embedded import generated
 
     assert arsr("data", "generate", "clips", "--count", "2", "--frames", "3").returncode == 0
     [first, second] = sorted(p.relative_to(tmp_path / "clips").as_posix() for p in (tmp_path / "clips").glob("*/*"))

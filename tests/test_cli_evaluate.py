@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from arsr_core import cli, evaluate, recognition, scores
-from arsr_core.data.actions import ACTIONS
+from arsr import cli, evaluate, scores
+from arsr.embedded.actions import ACTIONS
+from arsr_core import recognition
 from arsr_core.recognition import PROTOCOLS
 
 FAST = replace(PROTOCOLS["lite"], snippets=2, flow_frames=1)
@@ -90,5 +91,5 @@ def test_wrong_input_is_one_line_and_exit_code_2(arsr, tmp_path, arguments, mess
 
 
 def test_help_has_examples():
-    done = subprocess.run([sys.executable, "-m", "arsr_core.cli", "evaluate", "--help"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "arsr", "evaluate", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "Examples" in done.stdout and "arsr evaluate embedded" in done.stdout

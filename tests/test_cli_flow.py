@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from arsr_core import InputError, cli, flow, video
+from arsr import cli
+from arsr_core import flow, video
+from arsr_core.errors import InputError
 from arsr_core.flow import extraction
 
 FAST = {"warps": 1, "scales": 2}
@@ -161,7 +163,7 @@ def test_bad_targets(clip, tmp_path):
 
 
 def test_command(clip, tmp_path):
-    command = [sys.executable, "-m", "arsr_core.cli", "flow", "in.mkv", "out", "--format", "uint8"]
+    command = [sys.executable, "-m", "arsr", "flow", "in.mkv", "out", "--format", "uint8"]
     command += ["--preset", "fast", "--bound", "8", "--workers", "1"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == "written: out\n"

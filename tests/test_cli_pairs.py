@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from arsr_core import cli
-from arsr_core.data.pairs import Pairs, PairSet
+from arsr import cli
+from arsr.data.pairs import Pairs, PairSet
 
 EMBEDDED = ("--embedded", "2", "--patch", "48", "--clip-frames", "2", "--windows", "2")
 
@@ -67,7 +67,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(arsr, tmp_path, arguments, mess
 def test_a_full_disk_is_one_line_and_the_store_goes_on(arsr, tmp_path):
     """Files may grow to 300 kB here: the system itself refuses the rest of the first clip's frames."""
     done = subprocess.run(
-        [sys.executable, "-m", "arsr_core.cli", "data", "pairs", "store", *EMBEDDED],
+        [sys.executable, "-m", "arsr", "data", "pairs", "store", *EMBEDDED],
         cwd=tmp_path,
         capture_output=True,
         text=True,

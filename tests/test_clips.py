@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from arsr_core.data import clips
+from arsr.data import clips
 
 
 def _clip(height, width):

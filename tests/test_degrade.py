@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, degrade
+from arsr_core import degrade
 from arsr_core.degrade import imresize, modcrop, quantise, to_lr
+from arsr_core.errors import InputError
 
 
 def keys(t):

@@ -17,9 +17,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from arsr_core import InputError, degrade, evaluate, flow, recognition, scores, sr
-from arsr_core.data.clips import Clip
-from arsr_core.evaluate import Evaluation
+from arsr import evaluate, scores
+from arsr.data.clips import Clip
+from arsr.evaluate import Evaluation
+from arsr_core import degrade, flow, recognition, sr
+from arsr_core.errors import InputError
 from arsr_core.recognition import Protocol
 
 CLASSES = ("drink", "eat", "wave")
@@ -277,7 +279,7 @@ from dataclasses import replace
 from pathlib import Path
 from test_evaluate import CLASSES, PROTOCOL, QUICK, clips
 from arsr_core import flow
-from arsr_core.evaluate import Evaluation, evaluate
+from arsr.evaluate import Evaluation, evaluate
 
 flow.PRESETS["fast"] = QUICK
 
@@ -489,8 +491,8 @@ def test_gpu_agrees_with_cpu(config, files):
 @pytest.mark.shared
 def test_real_clips(config, shared_data, files, tmp_path):
     """Weizmann in its own folders, two clips a class, on a small protocol."""
-    from arsr_core.data import clips as sources
-    from arsr_core.data import folders
+    from arsr.data import clips as sources
+    from arsr.data import folders
 
     classes = folders.WEIZMANN_CLASSES
     items = [i for i in folders.items("weizmann", shared_data / "weizmann") if i.group in ("ido", "eli")]

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, flow, metrics
+from arsr_core import flow, metrics
+from arsr_core.errors import InputError
 
 
 def textured(h=64, w=80, seed=0):

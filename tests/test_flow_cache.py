@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from arsr_core import InputError, flow
+from arsr.data import flow_cache
+from arsr_core import flow
+from arsr_core.errors import InputError
 
 
 def entry(seed, size=1000):
@@ -19,7 +21,7 @@ def entry(seed, size=1000):
 
 
 def key(seed):
-    return flow.cache_key(np.full((2, 4, 4, 3), seed, np.uint8))
+    return flow_cache.cache_key(np.full((2, 4, 4, 3), seed, np.uint8))
 
 
 def never():
@@ -41,29 +43,29 @@ def test_key_depends_on_clip_and_on_all_that_is_done_with_it():
     clip = np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3)
     made = {"sr": "vdsr", "weights": "ab12", "flow": {"method": "tvl1", "warps": 5}, "bound": 20}
     keys = {
-        flow.cache_key(clip, **made),
-        flow.cache_key(clip[::-1], **made),
-        flow.cache_key(clip.reshape(4, 2, 4, 3), **made),
-        flow.cache_key(clip.astype(np.int16), **made),
-        flow.cache_key(clip, **made | {"sr": "rcan"}),
-        flow.cache_key(clip, **made | {"weights": "ab13"}),
-        flow.cache_key(clip, **made | {"flow": {"method": "tvl1", "warps": 2}}),
-        flow.cache_key(clip),
+        flow_cache.cache_key(clip, **made),
+        flow_cache.cache_key(clip[::-1], **made),
+        flow_cache.cache_key(clip.reshape(4, 2, 4, 3), **made),
+        flow_cache.cache_key(clip.astype(np.int16), **made),
+        flow_cache.cache_key(clip, **made | {"sr": "rcan"}),
+        flow_cache.cache_key(clip, **made | {"weights": "ab13"}),
+        flow_cache.cache_key(clip, **made | {"flow": {"method": "tvl1", "warps": 2}}),
+        flow_cache.cache_key(clip),
     }
     assert len(keys) == 8 and all(len(k) == 64 for k in keys)
-    assert flow.cache_key(clip.copy(), **dict(reversed(made.items()))) in keys  # order and memory do not matter
-    assert flow.cache_key(torch.from_numpy(clip), **made) == flow.cache_key(clip, **made)
+    assert flow_cache.cache_key(clip.copy(), **dict(reversed(made.items()))) in keys  # order and memory do not matter
+    assert flow_cache.cache_key(torch.from_numpy(clip), **made) == flow_cache.cache_key(clip, **made)
     turned = np.asfortranarray(clip)
-    assert flow.cache_key(turned, **made) == flow.cache_key(clip, **made)
+    assert flow_cache.cache_key(turned, **made) == flow_cache.cache_key(clip, **made)
 
 
 def test_bad_keys():
     with pytest.raises(InputError, match="cache_key"):
-        flow.cache_key(np.zeros(3, np.uint8), weights=object())
+        flow_cache.cache_key(np.zeros(3, np.uint8), weights=object())
     with pytest.raises(InputError, match="cache_key"):
-        flow.cache_key(np.zeros(3, np.uint8), bound=float("nan"))
+        flow_cache.cache_key(np.zeros(3, np.uint8), bound=float("nan"))
     with pytest.raises(InputError, match="clip of numbers, got str"):
-        flow.cache_key("clip.avi")
+        flow_cache.cache_key("clip.avi")
 
 
 # --- entries
@@ -71,8 +73,8 @@ def test_bad_keys():
 
 def test_entry_is_computed_once(tmp_path):
     encoded = flow.encode_uint8(5 * torch.randn(1, 3, 2, 8, 10, generator=torch.Generator().manual_seed(0)))
-    assert torch.equal(flow.Cache(tmp_path / "c").get(key(0), lambda: encoded), encoded)
-    again = flow.Cache(tmp_path / "c").get(key(0), never)
+    assert torch.equal(flow_cache.Cache(tmp_path / "c").get(key(0), lambda: encoded), encoded)
+    again = flow_cache.Cache(tmp_path / "c").get(key(0), never)
     assert torch.equal(again, encoded) and again.dtype == torch.uint8
     again += 1  # its own memory
     assert contents(tmp_path / "c") == [f"{key(0)}.npz"]
@@ -82,19 +84,19 @@ def test_entry_is_computed_once(tmp_path):
 
 def test_entry_must_be_encoded(tmp_path):
     with pytest.raises(InputError, match="uint8, got torch.float32"):
-        flow.Cache(tmp_path).get(key(0), lambda: torch.zeros(3))
+        flow_cache.Cache(tmp_path).get(key(0), lambda: torch.zeros(3))
     assert contents(tmp_path) == []
 
 
 def test_error_while_computing_keeps_nothing(tmp_path):
     with pytest.raises(AssertionError):
-        flow.Cache(tmp_path).get(key(0), never)
+        flow_cache.Cache(tmp_path).get(key(0), never)
     assert contents(tmp_path) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "other member"])
 def test_damaged_entry_is_reported_and_computed_again(tmp_path, damage):
-    cache = flow.Cache(tmp_path)
+    cache = flow_cache.Cache(tmp_path)
     cache.get(key(0), lambda: entry(0))
     [path] = tmp_path.rglob("*.npz")
     data = bytearray(path.read_bytes())
@@ -119,7 +121,7 @@ def used_at(folder, seed, seconds):
 
 def test_least_recently_used_goes_first(tmp_path):
     now = time.time()
-    cache = flow.Cache(tmp_path, limit=4 * 1300)  # an entry: 1000 random bytes and about 200 around them
+    cache = flow_cache.Cache(tmp_path, limit=4 * 1300)  # an entry: 1000 random bytes and about 200 around them
     for seed in range(4):
         cache.get(key(seed), lambda seed=seed: entry(seed))
         used_at(tmp_path, seed, now - 100 + seed)
@@ -131,7 +133,9 @@ def test_least_recently_used_goes_first(tmp_path):
 
 def test_limit_holds_and_survives_a_new_process(tmp_path):
     for seed in range(40):
-        cache = flow.Cache(tmp_path, limit=20_000)  # as a new process would: it knows nothing of the others' bytes
+        cache = flow_cache.Cache(
+            tmp_path, limit=20_000
+        )  # a new process knows nothing of the others
         cache.get(key(seed), lambda seed=seed: entry(seed))
         assert total(tmp_path) <= 20_000
     assert len(contents(tmp_path)) >= 15
@@ -139,7 +143,7 @@ def test_limit_holds_and_survives_a_new_process(tmp_path):
 
 
 def test_few_looks_at_a_large_cache(tmp_path, monkeypatch):
-    cache, looks = flow.Cache(tmp_path, limit=10_000_000), []
+    cache, looks = flow_cache.Cache(tmp_path, limit=10_000_000), []
     evict = cache._evict
     monkeypatch.setattr(cache, "_evict", lambda: (looks.append(1), evict()))
     for seed in range(50):
@@ -148,13 +152,13 @@ def test_few_looks_at_a_large_cache(tmp_path, monkeypatch):
 
 
 def test_entry_larger_than_the_limit(tmp_path):
-    cache = flow.Cache(tmp_path, limit=2000)
+    cache = flow_cache.Cache(tmp_path, limit=2000)
     cache.get(key(0), lambda: entry(0))
     with pytest.raises(InputError, match="exceeds the limit of 2,000"):
         cache.get(key(1), lambda: entry(1, 5000))
     assert contents(tmp_path) == [f"{key(0)}.npz"]
     with pytest.raises(InputError, match="limit must be positive"):
-        flow.Cache(tmp_path, limit=0)
+        flow_cache.Cache(tmp_path, limit=0)
 
 
 def test_remains_of_a_killed_process_go(tmp_path):
@@ -163,7 +167,7 @@ def test_remains_of_a_killed_process_go(tmp_path):
     for path in (old, new):
         path.write_bytes(bytes(1500))
     os.utime(old, (time.time() - 4000,) * 2)
-    flow.Cache(tmp_path, limit=2000).get(key(0), lambda: entry(0))
+    flow_cache.Cache(tmp_path, limit=2000).get(key(0), lambda: entry(0))
     assert not old.exists() and new.exists()  # the new one may still be written
 
 
@@ -171,15 +175,16 @@ def test_remains_of_a_killed_process_go(tmp_path):
 
 
 def test_full_disk_is_a_clear_error_and_harms_nothing(tmp_path):
-    flow.Cache(tmp_path).get(key(0), lambda: entry(0))
+    flow_cache.Cache(tmp_path).get(key(0), lambda: entry(0))
     code = """
         import resource, signal, sys
         import numpy as np, torch
-        from arsr_core import InputError, flow
+        from arsr.data import flow_cache
+        from arsr_core.errors import InputError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))  # every write beyond fails, as on a full disk
-        cache = flow.Cache(sys.argv[1])
-        key = lambda seed: flow.cache_key(np.full((2, 4, 4, 3), seed, np.uint8))
+        cache = flow_cache.Cache(sys.argv[1])
+        key = lambda seed: flow_cache.cache_key(np.full((2, 4, 4, 3), seed, np.uint8))
         try:
             cache.get(key(1), lambda: torch.randint(0, 256, (200_000,), dtype=torch.uint8))
         except InputError as error:
@@ -196,7 +201,7 @@ def test_full_disk_is_a_clear_error_and_harms_nothing(tmp_path):
 
 def hammer(folder, number):
     torch.set_num_threads(1)
-    cache = flow.Cache(folder, limit=12_000)
+    cache = flow_cache.Cache(folder, limit=12_000)
     rng = np.random.default_rng(number)
     for seed in rng.integers(0, 20, 60).tolist():
         assert torch.equal(cache.get(key(seed), lambda seed=seed: entry(seed)), entry(seed))
@@ -208,14 +213,14 @@ def test_processes_share_a_cache(tmp_path):
     with multiprocessing.get_context("fork").Pool(4) as pool:
         pool.starmap(hammer, [(tmp_path, number) for number in range(4)])
     assert all(name.endswith(".npz") for name in contents(tmp_path))
-    flow.Cache(tmp_path, limit=12_000).get(key(99), lambda: entry(99))
+    flow_cache.Cache(tmp_path, limit=12_000).get(key(99), lambda: entry(99))
     assert total(tmp_path) <= 12_000
 
 
 def write_for_ever(folder):
-    cache = flow.Cache(folder)
+    cache = flow_cache.Cache(folder)
     for seed in range(100_000):
-        key = flow.cache_key(np.full((2, 4, 4, 3), seed))
+        key = flow_cache.cache_key(np.full((2, 4, 4, 3), seed))
         cache.get(key, lambda seed=seed: entry(seed, 300_000))
 
 
@@ -229,4 +234,4 @@ def test_killed_writer_leaves_complete_entries(tmp_path):
     entries = list(tmp_path.rglob("*.npz"))
     assert len(entries) >= 4
     for path in entries:
-        assert len(flow.Cache(tmp_path).get(path.stem, never)) == 300_000
+        assert len(flow_cache.Cache(tmp_path).get(path.stem, never)) == 300_000

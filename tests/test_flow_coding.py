@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, flow
+from arsr_core import flow
+from arsr_core.errors import InputError
 
 
 def cv_round(x):

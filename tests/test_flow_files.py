@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, flow
+from arsr_core import flow
+from arsr_core.errors import InputError
 from arsr_core.flow import files
 
 SUFFIXES = (".flo", ".png", ".npz")

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from arsr_core import InputError, flow
+from arsr_core import flow
+from arsr_core.errors import InputError
 
 
 def uniform(u, v, h=24, w=32):

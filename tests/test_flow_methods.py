@@ -5,8 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from arsr_core import InputError, flow, video
-from arsr_core.data import generated
+from arsr.embedded import generated
+from arsr_core import flow, video
+from arsr_core.errors import InputError
 
 FAST = {"warps": 1, "scales": 2}
 

@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, flow, metrics
+from arsr_core import flow, metrics
+from arsr_core.errors import InputError
 from arsr_core.flow import dual_tvl1 as ours
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

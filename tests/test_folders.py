@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arsr_core import InputError, video
-from arsr_core.data import folders
+from arsr.data import folders
+from arsr_core import video
+from arsr_core.errors import InputError
 
 ODD = "#1_(Rad)_[NEW]_$(touch x);_'~!"  # the kind of name that HMDB51 has
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError
-from arsr_core.data import generated, puppet
-from arsr_core.data.generated import ACTIONS, INTERVALS, cell, clip, clips
-from arsr_core.data.puppet import Layer, Sprite
+from arsr.embedded import generated, puppet
+from arsr.embedded.generated import ACTIONS, INTERVALS, cell, clip, clips
+from arsr.embedded.puppet import Layer, Sprite
+from arsr_core.errors import InputError
 
 SMALL = {"size": (48, 64), "frames": 2}
 

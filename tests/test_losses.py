@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, losses
-from arsr_core.flow import warp
+from arsr_core import losses
+from arsr_core.errors import InputError
+from arsr_core.flow.warping import warp
 
 VARIANTS = sorted(losses.WMSE)
 

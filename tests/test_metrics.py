@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, degrade, flow, metrics
+from arsr_core import degrade, flow, metrics
+from arsr_core.errors import InputError
 
 
 def frames(*shape, seed=0):

@@ -1,7 +1,7 @@
 import pytest
 
-from arsr_core import pages
-from arsr_core.results import Provenance, Record
+from arsr.book import pages
+from arsr.records import Provenance, Record
 
 
 def record(value=-0.705, unit="", **extra):
@@ -29,7 +29,7 @@ def test_anchors_are_distinct_for_distinct_methods():
 
 
 def test_anchors_of_the_paper_are_unique():
-    from arsr_core import paper
+    from arsr import paper
 
     keys = list(paper.records())
     assert len({pages.anchor(k) for k in keys}) == len(keys)

@@ -14,9 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, degrade, flow, metrics, video
-from arsr_core.data import generated, pairs
-from arsr_core.data.pairs import Pairs, PairSet, prepare
+from arsr.data import pairs
+from arsr.data.pairs import Pairs, PairSet, prepare
+from arsr.embedded import generated
+from arsr_core import degrade, flow, metrics, video
+from arsr_core.errors import InputError
 
 SMALL = dict(patch=32, clip_frames=2, windows=3, frames=3, preset="fast")
 
@@ -204,7 +206,7 @@ def test_more_clips_move_no_draw(clips, store, tmp_path):
 def test_killed_at_any_moment_it_goes_on_to_the_same_store(clips, store, tmp_path):
     code = (
         "import os, sys\n"
-        "from arsr_core.data import pairs\n"
+        "from arsr.data import pairs\n"
         "keep, calls = pairs._windows, []\n"
         "def windows(*arguments):\n"
         "    calls.append(1)\n"

@@ -1,6 +1,7 @@
 import pytest
 
-from arsr_core import InputError, paper
+from arsr import paper
+from arsr_core.errors import InputError
 
 
 def test_shapes_of_the_tables():

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from arsr_core import printed
+from arsr.book import printed
 
 HEAD = (
     '<link rel="stylesheet" href="../_static/a.css"><script>window.MathJax = {}</script>'

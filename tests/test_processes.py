@@ -7,10 +7,11 @@ import sys
 import pytest
 import torch
 
-from arsr_core import InputError, processes
+from arsr import processes
+from arsr_core.errors import InputError
 
 PROGRAM = """
-from arsr_core import processes
+from arsr import processes
 here = processes.this({device})
 print(f"{{here.process_index}} {{here.num_processes}} {{here.device.type}}\\n", end="", flush=True)  # in one write
 """

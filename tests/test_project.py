@@ -7,7 +7,7 @@ import tomllib
 import pytest
 import yaml
 
-from arsr_core import book
+from arsr.book import build as book
 
 
 def tracked(root, *patterns):
@@ -88,7 +88,7 @@ def test_the_manifest_lists_what_the_chapters_regenerate(root):
 
 
 def test_committed_records_are_valid_measurements(root):
-    from arsr_core import results
+    from arsr import records as results
 
     records = results.load_folder(root / "results")
     assert records and all(r.provenance.kind == "measured" for r in records.values())
@@ -98,8 +98,10 @@ def test_importing_the_package_needs_no_book_and_no_video_packages(root):
     code = (
         "import sys\n"
         "for name in ('av', 'jupytext', 'papermill', 'skimage', 'torchvision', 'sphinx'): sys.modules[name] = None\n"
-        "from arsr_core import degrade, flow, metrics, results, paper, video\n"
-        "from arsr_core.data import folders, generated\n"
+        "from arsr_core import degrade, flow, metrics, video\n"
+        "from arsr import paper, records\n"
+        "from arsr.data import folders\n"
+        "from arsr.embedded import generated\n"
         "import torch\n"
         "x = torch.rand(1, 3, 48, 48)\n"
         "flow.tvl1(x, x, warps=1), metrics.psnr(degrade.imresize(degrade.to_lr(x), 4), x)\n"

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from arsr_core import InputError, ranking
+from arsr import ranking
+from arsr_core.errors import InputError
 
 
 def test_kendall_of_the_same_and_of_the_reverse_order():

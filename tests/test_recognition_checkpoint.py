@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from arsr_core import InputError, recognition
+from arsr_core import recognition
+from arsr_core.errors import InputError
 from arsr_core.recognition import TSN, Fusion, STResNet, load, load_public, save
 
 NAMES = ("run", "walk", "wave")

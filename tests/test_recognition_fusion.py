@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, recognition
+from arsr_core import recognition
+from arsr_core.errors import InputError
 from arsr_core.recognition import Fusion, fuse, train_fusion
 
 

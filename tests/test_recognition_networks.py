@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from arsr_core import InputError, recognition
+from arsr_core import recognition
+from arsr_core.errors import InputError
 from arsr_core.recognition import BACKBONES, TSN, STResNet
 from arsr_core.recognition.backbones import first_conv
 

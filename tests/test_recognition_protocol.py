@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, recognition
+from arsr_core import recognition
+from arsr_core.errors import InputError
 from arsr_core.recognition import AUGMENTATIONS, PROTOCOLS, Augmentation, Protocol, augment
 
 FULL, LIGHT, LITE = (PROTOCOLS[name] for name in ("full", "light", "lite"))

@@ -9,10 +9,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from arsr_core import InputError, flow, recognition, video
-from arsr_core.data.clips import Clip, embedded
-from arsr_core.recognition import PROTOCOLS, prepared, training
-from arsr_core.recognition.prepared import Preparation, Snippets, prepare
+from arsr.data import snippets as prepared
+from arsr.data.clips import Clip, embedded
+from arsr.data.snippets import Preparation, Snippets, prepare
+from arsr.training import recognisers as training
+from arsr_core import flow, recognition, video
+from arsr_core.errors import InputError
+from arsr_core.recognition import PROTOCOLS
 
 FAST = {"warps": 1, "scales": 2, "outer": 2}
 SMALL = replace(PROTOCOLS["lite"], size=(60, 80), crop=48)

@@ -17,10 +17,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from arsr_core import InputError, manifest, recognition, reproduce, results, scores, sr, video
-from arsr_core.data import generated
-from arsr_core.data.folders import HMDB51_CLASSES
-from arsr_core.reproduce import Study
+from arsr import manifest, reproduce, scores
+from arsr import records as results
+from arsr.data.folders import HMDB51_CLASSES
+from arsr.embedded import generated
+from arsr.reproduce import Study
+from arsr_core import recognition, sr, video
+from arsr_core.errors import InputError
 
 HERE = results.Provenance(kind="measured", source="a test", command="arsr reproduce", profile="paper")
 
@@ -135,7 +138,7 @@ def test_cached_flow_gives_the_scores_of_a_study_of_one_recogniser(data, tmp_pat
 def command(data, out, *more):
     options = ["--protocol", "lite", "--preset", "fast", "--present-only", "--device", "cpu", "--dataset", "hmdb51"]
     methods = ["-m", "hr", "-m", "bicubic", "-m", "vdsr"]
-    begin = [sys.executable, "-m", "arsr_core.cli", "reproduce", "--data", data, "--out", out]
+    begin = [sys.executable, "-m", "arsr", "reproduce", "--data", data, "--out", out]
     return [str(word) for word in (*begin, *options, *methods, *more)]
 
 

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, results
-from arsr_core.results import Provenance, Record
+from arsr import records
+from arsr.records import Provenance, Record
+from arsr_core import files
+from arsr_core.errors import InputError
 
 PAPER = Provenance(kind="paper", source="Table 4")
 
@@ -17,16 +19,16 @@ def record(key="a.b", value=1.0, **extra):
 
 def test_round_trip(tmp_path):
     kept = [record("b", 53.59, unit="%", count=820, n=1530, low=51.0, high=56.1, interval="Wilson"), record("a")]
-    path = results.save(kept, tmp_path / "deep" / "study.json")
-    assert list(results.load(path)) == ["a", "b"]
-    assert results.load(path)["b"] == kept[0]
-    assert results.load_folder(path.parent) == results.load(path)
+    path = records.save(kept, tmp_path / "deep" / "study.json")
+    assert list(records.load(path)) == ["a", "b"]
+    assert records.load(path)["b"] == kept[0]
+    assert records.load_folder(path.parent) == records.load(path)
     assert [p.name for p in path.parent.iterdir()] == ["study.json"]  # no temporary file stays
 
 
 def test_saving_twice_is_byte_identical(tmp_path):
-    one = results.save([record("a"), record("b")], tmp_path / "one.json").read_bytes()
-    two = results.save([record("b"), record("a")], tmp_path / "two.json").read_bytes()
+    one = records.save([record("a"), record("b")], tmp_path / "one.json").read_bytes()
+    two = records.save([record("b"), record("a")], tmp_path / "two.json").read_bytes()
     assert one == two
 
 
@@ -58,11 +60,11 @@ def test_provenance_says_what_its_badge_promises():
 
 def test_duplicate_keys_are_an_error(tmp_path):
     with pytest.raises(InputError, match="a.b occurs twice"):
-        results.save([record(), record(value=2.0)], tmp_path / "study.json")
-    results.save([record()], tmp_path / "one.json")
-    results.save([record()], tmp_path / "two.json")
+        records.save([record(), record(value=2.0)], tmp_path / "study.json")
+    records.save([record()], tmp_path / "one.json")
+    records.save([record()], tmp_path / "two.json")
     with pytest.raises(InputError, match="occurs twice"):
-        results.load_folder(tmp_path)
+        records.load_folder(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '[{"key": "a"}]', "null"])
@@ -70,77 +72,77 @@ def test_malformed_file_is_named(tmp_path, text):
     path = tmp_path / "study.json"
     path.write_text(text)
     with pytest.raises(InputError, match="study.json") as error:
-        results.load(path)
+        records.load(path)
     assert "\n" not in str(error.value)
 
 
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(InputError, match="no such record file"):
-        results.load(tmp_path / "nothing.json")
-    assert results.load_folder(tmp_path / "nothing") == {}
+        records.load(tmp_path / "nothing.json")
+    assert records.load_folder(tmp_path / "nothing") == {}
 
 
 def test_wilson_against_its_formula():
     p, n, z = 820 / 1530, 1530, 1.959963984540054
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    assert results.wilson(820, 1530) == pytest.approx((100 * (centre - half), 100 * (centre + half)), abs=1e-9)
+    assert records.wilson(820, 1530) == pytest.approx((100 * (centre - half), 100 * (centre + half)), abs=1e-9)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_contains_the_proportion(case):
     count, n = case
-    low, high = results.wilson(count, n)
+    low, high = records.wilson(count, n)
     assert -1e-9 <= low <= 100 * count / n + 1e-9 and 100 * count / n - 1e-9 <= high <= 100 + 1e-9
 
 
 @pytest.mark.parametrize("count, n", [(-1, 5), (6, 5), (0, 0)])
 def test_wilson_bad_input(count, n):
     with pytest.raises(InputError, match="count"):
-        results.wilson(count, n)
+        records.wilson(count, n)
 
 
 def test_mean_with_bootstrap_interval():
     values = [1.0, 2.0, 3.0, 6.0]
-    got = results.mean("a", values, "dB", "four values", PAPER)
+    got = records.mean("a", values, "dB", "four values", PAPER)
     assert (got.value, got.n, got.interval) == (3.0, 4, "bootstrap")
     # the bootstrap distribution of a mean of four: its deviation is sqrt(sum (v - 3)^2 / 4 / 4)
     deviation = math.sqrt(14 / 16)
     assert got.low == pytest.approx(3 - 1.96 * deviation, abs=0.4)
     assert got.high == pytest.approx(3 + 1.96 * deviation, abs=0.4)
-    assert got == results.mean("a", values, "dB", "four values", PAPER)
-    assert results.mean("a", [1.5], "dB", "one value", PAPER).low is None
-    same = results.mean("a", [2.0, 2.0], "dB", "no spread", PAPER)
+    assert got == records.mean("a", values, "dB", "four values", PAPER)
+    assert records.mean("a", [1.5], "dB", "one value", PAPER).low is None
+    same = records.mean("a", [2.0, 2.0], "dB", "no spread", PAPER)
     assert same.low == same.value == same.high
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=12))
 def test_mean_interval_stays_in_the_range_of_the_values(values):
-    got = results.mean("a", values, "px", "values", PAPER)
+    got = records.mean("a", values, "px", "values", PAPER)
     assert min(values) - 1e-9 <= got.low <= got.value <= got.high <= max(values) + 1e-9
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
 def test_mean_bad_input(values):
     with pytest.raises(InputError, match="finite"):
-        results.mean("a", values, "dB", "nothing", PAPER)
+        records.mean("a", values, "dB", "nothing", PAPER)
 
 
 def test_versions_name_the_package():
-    assert {"arsr", "torch", "numpy"} <= set(results.versions())
+    assert {"arsr", "torch", "numpy"} <= set(records.versions())
 
 
 def test_write_leaves_the_old_file_on_error(tmp_path):
-    path = results.save([record()], tmp_path / "study.json")
+    path = records.save([record()], tmp_path / "study.json")
     before = path.read_bytes()
     with pytest.raises(UnicodeEncodeError):
-        results.write_atomically(path, "\ud800")
+        files.write_atomically(path, "\ud800")
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["study.json"]
 
 
 def test_records_are_plain_json(tmp_path):
-    rows = json.loads(results.save([record()], tmp_path / "a.json").read_text())
+    rows = json.loads(records.save([record()], tmp_path / "a.json").read_text())
     assert rows[0]["key"] == "a.b" and "low" not in rows[0]

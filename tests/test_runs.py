@@ -8,9 +8,11 @@ from pathlib import Path
 import pandas
 import pytest
 
-from arsr_core import InputError, manifest, runs
-from arsr_core.data import pairs
-from arsr_core.runs import Run
+from arsr import manifest
+from arsr.data import pairs
+from arsr.training import runs
+from arsr.training.runs import Run
+from arsr_core.errors import InputError
 
 SMALL_PAIRS = {"embedded": 2, "clip_frames": 2, "windows": 2}
 

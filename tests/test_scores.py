@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, scores
-from arsr_core.results import Provenance, wilson
+from arsr import scores
+from arsr.records import Provenance, wilson
+from arsr_core.errors import InputError
 
 CLASSES = ("bend", "jump", "run")
 MEASURED = Provenance(kind="measured", source="a study", command="arsr evaluate ...")

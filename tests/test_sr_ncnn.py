@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from arsr_core import InputError, sr
-from arsr_core.sr import ncnn, weights
+from arsr_core import ncnn, sr
+from arsr_core.errors import InputError
+from arsr_core.sr import namings as weights
 
 
 def write_model(folder, model, *, half=True):

@@ -6,16 +6,17 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr_core import InputError, sr
+from arsr_core import sr
+from arsr_core.colour import rgb_to_y
 from arsr_core.degrade import imresize
-from arsr_core.metrics import rgb_to_y
-from arsr_core.sr import discriminator
-from arsr_core.sr.duf import DUF, bilinear_filters, dynamic_filter
-from arsr_core.sr.rcan import DIV2K_MEAN
-from arsr_core.sr.rrdb import RRDBNet
-from arsr_core.sr.spmc import SPMC, ConvLSTM, scatter
-from arsr_core.sr.srgan import MSRResNet, SRResNet, generator
-from arsr_core.sr.vdsr import VDSR, Bicubic
+from arsr_core.errors import InputError
+from arsr_core.sr.networks import discriminator
+from arsr_core.sr.networks.duf import DUF, bilinear_filters, dynamic_filter
+from arsr_core.sr.networks.rcan import DIV2K_MEAN
+from arsr_core.sr.networks.rrdb import RRDBNet
+from arsr_core.sr.networks.spmc import SPMC, ConvLSTM, scatter
+from arsr_core.sr.networks.srgan import MSRResNet, SRResNet, generator
+from arsr_core.sr.networks.vdsr import VDSR, Bicubic
 
 TRAINABLE = [name for name in sr.METHODS if name != "bicubic"]
 

@@ -16,9 +16,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from arsr_core import InputError, degrade, metrics, video
-from arsr_core.sr import METHODS, bands, build, engine, load
+from arsr_core import degrade, metrics, video
+from arsr_core.errors import InputError
+from arsr_core.sr import METHODS, build, engine, load
 from arsr_core.sr.engine import Settings
+from arsr_core.sr.networks import bands
 from arsr_core.sr.upscaling import upscale, upscale_frames, upscale_video
 
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from arsr_core import InputError, sr
+from arsr_core import sr
 from arsr_core.degrade import imresize, quantise
+from arsr_core.errors import InputError
 from arsr_core.metrics import psnr
-from arsr_core.sr import weights
+from arsr_core.sr import namings as weights
 
 SMALL = {
     "vdsr": {"layers": 4, "features": 8},

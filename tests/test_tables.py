@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from arsr_core import InputError, paper, tables
-from arsr_core.results import Provenance, Record
+from arsr import paper
+from arsr.book import tables
+from arsr.records import Provenance, Record
+from arsr_core.errors import InputError
 
 
 @pytest.fixture(scope="module")

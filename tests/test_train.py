@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from arsr_core import InputError, train
+from arsr.training import loop as train
+from arsr_core.errors import InputError
 
 PROGRAM = """
 import sys, time, torch
 sys.path.insert(0, {tests!r})
 from test_train import Points, task
-from arsr_core import train
+from arsr.training import loop as train
 
 torch.set_num_threads(1)
 slow = float(sys.argv[2])

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from arsr_core import InputError, video
+from arsr_core import video
+from arsr_core.errors import InputError
 
 
 def noise(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:

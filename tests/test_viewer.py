@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from arsr_core import InputError, degrade, metrics, video
-from arsr_core.data import generated
-from arsr_core.viewer import Viewer, coding, viewer
+from arsr.embedded import generated
+from arsr.viewer import Viewer, coding, viewer
+from arsr_core import degrade, metrics, video
+from arsr_core.errors import InputError
 
 T, H, W = 5, 48, 64
 EVIL = '<img src=x onerror="window.evil = 1"></script><script>window.evil = 1</script>'
@@ -323,7 +324,7 @@ def test_labels_are_escaped(tmp_path):
 
 
 def test_the_browser_s_side_asks_nothing_of_the_network(view, tmp_path):
-    from arsr_core import pages
+    from arsr.book import pages
 
     view.save(tmp_path / "page.html")
     assert pages.outside_loads(tmp_path) == []

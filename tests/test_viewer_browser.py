@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from arsr.embedded import generated
+from arsr.viewer import Viewer, viewer
 from arsr_core import degrade, flow, video
-from arsr_core.data import generated
-from arsr_core.viewer import Viewer, viewer
 
 pytestmark = pytest.mark.browser
 

@@ -21,8 +21,8 @@ SECONDS = 120  # a busy machine starts kernels slowly
 SETUP = """
 import numpy as np, torch
 from arsr_core import degrade, video
-from arsr_core.data import generated
-from arsr_core.viewer import Viewer
+from arsr.embedded import generated
+from arsr.viewer import Viewer
 clip = generated.clip(3, split="test", size=(120, 160), frames=10)
 hr = video.to_tensor(clip.frames)
 bicubic = degrade.imresize(degrade.to_lr(hr, eight_bit=True), 4, eight_bit=True)

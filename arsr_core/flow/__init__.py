@@ -3,23 +3,21 @@
 Flow is (N, 2, H, W) float, channel 0 = u (x, to the right), 1 = v (y, down), in pixels of its own grid.
 """
 
-from .cache import Cache, cache_key
-from .coding import decode_uint8, encode_uint8, stack
-from .colour import to_rgb, wheel
-from .estimation import BACKENDS, PRESETS, TVL1, to_grey, tvl1
-from .extraction import extract
-from .files import read, write
-from .masks import motion_boundary, occlusion, reliable
-from .methods import METHODS, estimate, stream
-from .warping import warp
+from arsr_core.colour import to_grey
+from arsr_core.flow.coding import decode_uint8, encode_uint8, stack
+from arsr_core.flow.colour import to_rgb, wheel
+from arsr_core.flow.estimation import BACKENDS, PRESETS, TVL1, tvl1
+from arsr_core.flow.extraction import extract
+from arsr_core.flow.files import read, write
+from arsr_core.flow.masks import motion_boundary, occlusion, reliable
+from arsr_core.flow.methods import METHODS, estimate, stream
+from arsr_core.flow.warping import warp
 
 __all__ = [
     "BACKENDS",
     "METHODS",
     "PRESETS",
     "TVL1",
-    "Cache",
-    "cache_key",
     "decode_uint8",
     "encode_uint8",
     "estimate",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from .. import InputError
+from arsr_core.errors import InputError
 
 
 def encode_uint8(flow: torch.Tensor, bound: float = 20) -> torch.Tensor:

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from .. import InputError
+from arsr_core.errors import InputError
 
 # red, yellow, green, cyan, blue, magenta, red; and the steps from each to the next
 _CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0))

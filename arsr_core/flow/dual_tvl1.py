@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .. import InputError
+from arsr_core.errors import InputError
 
 SMALLEST = 16  # px: no level of the pyramid is smaller
 FLAT = torch.finfo(torch.float32).eps  # least squared gradient, so that flat regions divide by no zero
@@ -76,7 +76,7 @@ def fastest(device: torch.device) -> tuple[Callable, Callable]:
     """Triton's kernels on an NVIDIA GPU where Triton is installed, else the tensor operations of this file."""
     if device.type == "cuda" and torch.version.cuda:
         try:
-            from . import dual_tvl1_triton as fused
+            from arsr_core.flow import dual_tvl1_triton as fused
 
             return fused.linearise, fused.solve
         except ImportError:

@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .dual_tvl1 import FLAT, TVL1
+from arsr_core.flow.dual_tvl1 import FLAT, TVL1
 
 CHUNK = 1024  # pixels a block works on at a time
 WARPS = 16  # of 32 threads, in a block

@@ -6,9 +6,9 @@ from functools import partial
 
 import torch
 
-from .. import InputError
-from ..degrade import quantise
-from .dual_tvl1 import SMALLEST, TVL1, dual_tvl1
+from arsr_core.colour import to_grey
+from arsr_core.errors import InputError
+from arsr_core.flow.dual_tvl1 import SMALLEST, TVL1, dual_tvl1
 
 PIXELS = 2**25  # of all the frames that a GPU works on at a time: 385 pairs of 340x256, 4 GB
 
@@ -50,25 +50,6 @@ def tvl1(
     if not n:
         return torch.empty(0, 2, height, width, device=frame0.device)
     return BACKENDS["torch" if backend == "auto" else backend](grey0, grey1, chosen, workers).to(frame0.device)
-
-
-def to_grey(frames: torch.Tensor) -> torch.Tensor:
-    """8-bit grey exactly as OpenCV's cvtColor (0.299 R + 0.587 G + 0.114 B, in 15-bit fixed point).
-
-    frames: (N, 3, H, W) RGB, uint8 or float in [0, 1] -> uint8 (N, H, W). NaN is an InputError.
-    """
-    if not isinstance(frames, torch.Tensor):
-        raise InputError(f"flow: expected a tensor of frames (N, 3, H, W), got {type(frames).__name__}")
-    real = frames.is_floating_point()
-    if frames.ndim != 4 or frames.shape[1] != 3 or not (real or frames.dtype == torch.uint8):
-        given = f"{frames.dtype} of shape {tuple(frames.shape)}"
-        raise InputError(f"flow: expected frames (N, 3, H, W), float in [0, 1] or uint8, got {given}")
-    if real and frames.isnan().any():
-        raise InputError("flow: the frames hold NaN; expected values in [0, 1]")
-    if real:
-        frames = (quantise(frames.detach().float()) * 255).round()
-    r, g, b = frames.int().unbind(1)
-    return ((9798 * r + 19235 * g + 3735 * b + (1 << 14)) >> 15).to(torch.uint8)
 
 
 def _opencv(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int) -> torch.Tensor:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import InputError, video
-from . import coding, files, methods
-from .colour import to_rgb
+from arsr_core import video
+from arsr_core.errors import InputError
+from arsr_core.flow import coding, files, methods
+from arsr_core.flow.colour import to_rgb
 
 VIDEOS = (".mp4", ".mov", ".mkv")
 COLOUR_BOUND = 5.0  # px of full saturation

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .. import InputError
+from arsr_core.errors import InputError
 
 TAG = 202021.25  # the first four bytes of a .flo file, PIEH, read as a float
 UNKNOWN = 1e9  # Middlebury: beyond it in either channel a pixel's flow is unknown; 1e10 is written

@@ -6,8 +6,8 @@ them. Flow is (N, 2, H, W) in pixels, masks are bool (N, 1, H, W) on the grid of
 
 import torch
 
-from .. import InputError
-from .warping import warp
+from arsr_core.errors import InputError
+from arsr_core.flow.warping import warp
 
 
 def occlusion(flow: torch.Tensor, backward: torch.Tensor) -> torch.Tensor:

@@ -5,23 +5,29 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .. import InputError, processes, video
-from . import estimation, files
-
-if TYPE_CHECKING:
-    from ..data.generated import GeneratedClip
+from arsr_core import devices, video
+from arsr_core.errors import InputError
+from arsr_core.flow import estimation, files
 
 SMALLEST = 16  # px a side
 OVERSHOOT = 0.2  # beyond [0, 1], which unrounded bicubic frames may have
 
 
-def estimate(clip: "torch.Tensor | GeneratedClip", method: str = "tvl1", **options) -> torch.Tensor:
+@runtime_checkable
+class ClipWithFlow(Protocol):
+    """A clip that knows its flow, such as an embedded one: uint8 (T, H, W, 3) and float32 (T - 1, 2, H, W)."""
+
+    frames: np.ndarray
+    flow: np.ndarray
+
+
+def estimate(clip: "torch.Tensor | ClipWithFlow", method: str = "tvl1", **options) -> torch.Tensor:
     """Flow between the frames of every clip, t -> t+1: float32 (N, T - 1, 2, H, W) in pixels, where the clip lies.
 
     clip: (N, T, 3, H, W) in [0, 1] or uint8, T >= 2, frames of at least 16x16; or an embedded clip. method, options:
@@ -57,7 +63,7 @@ def stream(
     """
     if batch < 1:
         raise InputError(f"stream: batch must be at least 1 pair, got {batch}")
-    device = processes.device(device)
+    device = devices.device(device)
     frames = _uniform(frames)
     last = next(frames, None)
     following = list(islice(frames, batch))
@@ -118,13 +124,11 @@ def _precomputed(clip: torch.Tensor, folder: str | Path) -> torch.Tensor:
     return torch.cat(flows)[None].to(clip.device)
 
 
-def _exact(clip: "GeneratedClip") -> torch.Tensor:
-    from ..data.generated import GeneratedClip
-
-    if not isinstance(clip, GeneratedClip):
+def _exact(clip: "ClipWithFlow") -> torch.Tensor:
+    if not isinstance(clip, ClipWithFlow):
         raise InputError(
             f"exact: only embedded clips know their flow, got {type(clip).__name__}; give one of "
-            "arsr_core.data.generated, or choose another method"
+            "arsr.embedded.generated, or choose another method"
         )
     return torch.from_numpy(clip.flow)[None]
 
@@ -158,7 +162,7 @@ def _raft_file(download: bool) -> Path:
 
 @lru_cache(maxsize=1)  # a stream asks for it with every batch
 def _raft_network(path: Path, changed: int) -> torch.nn.Module:
-    from ..sr import weights
+    from arsr_core import weights
 
     network = _optical_flow().raft_large()
     try:
@@ -194,10 +198,8 @@ def _uniform(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         yield frame
 
 
-def _frames(clip: "GeneratedClip") -> torch.Tensor:
-    from ..data.generated import GeneratedClip
-
-    if not isinstance(clip, GeneratedClip):
+def _frames(clip: "ClipWithFlow") -> torch.Tensor:
+    if not isinstance(clip, ClipWithFlow):
         raise InputError(f"estimate: expected a clip (N, T, 3, H, W) or an embedded clip, got {type(clip).__name__}")
     return video.to_tensor(clip.frames)
 

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .. import InputError
+from arsr_core.errors import InputError
 
 
 def warp(image: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .. import InputError
-from .protocol import bilinear, mirrored
+from arsr_core.errors import InputError
+from arsr_core.recognition.protocol import bilinear, mirrored
 
 
 @dataclass(frozen=True)

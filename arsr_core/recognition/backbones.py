@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .. import InputError
-from .bn_inception import BNInception
-from .lite import Lite
+from arsr_core.errors import InputError
+from arsr_core.recognition.bn_inception import BNInception
+from arsr_core.recognition.lite import Lite
 
 STILL = 128 / 255  # no motion, in flow coded with 8 bits
 

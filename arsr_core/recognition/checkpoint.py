@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .. import InputError
-from ..sr.weights import fill, read
-from . import public
-from .backbones import BACKBONES
-from .fusion import Fusion
-from .st_resnet import STResNet
-from .tsn import TSN
+from arsr_core.errors import InputError
+from arsr_core.recognition import public
+from arsr_core.recognition.backbones import BACKBONES
+from arsr_core.recognition.fusion import Fusion
+from arsr_core.recognition.st_resnet import STResNet
+from arsr_core.recognition.tsn import TSN
+from arsr_core.weights import fill, read
 
 NETWORKS: dict[str, type[nn.Module]] = {"TSN": TSN, "STResNet": STResNet, "Fusion": Fusion}
 
@@ -28,7 +28,7 @@ def save(model: nn.Module, path: str | Path, **metadata) -> Path:
     """
     from safetensors.torch import save as serialise
 
-    from ..results import write_atomically
+    from arsr_core.files import write_atomically
 
     path = Path(path)
     if path.suffix != ".safetensors":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .. import InputError
+from arsr_core.errors import InputError
 
 WEIGHTS = (1.0, 1.5)  # spatial, temporal: TSN's
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .. import InputError
+from arsr_core.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from .. import InputError
-from ..sr.weights import read as read_file
-from .backbones import STILL
+from arsr_core.errors import InputError
+from arsr_core.recognition.backbones import STILL
+from arsr_core.weights import read as read_file
 
 REMEDY = "take TSN or ImageNet weights of this network"
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .. import InputError
-from .backbones import backbone, first_conv
+from arsr_core.errors import InputError
+from arsr_core.recognition.backbones import backbone, first_conv
 
 
 class Recogniser(nn.Module):

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from .. import InputError
-from .backbones import backbone as find_backbone
-from .recogniser import Recogniser
-from .tsn import TSN
+from arsr_core.errors import InputError
+from arsr_core.recognition.backbones import backbone as find_backbone
+from arsr_core.recognition.recogniser import Recogniser
+from arsr_core.recognition.tsn import TSN
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .. import InputError
-from ..sr.weights import fill
-from . import public
-from .backbones import backbone as find_backbone
-from .backbones import cross_modality, first_conv
-from .recogniser import Recogniser, require_clips
+from arsr_core.errors import InputError
+from arsr_core.recognition import public
+from arsr_core.recognition.backbones import backbone as find_backbone
+from arsr_core.recognition.backbones import cross_modality, first_conv
+from arsr_core.recognition.recogniser import Recogniser, require_clips
+from arsr_core.weights import fill
 
 
 class TSN(Recogniser):

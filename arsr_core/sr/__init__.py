@@ -13,15 +13,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .. import InputError
-from . import weights
-from .duf import DUF
-from .rcan import RCAN
-from .rrdb import RRDBNet
-from .spmc import SPMC
-from .srgan import generator
-from .upscaling import upscale
-from .vdsr import VDSR, Bicubic
+from arsr_core import weights
+from arsr_core.errors import InputError
+from arsr_core.sr import namings
+from arsr_core.sr.networks.duf import DUF
+from arsr_core.sr.networks.rcan import RCAN
+from arsr_core.sr.networks.rrdb import RRDBNet
+from arsr_core.sr.networks.spmc import SPMC
+from arsr_core.sr.networks.srgan import generator
+from arsr_core.sr.networks.vdsr import VDSR, Bicubic
+from arsr_core.sr.upscaling import upscale
 
 __all__ = ["METHODS", "STARTS", "Method", "build", "load", "upscale"]
 
@@ -211,15 +212,15 @@ def load(name: str, path: str | Path | None = None) -> nn.Module:
         return build(name).eval()
     if path is None:
         raise InputError(f"{name} needs weights; give path=, weights of {method.title} ({method.paper})")
-    builder, state = weights.recognise(weights.read(path))
+    builder, state = namings.recognise(weights.read(path))
     if builder is None:
         first = ", ".join(f"{key} {tuple(value.shape)}" for key, value in list(state.items())[:3])
         raise InputError(f"{path}: not the weights of a network known here; expected {method.title}, found {first}")
-    title = weights.FAMILIES[builder].title
+    title = namings.FAMILIES[builder].title
     if builder is not method.build:
         names = " or ".join(m.name for m in METHODS.values() if m.build is builder)
         raise InputError(f"{path}: these are {title} weights; load them with name {names}")
-    model, size = weights.network(builder, state, where=str(path))
+    model, size = namings.network(builder, state, where=str(path))
     published = [m.name for m in METHODS.values() if m.build is builder and m.hyper.items() <= size.items()]
     if published and name not in published:  # another depth of the same network: results would bear a wrong name
         raise InputError(f"{path}: weights of the size of {' or '.join(published)}; load them with name {published[0]}")

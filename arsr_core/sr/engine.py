@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .. import InputError, processes
-from .packed import Packed, packs
+from arsr_core import devices
+from arsr_core.errors import InputError
+from arsr_core.sr.packed import Packed, packs
 
 
 def _reflect(i: int, n: int) -> int:
@@ -98,7 +99,7 @@ def _device(model: nn.Module, device: str | torch.device | None, otherwise: torc
         )
     if device is None:
         device = tensors[0].device if tensors else otherwise
-    return processes.device(device)
+    return devices.device(device)
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from . import METHODS, build
+from arsr_core.sr import METHODS, build
 
 SIZE = (16, 20)  # of the LR frame: small and quick; costs a pixel change little with it (borders, RCAN's attention)
 

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import InputError, video
-from .engine import Settings, engine
+from arsr_core import video
+from arsr_core.errors import InputError
+from arsr_core.sr.engine import Settings, engine
 
 OVERSHOOT = 0.2  # beyond [0, 1]: the unrounded bicubic LR frames of `degrade.to_lr` reach 0.18
 

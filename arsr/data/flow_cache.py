@@ -1,0 +1,134 @@
+"""Encoded flow on disk, so that a network or a protocol that comes back finds it.
+
+Own code, since `diskcache` pickles, is no longer maintained, and its SQLite does not suit network file systems.
+"""
+
+import hashlib
+import io
+import json
+import os
+import time
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from arsr_core import __version__
+from arsr_core.errors import InputError
+from arsr_core.flow.files import replace
+
+
+def cache_key(clip: np.ndarray | torch.Tensor, **made: object) -> str:
+    """SHA-256 of a clip's content and of all that turns it into encoded flow, in hexadecimal.
+
+    clip: the frames that all starts from, an array or tensor of any shape. made: the rest, of what JSON holds: the SR
+    method and the hash of its weights, the flow method and its parameters, the bound. This package's version counts.
+
+    >>> key = cache_key(clip.frames, sr="vdsr", weights=sha256, flow="tvl1", **asdict(TVL1()), bound=20)
+    """
+    array = np.ascontiguousarray(clip.detach().cpu() if isinstance(clip, torch.Tensor) else clip)
+    if array.dtype.kind not in "uif":
+        raise InputError(f"cache_key: expected a clip of numbers, got {type(clip).__name__} of {array.dtype}")
+    try:
+        text = json.dumps([__version__, array.dtype.str, array.shape, made], sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"cache_key: expected numbers, text and lists of them beside the clip ({error})") from error
+    sha256 = hashlib.sha256(text.encode())
+    sha256.update(array.data)
+    return sha256.hexdigest()
+
+
+class Cache:
+    """A folder of encoded flow that holds at most `limit` bytes: the entry that was not used for longest goes first.
+
+    Any number of processes may share it. Entries appear complete or not at all; each carries a checksum, and one that
+    is damaged is reported by a warning and computed again. Between two looks at the folder a process writes 1 % of
+    the limit, so that many writers together may exceed it by as much each, until the next look.
+    """
+
+    def __init__(self, folder: str | os.PathLike, limit: int = 50 * 2**30):
+        if limit <= 0:
+            raise InputError(f"cache: limit must be positive bytes, got {limit}")
+        self.folder, self.limit = Path(folder), int(limit)
+        self._unseen = self.limit  # bytes written since the last look; as much as to look at the first entry
+
+    def get(self, key: str, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """The entry of `key`, from `cache_key`; one that is missing is computed and kept: uint8, on the CPU.
+
+        Two processes that miss the same entry at a time both compute it. Raises InputError where it cannot be
+        written (a full disk), which leaves the other entries as they are.
+
+        >>> encoded = cache.get(key, lambda: encode_uint8(estimate(clip)))
+        """
+        path = self.folder / key[:2] / f"{key}.npz"
+        try:
+            entry = torch.from_numpy(_decode(path.read_bytes()))
+            with suppress(OSError):  # a cache that may only be read
+                os.utime(path)  # used now
+            return entry
+        except FileNotFoundError:
+            pass
+        except _DAMAGE as error:
+            warnings.warn(f"{path}: damaged cache entry ({error}); computed again", RuntimeWarning, stacklevel=2)
+        entry = compute().cpu()
+        self._write(path, _encode(entry))
+        return entry
+
+    def _write(self, path: Path, data: bytes) -> None:
+        if len(data) > self.limit:
+            raise InputError(f"cache: an entry of {len(data):,} bytes exceeds the limit of {self.limit:,}; raise it")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace(path, data)
+        except OSError as error:
+            raise InputError(
+                f"{self.folder}: cannot keep {len(data):,} bytes of flow ({error.strerror}); free space or choose "
+                "another folder; the entries there are as they were"
+            ) from error
+        self._unseen += len(data)
+        if self._unseen > self.limit // 100:
+            self._evict()
+            self._unseen = 0
+
+    def _evict(self) -> None:
+        """Remove the oldest entries beyond 99 % of the limit, or all but the newest."""
+        entries = sorted(self._entries())
+        excess = sum(size for _, size, _ in entries) - self.limit * 99 // 100
+        for _, size, path in entries[:-1]:
+            if excess <= 0:
+                break
+            Path(path).unlink(missing_ok=True)
+            excess -= size
+
+    def _entries(self) -> Iterator[tuple[int, int, str]]:
+        """(last use, bytes, path) of every file, but for the half-written ones of the last hour."""
+        for folder in filter(os.path.isdir, self.folder.iterdir()):
+            for file in os.scandir(folder):
+                with suppress(FileNotFoundError):  # another process was faster
+                    stat = file.stat()
+                    if not file.name.endswith(".tmp") or stat.st_mtime < time.time() - 3600:
+                        yield stat.st_mtime_ns, stat.st_size, file.path
+
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError)
+
+
+def _encode(entry: torch.Tensor) -> bytes:
+    """An .npz, compressed as fast as zlib can: a third of the bytes at 120 MB/s. Its CRC-32 finds damage."""
+    if entry.dtype != torch.uint8:
+        raise InputError(f"cache: expected encoded flow, uint8, got {entry.dtype}; see flow.encode_uint8")
+    array, archive = io.BytesIO(), io.BytesIO()
+    np.save(array, entry.numpy(), allow_pickle=False)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        file.writestr("flow.npy", array.getbuffer())
+    return archive.getvalue()
+
+
+def _decode(data: bytes) -> np.ndarray:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return np.load(io.BytesIO(archive.read("flow.npy")), allow_pickle=False)

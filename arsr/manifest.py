@@ -1,0 +1,137 @@
+"""The shipped weights: `weights/manifest.json` says of each file what it is, how it was made, and how good it is.
+
+`weights/curves/NAME.csv` has the loss curves of the run that made it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from arsr_core import sr
+from arsr_core.errors import InputError
+from arsr_core.files import sha256, write_atomically
+
+if TYPE_CHECKING:
+    import pandas
+
+NAME = "manifest.json"
+POINTS = 100  # of a kept curve
+
+
+class Entry(BaseModel):
+    """One file of weights. `metrics` are means by name, `"psnr embedded"`; the records behind them have the rest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$", description="the recipe, and the seed where there are several")
+    file: str = Field(pattern=r"^[a-z0-9][a-z0-9.+-]*\.safetensors$")
+    sha256: str
+    kind: Literal["sr", "recogniser"]
+    method: str = Field(description="name in sr.METHODS, or the recogniser's network")
+    lite: bool = Field(description="a small form of the network, trained on a CPU in minutes")
+    recipe: dict
+    seed: int
+    data: str = Field(description="what it was trained on, in words")
+    data_hash: str
+    command: str
+    code: str = Field(description="commit of the code that trained")
+    machine: str
+    seconds: float
+    metrics: dict[str, float] = {}
+
+
+def load(folder: str | Path) -> dict[str, Entry]:
+    """The entries of a folder of weights by name; none where there is no manifest."""
+    path = Path(folder) / NAME
+    if not path.exists():
+        return {}
+    try:
+        entries = [Entry.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    except (json.JSONDecodeError, ValidationError, TypeError) as error:
+        raise InputError(f"{path}: not a manifest ({' '.join(str(error).split())}); restore it") from None
+    return {entry.name: entry for entry in entries}
+
+
+def add(folder: str | Path, entry: Entry) -> None:
+    """Put one entry in, in place of one of its name."""
+    entries = load(folder) | {entry.name: entry}
+    rows = [entries[name].model_dump() for name in sorted(entries)]
+    write_atomically(Path(folder) / NAME, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+def find(folder: str | Path, name: str) -> Path:
+    """The file of an entry, if its bytes are those that the manifest names."""
+    entries = load(folder)
+    if name not in entries:
+        known = ", ".join(sorted(entries)) or "nothing"
+        raise InputError(f"{folder}: no weights {name!r}; its manifest has {known}")
+    path = Path(folder) / entries[name].file
+    if not path.exists() or sha256(path) != entries[name].sha256:
+        raise InputError(
+            f"{path}: missing, or not the file that the manifest describes; restore it from the repository"
+        )
+    return path
+
+
+def keep_curve(folder: str | Path, name: str, curve: pandas.DataFrame) -> Path:
+    """Write the loss curves of a run, as `train.fit` returns them, by rows of equal parts, at most 100.
+
+    A row has the last `step` of its part, the sum of the `seconds`, and the means of all else.
+    """
+    size = -(-len(curve) // POINTS)
+    columns = {name: {"step": "last", "seconds": "sum"}.get(name, "mean") for name in curve}
+    rows = curve.groupby([row // size for row in range(len(curve))]).agg(columns)
+    path = Path(folder) / "curves" / f"{name}.csv"
+    write_atomically(path, rows.to_csv(index=False, float_format="%.5g"))
+    return path
+
+
+def curve(folder: str | Path, name: str) -> pandas.DataFrame:
+    """The loss curves of shipped weights: one row a part of the run, with its last step, mean terms, seconds."""
+    import pandas
+
+    path = Path(folder) / "curves" / f"{name}.csv"
+    if not path.exists():
+        raise InputError(f"{path}: no loss curves of {name!r}; restore them from the repository")
+    return pandas.read_csv(path)
+
+
+class Model(NamedTuple):
+    """A super-resolution network that a chapter can run; the title says where it is a lite one."""
+
+    title: str
+    network: nn.Module
+    weights: Path | None  # None: needs none
+
+
+def at_hand(
+    folder: str | Path,
+    given: dict[str, Path] = {},  # noqa: B006  (only read)
+    *,
+    starts: bool = False,
+) -> dict[str, Model]:
+    """The methods whose weights are at hand, in the paper's order: files that are given, else those shipped.
+
+    given: method: file of published weights. starts: with those of sr.STARTS that are shipped. A network without
+    trained weights is no method, and is not here.
+    """
+    if unknown := sorted(set(given) - set(sr.METHODS)):
+        raise InputError(f"weights of {unknown[0]!r}; expected a method: {', '.join(sr.METHODS)}")
+    shipped = load(folder)
+    found = {}
+    for method in sr.METHODS.values():
+        name = next((n for n in (method.name, f"{method.name}-lite") if n in shipped), None)
+        if method.name == "bicubic":
+            found[method.name] = Model(method.title, sr.load(method.name), None)
+        elif method.name in given:
+            found[method.name] = Model(method.title, sr.load(method.name, given[method.name]), given[method.name])
+        elif name and (starts or method.name not in sr.STARTS):
+            path = find(folder, name)
+            title = f"{method.title} (lite)" if shipped[name].lite else method.title
+            found[method.name] = Model(title, sr.load(method.name, path), path)
+    return found

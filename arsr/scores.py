@@ -1,0 +1,574 @@
+"""Scores of clips in one columnar file, and every table, interval and paired test as a pure function over it.
+
+A row is a clip, a network, a stream and a super-resolution method, with the class scores before softmax:
+
+>>> frame, header = load("scores.parquet")
+>>> hr, lr = (select(frame, network="tsn", stream="spatial", method=m) for m in ("hr", "bicubic"))
+>>> accuracy(hr), compare(lr, hr)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from arsr.records import Provenance, Record, wilson
+from arsr_core.errors import InputError
+from arsr_core.files import write_atomically
+
+STREAMS = ("spatial", "temporal", "fused")
+KEY = ("dataset", "network", "stream", "method", "protocol", "fold", "clip")  # one row each; also the rows' order
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in KEY),
+        ("group", pa.string()),  # clips of one recording or actor
+        ("label", pa.int32()),
+        ("action", pa.string()),
+        ("status", pa.string()),  # ok, unreadable
+        ("reason", pa.string()),  # why it is unreadable, else empty
+        ("scores", pa.list_(pa.float32())),  # before softmax, one a class; empty where unreadable
+    ]
+)
+RESAMPLES = 9_999
+
+Unreadable = Literal["wrong", "excluded"]  # how clips without scores count
+
+
+class Header(BaseModel):
+    """What the rows of a file have in common; it lies in the file's schema metadata."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    classes: tuple[str, ...]
+    protocol: dict
+    flow: dict  # method and parameters
+    precision: str
+    weights: dict[str, str] = {}  # SR method: hash of its weights
+    recognisers: dict[str, str] = {}  # network/stream/fold: hash of its weights
+    runs: tuple[Provenance, ...]  # one for each machine and commit that added rows
+
+    @field_validator("protocol", "flow", mode="before")
+    @classmethod
+    def _as_in_a_file(cls, value: dict) -> dict:
+        return json.loads(json.dumps(value))  # tuples are lists there
+
+    def joined(self, other: Header) -> Header:
+        """Both headers in one; raises InputError where they contradict each other."""
+        for name in ("classes", "protocol", "flow", "precision"):
+            if getattr(self, name) != getattr(other, name):
+                raise InputError(f"scores of another {name}: {getattr(self, name)} and {getattr(other, name)}")
+        for name in ("weights", "recognisers"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if clash := sorted(k for k in ours.keys() & theirs.keys() if ours[k] != theirs[k]):
+                raise InputError(f"scores made with other {name} of {', '.join(clash)}; keep them in another file")
+        runs = sorted({run.model_dump_json() for run in (*self.runs, *other.runs)})
+        return Header(
+            classes=self.classes,
+            protocol=self.protocol,
+            flow=self.flow,
+            precision=self.precision,
+            weights=dict(sorted((self.weights | other.weights).items())),
+            recognisers=dict(sorted((self.recognisers | other.recognisers).items())),
+            runs=tuple(map(Provenance.model_validate_json, runs)),
+        )
+
+
+def key(row: dict) -> tuple[str, ...]:
+    """What makes a row the only one of its kind: its values in KEY."""
+    return tuple(row[name] for name in KEY)
+
+
+# The file ---------------------------------------------------------------------------------------------------
+
+
+def save(path: str | os.PathLike, rows: Iterable[dict], header: Header) -> Path:
+    """Writes rows (dicts of SCHEMA's columns) in the order of KEY, atomically: readers see the old file or the new.
+
+    Raises InputError for a key that occurs twice, a label that is no class, and scores of another length.
+    """
+    rows = sorted(rows, key=key)
+    for row in rows:
+        _check(row, header.classes)
+    for one, two in pairwise(rows):
+        if key(one) == key(two):
+            raise InputError(f"{path}: two rows for {_name(one)}; expected one")
+    table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata({"arsr": header.model_dump_json()})
+    data = pa.BufferOutputStream()
+    pq.write_table(table, data, compression="zstd")
+    path = Path(path)
+    write_atomically(path, data.getvalue().to_pybytes())
+    return path
+
+
+def rows(*paths: str | os.PathLike, header: Header | None = None) -> tuple[list[dict], Header]:
+    """The rows of all the files, in the order of KEY, and their header, joined to that of rows yet to come (`header`).
+
+    A row that two files hold counts once; a row with scores replaces the same clip's unreadable one, for a damaged
+    file may have been repaired. Raises InputError for scores that contradict each other, and for files that are none.
+    """
+    found = {}
+    for path in paths:
+        table, its = _read(Path(path))
+        header = its if header is None else header.joined(its)
+        for row in table.to_pandas().to_dict("records"):
+            known = found.setdefault(key(row), row)
+            if known["status"] == row["status"] == "ok" and not np.array_equal(known["scores"], row["scores"]):
+                raise InputError(f"{path}: other scores for {_name(row)} than in the files before it; expected one row")
+            found[key(row)] = min(known, row, key=lambda row: (row["status"], row["reason"]))  # "ok" comes first
+    if header is None:
+        raise InputError("no file of scores was given")
+    return sorted(found.values(), key=key), header
+
+
+def merge(paths: Iterable[str | os.PathLike], target: str | os.PathLike) -> Path:
+    """Joins files of scores into one; the result depends on the rows alone, not on how files share them."""
+    return save(target, *rows(*sorted(map(Path, paths))))
+
+
+def load(*paths: str | os.PathLike) -> tuple[pd.DataFrame, Header]:
+    """Reads files of scores: -> (frame, header). `action` is categorical, with every class in label order.
+
+    `scores` holds float32 arrays (classes,). The files may share rows, as `rows` says.
+    """
+    found, header = rows(*paths)
+    frame = pd.DataFrame(found, columns=SCHEMA.names)
+    frame["action"] = pd.Categorical.from_codes(frame["label"].astype(int), header.classes)
+    return frame, header
+
+
+def _read(path: Path) -> tuple[pa.Table, Header]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of scores; 'arsr evaluate' writes it")
+    try:
+        table = pq.read_table(path)
+        header = Header.model_validate_json((table.schema.metadata or {})[b"arsr"])
+        return table.select(SCHEMA.names).cast(SCHEMA), header
+    except (pa.ArrowException, OSError, KeyError, ValidationError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not a file of scores ({reason}); write it again with 'arsr evaluate'") from error
+
+
+def _check(row: dict, classes: Sequence[str]) -> None:
+    label, scores = row["label"], row["scores"]
+    if not 0 <= label < len(classes) or classes[label] != row["action"]:
+        raise InputError(f"{_name(row)}: label {label} ({row['action']}) is none of the {len(classes)} classes")
+    if row["stream"] not in STREAMS or row["status"] not in ("ok", "unreadable"):
+        raise InputError(f"{_name(row)}: stream {row['stream']!r}, status {row['status']!r}; expected {STREAMS}, ok")
+    if row["status"] == "unreadable" and (len(scores) or not row["reason"]):
+        raise InputError(f"{_name(row)}: an unreadable clip has a reason and no scores")
+    if row["status"] == "ok" and (len(scores) != len(classes) or not np.isfinite(scores).all()):
+        raise InputError(f"{_name(row)}: expected {len(classes)} finite scores, got {np.asarray(scores).tolist()[:4]}")
+
+
+def _name(row: dict) -> str:
+    return "/".join(str(row[name]) for name in ("network", "stream", "method", "fold", "clip") if row[name])
+
+
+# One row a clip ---------------------------------------------------------------------------------------------
+
+
+def select(frame: pd.DataFrame, **columns: str) -> pd.DataFrame:
+    """The rows with these values in these columns, one a clip; raises InputError if it is none or several.
+
+    >>> select(frame, network="tsn", stream="spatial", method="vdsr")
+    """
+    for name, value in columns.items():
+        chosen = frame[frame[name] == value]
+        if chosen.empty:
+            raise InputError(
+                f"scores: no rows with {name} {value!r}; there are {', '.join(map(str, _values(frame, name)))}"
+            )
+        frame = chosen
+    if frame["clip"].duplicated().any():
+        several = [name for name in KEY if name != "clip" and frame[name].nunique() > 1]
+        raise InputError(f"scores: several rows a clip; choose one {' and one '.join(several)}")
+    return frame.sort_values("clip", ignore_index=True)
+
+
+def fused(spatial: pd.DataFrame, temporal: pd.DataFrame, weights: tuple[float, float] = (1.0, 1.5)) -> pd.DataFrame:
+    """Late fusion, `recognition.fuse` of two streams' scores: rows as `select` gives them, of the same clips.
+
+    The streams may come from two methods (SoSR + ToSR). A clip that either stream lacks is unreadable.
+    """
+    from arsr_core.recognition import fuse
+
+    spatial, temporal = _paired(spatial, temporal, "network", "protocol")
+    both = (spatial["status"] == "ok") & (temporal["status"] == "ok")
+    joint = [
+        np.asarray(fuse(s, t, weights) if ok else [], np.float32)
+        for s, t, ok in zip(spatial["scores"], temporal["scores"], both, strict=True)
+    ]
+    methods = [s if s == t else f"{s}+{t}" for s, t in zip(spatial["method"], temporal["method"], strict=True)]
+    reason = spatial["reason"].where(spatial["reason"] != "", temporal["reason"])
+    status = np.where(both, "ok", "unreadable")
+    return spatial.assign(stream="fused", method=methods, status=status, reason=reason, scores=pd.Series(joint))
+
+
+def rows_of(frame: pd.DataFrame, method: str, stream: str) -> pd.DataFrame | None:
+    """One row a clip of a method in a stream, None where there are none: stored, or fused from stored streams.
+
+    method: of one network and data set, or a pair as "sosr+tosr", spatial and temporal.
+    """
+    kept = {key: rows for key, rows in frame.groupby(["method", "stream"], observed=True)}
+    spatial, _, temporal = method.partition("+")
+    if (method, stream) in kept:
+        return select(kept[method, stream])
+    if (method, "spatial") in kept:  # of a network whose streams see each other
+        spatial = temporal = method
+    sides = [kept.get(side) for side in ((spatial, "spatial"), (temporal or spatial, "temporal"))]
+    if stream != "fused" or any(rows is None for rows in sides):
+        return None
+    return fused(*map(select, sides)).assign(method=method)
+
+
+def predicted(frame: pd.DataFrame) -> np.ndarray:
+    """The class of the highest score, -1 for an unreadable clip: (clips,)."""
+    return np.array([int(np.argmax(s)) if len(s) else -1 for s in frame["scores"]], int)
+
+
+def log_probability(frame: pd.DataFrame) -> np.ndarray:
+    """log softmax(scores)[true class], nan for an unreadable clip: float64 (clips,)."""
+    from scipy.special import log_softmax
+
+    pairs = zip(frame["scores"], frame["label"], strict=True)
+    return np.array([log_softmax(s.astype(float))[label] if len(s) else np.nan for s, label in pairs])
+
+
+# How good one method is -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number with its 95 % interval; `note` says what became of unreadable clips."""
+
+    value: float
+    low: float
+    high: float
+    interval: str
+    n: int  # clips
+    unit: str = "%"
+    count: int | None = None  # correct clips
+    p: float | None = None  # of "no difference", two-sided
+    unreadable: int = 0
+    note: str = ""
+
+    def record(self, key: str, description: str, provenance: Provenance) -> Record:
+        text = description + (f" ({self.note})" if self.note else "")
+        fields = {name: getattr(self, name) for name in ("value", "low", "high", "interval", "n", "unit", "count")}
+        return Record(key=key, description=text, provenance=provenance, **fields)
+
+
+def accuracy(
+    frame: pd.DataFrame, *, unreadable: Unreadable = "wrong", groups: str | Sequence[str] | None = None
+) -> Measure:
+    """Share of clips whose highest score is the true class, with Wilson's interval. frame: one row a clip.
+
+    groups: of clips that are not independent, as in `class_accuracy`; the interval is then a bootstrap's over them.
+    """
+    frame, missing = _counted(frame, unreadable)
+    right = _correct(frame)
+    count, n = int(right.sum()), len(frame)
+    value, interval = 100 * count / n, "Wilson"
+    low, high = wilson(count, n)
+    if groups is not None:
+        drawn, of = _resampled(np.stack([right, np.ones(n)], 1), _units(frame, groups)).T
+        (low, high), interval = np.percentile(100 * drawn / of, (2.5, 97.5)).tolist(), "bootstrap over groups"
+    return Measure(value, min(low, value), max(high, value), interval, n, count=count, **missing)
+
+
+def class_accuracy(
+    frame: pd.DataFrame,
+    *,
+    unreadable: Unreadable = "wrong",
+    groups: str | Sequence[str] | None = None,
+    present_only: bool = False,
+) -> Measure:
+    """Mean over the classes of each one's accuracy, with a percentile bootstrap's interval.
+
+    Clips are drawn with replacement, or groups of them: columns that name what belongs together, e.g. "group" for an
+    actor, ["label", "group"] for a recording. A class that a draw misses is left out of its mean; with few clips or
+    groups the 95 % are nominal. present_only: leave out classes without clips; otherwise they are an InputError.
+    """
+    frame, missing = _counted(frame, unreadable)
+    classes = frame["action"].cat.categories
+    sizes = np.bincount(frame["label"], minlength=len(classes))
+    if not sizes.all() and not present_only:
+        absent = ", ".join(classes[sizes == 0])
+        raise InputError(f"class_accuracy: no clips of {absent}; evaluate them, or ask for present classes only")
+    one_hot = np.eye(len(classes))[frame["label"]]  # (clips, classes)
+    right = one_hot * _correct(frame)[:, None]
+    value = 100 * float(np.mean(right.sum(0)[sizes > 0] / sizes[sizes > 0]))
+    drawn = _resampled(np.concatenate([right, one_hot], 1), _units(frame, groups))  # (resamples, 2 x classes)
+    right, sizes = np.split(drawn, 2, 1)
+    means = 100 * np.nanmean(np.divide(right, sizes, out=np.full_like(right, np.nan), where=sizes > 0), 1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    interval = "bootstrap over clips" if groups is None else "bootstrap over groups"
+    return Measure(value, min(float(low), value), max(float(high), value), interval, len(frame), **missing)
+
+
+def per_class(frame: pd.DataFrame, *, unreadable: Unreadable = "wrong") -> pd.DataFrame:
+    """action, n, count, accuracy, low, high (Wilson, percent), unreadable; nan where a class has no clips."""
+    counted, _ = _counted(frame, unreadable)
+    classes = frame["action"].cat.categories
+    n = np.bincount(counted["label"], minlength=len(classes))
+    count = np.bincount(counted["label"], _correct(counted), len(classes)).astype(int)
+    bounds = [wilson(k, size) if size else (np.nan, np.nan) for k, size in zip(count, n, strict=True)]
+    lost = np.bincount(frame["label"][frame["status"] != "ok"], minlength=len(classes))
+    low, high = np.array(bounds).T
+    accuracy = 100 * np.divide(count, n, out=np.full(len(n), np.nan), where=n > 0)
+    return pd.DataFrame(dict(action=classes, n=n, count=count, accuracy=accuracy, low=low, high=high, unreadable=lost))
+
+
+def confusion(frame: pd.DataFrame) -> pd.DataFrame:
+    """Clips of each class (rows) by the class they were taken for (columns), the last column: unreadable."""
+    classes = [*frame["action"].cat.categories, "unreadable"]
+    counts = np.zeros((len(classes) - 1, len(classes)), int)
+    np.add.at(counts, (frame["label"].to_numpy(), predicted(frame)), 1)  # -1 is the last column
+    return pd.DataFrame(counts, pd.Index(classes[:-1], name="true"), pd.Index(classes, name="predicted"))
+
+
+def fusion_sweep(
+    spatial: pd.DataFrame,
+    temporal: pd.DataFrame,
+    shares: Sequence[float] = tuple(i / 20 for i in range(21)),
+    *,
+    unreadable: Unreadable = "wrong",
+) -> pd.DataFrame:
+    """Accuracy of late fusion by the temporal stream's share of the weight; 1:1.5 is a share of 0.6."""
+    found = {s: accuracy(fused(spatial, temporal, (1 - s, s)), unreadable=unreadable) for s in shares}
+    names = ("count", "n", "low", "high", "unreadable")
+    rows = [dict(share=s, accuracy=m.value) | {name: getattr(m, name) for name in names} for s, m in found.items()]
+    return pd.DataFrame(rows)
+
+
+def table(
+    frame: pd.DataFrame,
+    *,
+    pairs: Sequence[str] = (),
+    weights: tuple[float, float] = (1.0, 1.5),
+    unreadable: Unreadable = "wrong",
+    groups: str | Sequence[str] | None = None,
+    present_only: bool = False,
+) -> pd.DataFrame:
+    """Every network, method and stream of a frame as a tidy table: overall and mean class accuracy, intervals.
+
+    Late fusion joins where a method has both streams, and for `pairs` such as "sosr+tosr". Stored fusion scores, of a
+    trained fusion, are taken as they are.
+    """
+    cells, missing = {}, set(pairs)
+    for (dataset, network, protocol), part in frame.groupby(["dataset", "network", "protocol"], sort=True):
+        streams = {key: select(rows) for key, rows in part.groupby(["method", "stream"])}
+        for name in dict.fromkeys([*part["method"], *pairs]):
+            one, _, other = name.partition("+")
+            sides = (name, name) if (name, "spatial") in streams else (one, other or one)
+            both = [streams.get(key) for key in zip(sides, STREAMS[:2], strict=True)]
+            if all(rows is not None for rows in both):
+                streams.setdefault((name, "fused"), fused(*both, weights))
+                missing.discard(name)
+        order = sorted(streams, key=lambda key: (_order(key[0]), STREAMS.index(key[1])))
+        cells |= {(dataset, network, protocol, *key): streams[key] for key in order}
+    if missing:
+        raise InputError(f"table: no network has both streams of {', '.join(sorted(missing))}; evaluate them first")
+    found = []
+    for key, rows in cells.items():
+        overall = accuracy(rows, unreadable=unreadable, groups=groups)
+        mean = class_accuracy(rows, unreadable=unreadable, groups=groups, present_only=present_only)
+        found.append(
+            dict(zip(("dataset", "network", "protocol", "method", "stream"), key, strict=True))
+            | dict(accuracy=overall.value, count=overall.count, n=overall.n)
+            | dict(low=overall.low, high=overall.high, interval=overall.interval)
+            | dict(class_accuracy=mean.value, class_low=mean.low, class_high=mean.high, class_interval=mean.interval)
+            | dict(unreadable=overall.unreadable, note=overall.note)
+        )
+    return pd.DataFrame(found)
+
+
+def records(table: pd.DataFrame, provenance: Provenance, prefix: str = "accuracy") -> list[Record]:
+    """A `table` as records: PREFIX.DATASET.NETWORK.METHOD.STREAM, and the same with `.class-mean`."""
+    found = []
+    for row in table.to_dict("records"):
+        parts = (row["dataset"], row["network"], row["method"], row["stream"])
+        key = ".".join((prefix, *(str(part).lower() for part in parts)))
+        what = "{}, {}: {}, {} stream".format(*parts) + f", protocol {row['protocol']}"
+        common = dict(n=row["n"], unreadable=row["unreadable"], note=row["note"])
+        overall = Measure(row["accuracy"], row["low"], row["high"], row["interval"], count=row["count"], **common)
+        bounds = row["class_accuracy"], row["class_low"], row["class_high"], row["class_interval"]
+        found.append(overall.record(key, f"overall accuracy on {what}", provenance))
+        found.append(
+            Measure(*bounds, **common).record(f"{key}.class-mean", f"mean class accuracy on {what}", provenance)
+        )
+    return found
+
+
+# One method against another ---------------------------------------------------------------------------------
+
+
+class McNemar(NamedTuple):
+    """Clips that only one of two methods gets right, and the exact test's p of "equally many"."""
+
+    only_a: int
+    only_b: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Method a minus method b on the same clips."""
+
+    accuracy: Measure  # in points, paired bootstrap
+    mcnemar: McNemar
+    log_probability: Measure  # of the true class, in nats; unreadable clips have none and are left out
+
+    def records(self, key: str, description: str, provenance: Provenance) -> list[Record]:
+        n = self.accuracy.n
+        p = {"p-mcnemar": (self.mcnemar.p, "exact McNemar test"), "p": (self.log_probability.p, "paired bootstrap")}
+        nats = f"true class's log-probability in nats, {description}"
+        return [
+            self.accuracy.record(f"{key}.accuracy", f"accuracy, {description}", provenance),
+            self.log_probability.record(f"{key}.log-probability", nats, provenance),
+            *(
+                Record(key=f"{key}.{k}", value=v, n=n, description=f"p of {how}: {description}", provenance=provenance)
+                for k, (v, how) in p.items()
+            ),
+        ]
+
+
+def compare(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    *,
+    unreadable: Unreadable = "wrong",
+    groups: str | Sequence[str] | None = None,
+) -> Comparison:
+    """Paired tests of two methods on the same clips, each one row a clip: differences are a - b.
+
+    groups: as in `class_accuracy`, for the bootstrap; McNemar's test takes clips as independent.
+    """
+    return Comparison(
+        paired_bootstrap(a, b, of="accuracy", unreadable=unreadable, groups=groups),
+        mcnemar(a, b, unreadable=unreadable),
+        paired_bootstrap(a, b, of="log_probability", unreadable="excluded", groups=groups),
+    )
+
+
+def mcnemar(a: pd.DataFrame, b: pd.DataFrame, *, unreadable: Unreadable = "wrong") -> McNemar:
+    """Exact McNemar test on the clips that only one method gets right."""
+    from statsmodels.stats.contingency_tables import mcnemar as exact
+
+    a, b, _ = _both(a, b, unreadable)
+    right_a, right_b = _correct(a), _correct(b)
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    return McNemar(only_a, only_b, float(exact([[0, only_a], [only_b, 0]], exact=True).pvalue))
+
+
+def paired_bootstrap(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    *,
+    of: Literal["log_probability", "accuracy"] = "log_probability",
+    unreadable: Unreadable = "excluded",
+    groups: str | Sequence[str] | None = None,
+) -> Measure:
+    """Mean difference a - b over clips of the true class's log-probability (nats) or of accuracy (points).
+
+    Percentile interval; p is twice the smaller share of resamples on one side of zero, zero itself included. An
+    unreadable clip has no log-probability: it can only be excluded there.
+    """
+    if of == "log_probability" and unreadable != "excluded":
+        raise InputError("paired_bootstrap: an unreadable clip has no log-probability; expected unreadable='excluded'")
+    a, b, missing = _both(a, b, unreadable)
+    values = log_probability if of == "log_probability" else lambda rows: 100.0 * _correct(rows)
+    difference = values(a) - values(b)
+    drawn = _resampled(np.stack([difference, np.ones(len(a))], 1), _units(a, groups))
+    means = drawn[:, 0] / drawn[:, 1]
+    value, (low, high) = float(difference.mean()), np.percentile(means, (2.5, 97.5))
+    slack = 1e-9 * max(1.0, np.abs(difference).max())  # sums that are zero but for rounding
+    tail = min((means <= slack).sum(), (means >= -slack).sum())
+    p = min(1.0, 2 * (1 + int(tail)) / (1 + RESAMPLES))
+    interval = "paired bootstrap over clips" if groups is None else "paired bootstrap over groups"
+    unit = "points" if of == "accuracy" else ""
+    return Measure(value, min(float(low), value), max(float(high), value), interval, len(a), unit, p=p, **missing)
+
+
+# Shared by them ---------------------------------------------------------------------------------------------
+
+
+def _values(frame: pd.DataFrame, name: str) -> list:
+    return sorted(frame[name].unique())
+
+
+def _order(method: str) -> tuple:
+    """HR first, then single methods, then pairs."""
+    return method != "hr", "+" in method, method
+
+
+def _correct(frame: pd.DataFrame) -> np.ndarray:
+    return predicted(frame) == frame["label"].to_numpy()
+
+
+def _counted(frame: pd.DataFrame, unreadable: Unreadable) -> tuple[pd.DataFrame, dict]:
+    """The clips that count, and how many have no scores, in numbers and in words."""
+    if unreadable not in ("wrong", "excluded"):
+        raise InputError(f"scores: expected unreadable clips as 'wrong' or 'excluded', got {unreadable!r}")
+    if frame["clip"].duplicated().any():
+        raise InputError("scores: several rows a clip; choose with scores.select(frame, network=, stream=, method=)")
+    ok = frame["status"] == "ok"
+    lost = int((~ok).sum())
+    frame = frame if unreadable == "wrong" else frame[ok]
+    if frame.empty:
+        raise InputError("scores: no clip with scores; expected one or more")
+    return frame, dict(unreadable=lost, note=f"{lost} unreadable clips {_WORDS[unreadable]}" if lost else "")
+
+
+_WORDS = {"wrong": "counted as wrong", "excluded": "left out"}
+
+
+def _paired(a: pd.DataFrame, b: pd.DataFrame, *same: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both frames in the order of their clips, which must be the same, as must the columns `same`."""
+    a, b = (frame.sort_values("clip", ignore_index=True) for frame in (a, b))
+    if not a["clip"].equals(b["clip"]) or a["clip"].duplicated().any():
+        alone = len(set(a["clip"]) ^ set(b["clip"]))
+        raise InputError(f"scores: expected the same clips once each, got {len(a)} and {len(b)} rows, {alone} unpaired")
+    for name in ("dataset", "label", "fold", *same):
+        if not a[name].equals(b[name]):
+            raise InputError(f"scores: the two sets of rows differ in {name}; expected the same")
+    return a, b
+
+
+def _both(a: pd.DataFrame, b: pd.DataFrame, unreadable: Unreadable) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
+    """Paired rows that count; a clip that either method lacks is unreadable."""
+    a, b = _paired(a, b)
+    either = a.assign(status=np.where((a["status"] == "ok") & (b["status"] == "ok"), "ok", "unreadable"))
+    counted, missing = _counted(either, unreadable)
+    return a.loc[counted.index], b.loc[counted.index], missing
+
+
+def _units(frame: pd.DataFrame, groups: str | Sequence[str] | None) -> np.ndarray:
+    """The number of the unit that each clip is drawn with: (clips,)."""
+    if groups is None:
+        return np.arange(len(frame))
+    names = [groups] if isinstance(groups, str) else list(groups)
+    if unknown := [name for name in names if name not in frame]:
+        raise InputError(f"scores: no column {', '.join(unknown)} to group by; expected some of {', '.join(frame)}")
+    return frame.groupby(names, observed=True).ngroup().to_numpy()
+
+
+def _resampled(values: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Sums of values (clips, K) over as many units, drawn with replacement: (RESAMPLES, K), fixed seed."""
+    totals = pd.DataFrame(values).groupby(units).sum().to_numpy()  # (units, K)
+    # equal units are exchangeable: drawing how often each distinct one comes is the same, and far less work
+    distinct, counts = np.unique(totals, axis=0, return_counts=True)
+    rng = np.random.default_rng(0)
+    parts = np.array_split(np.arange(RESAMPLES), 1 + len(distinct) // 500)  # bounds memory
+    return np.concatenate([rng.multinomial(len(totals), counts / len(totals), len(part)) @ distinct for part in parts])

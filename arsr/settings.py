@@ -1,0 +1,48 @@
+"""Dataclasses whose values are checked: types, choices (Literal) and bounds (Annotated), by pydantic."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TypeVar, dataclass_transform
+
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
+
+from arsr_core.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def settings(cls: type[T]) -> type[T]:
+    """A frozen dataclass that raises InputError in one line for a value of the wrong type or out of its bounds.
+
+    >>> @settings
+    ... class Walk:
+    ...     gait: str
+    ...     steps: int = 1
+    >>> Walk("slow", "many")
+    Traceback (most recent call last):
+    arsr_core.errors.InputError: Walk: expected steps a valid integer, unable to parse string as an integer, got 'many'
+    """
+    checked = dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True))(cls)
+    build = checked.__init__
+
+    def __init__(self, *values, **named):
+        try:
+            build(self, *values, **named)
+        except ValidationError as error:
+            raise InputError(_line(checked, error.errors()[0])) from None
+
+    checked.__init__ = __init__
+    return checked
+
+
+def _line(cls: type, error: dict) -> str:
+    """pydantic's first complaint as one line: the field, what was expected, what was given."""
+    if isinstance(inner := error.get("ctx", {}).get("error"), InputError):  # of __post_init__
+        return str(inner)
+    place = error["loc"][0] if error["loc"] else ""
+    name = fields(cls)[place].name if isinstance(place, int) else place
+    expected = error["msg"].replace("Input should be", f"expected {name}", 1)
+    return f"{cls.__name__}: {expected}, got {error['input']!r}"

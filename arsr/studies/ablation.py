@@ -1,0 +1,327 @@
+"""Tables 2 and 3 with the controls that they lack: networks that differ in one term, scored on the same clips.
+
+A row is a recipe of `arsr train`; `vdsr-mse-seed1` is the same row, trained with another seed.
+
+>>> files = networks("weights", "spatial")
+>>> config = lite("weights/tsn-rgb-lite.safetensors", "scores")
+>>> frame = score(files, "spatial", config, clips.embedded(36, "test"))
+>>> found = records(frame, "ablation.spatial", provenance)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas
+import torch
+from torch import nn
+
+from arsr import claims, manifest, paper, scores
+from arsr import records as results
+from arsr.data.clips import Clip
+from arsr.embedded.actions import ACTIONS
+from arsr.evaluate import Evaluation, evaluate
+from arsr.training.networks import RECIPES
+from arsr_core import degrade, flow, metrics, sr, video
+from arsr_core.errors import InputError
+from arsr_core.recognition import PROTOCOLS
+
+SEEDS = (0, 1, 2)
+FEW = 100  # pixels have no PSNR worth a mean
+
+
+class Row(NamedTuple):
+    """A row of a table: its title, and the record of the paper's row where it has one."""
+
+    title: str
+    paper: str | None = None
+
+
+class Contrast(NamedTuple):
+    """Row a less row b, which differ in one thing; seeds: both are trained with several."""
+
+    a: str
+    b: str
+    what: str
+    seeds: bool = False
+
+
+ROWS = {
+    "spatial": {  # Table 2
+        "vdsr": Row("VDSR, the start"),
+        "vdsr-mse": Row("VDSR, MSE", "table2.vdsr.mse"),
+        "vdsr-wmse": Row("VDSR, WMSE", "table2.vdsr.wmse"),
+        "vdsr-wmse-feature": Row("VDSR, WMSE + feature", "table2.vdsr.wmse+feature"),
+        "rrdb": Row("RRDBNet, the start"),
+        "esrgan-wmse-feature": Row("RRDBNet, WMSE + feature", "table2.esrgan.wmse+feature"),
+        "esrgan": Row("ESRGAN: MSE + feature + GAN", "table2.esrgan.mse+feature+adversarial"),
+        "sosr": Row("SoSR: WMSE + feature + GAN", "table2.esrgan.wmse+feature+adversarial"),
+    },
+    "temporal": {  # Table 3
+        "vdsr": Row("VDSR, the start", "table3.vdsr.plain"),
+        "vdsr-warp-control": Row("VDSR, no warp loss"),
+        "vdsr-warp": Row("VDSR, warp loss", "table3.vdsr.warp"),
+        "duf16": Row("DUF-16, the start", "table3.duf16.plain"),
+        "tosr-control": Row("DUF-16, no warp loss"),
+        "tosr": Row("ToSR: DUF-16, warp loss", "table3.duf16.warp"),
+    },
+}
+CONTRASTS = {
+    "spatial": (
+        Contrast("vdsr-wmse", "vdsr-mse", "WMSE for MSE, VDSR", seeds=True),
+        Contrast("sosr", "esrgan", "WMSE for MSE, GAN", seeds=True),
+        Contrast("vdsr-wmse-feature", "vdsr-wmse", "feature loss added, VDSR"),
+        Contrast("sosr", "esrgan-wmse-feature", "adversarial loss added"),
+        Contrast("vdsr-mse", "vdsr", "training on alone, VDSR"),
+        Contrast("sosr", "rrdb", "all of SoSR's training"),
+    ),
+    "temporal": (
+        Contrast("vdsr-warp", "vdsr-warp-control", "warp loss, VDSR", seeds=True),
+        Contrast("tosr", "tosr-control", "warp loss, DUF-16", seeds=True),
+        Contrast("vdsr-warp", "vdsr", "warp loss and training on, VDSR"),
+        Contrast("tosr", "duf16", "warp loss and training on, DUF-16"),
+        Contrast("vdsr-warp-control", "vdsr", "training on alone, VDSR"),
+        Contrast("tosr-control", "duf16", "training on alone, DUF-16"),
+    ),
+}
+
+
+def key_rows(stream: str) -> list[str]:
+    """The rows of the contrasts that several seeds were trained for: the loss, and all else equal.
+
+    >>> key_rows("temporal")
+    ['vdsr-warp-control', 'vdsr-warp', 'tosr-control', 'tosr']
+    """
+    sides = {side for c in CONTRASTS[stream] if c.seeds for side in (c.a, c.b)}
+    return [row for row in ROWS[stream] if row in sides]
+
+
+def networks(
+    folder: str | Path, stream: str, seeds: Sequence[int] = (0,), rows: Sequence[str] | None = None
+) -> dict[str, Path]:
+    """The rows of a table, or those named, whose lite weights are shipped, in its order: name -> file."""
+    shipped, found = manifest.load(folder), {}
+    for row in ROWS[stream] if rows is None else rows:
+        for seed in seeds:
+            file = f"{row}-lite-seed{seed}" if seed else f"{row}-lite"
+            if file in shipped:
+                found[_name(row, seed)] = manifest.find(folder, file)
+    return found
+
+
+def method(name: str) -> str:
+    """The network of a row, as sr.METHODS names it."""
+    return RECIPES[name.partition("-seed")[0]]["embedded"].method
+
+
+def lite(recogniser: str | Path, out: str | Path) -> Evaluation:
+    """How embedded clips are scored: the lite protocol, fast TV-L1; out: a folder of scores."""
+    options = dict(protocol=PROTOCOLS["lite"], flow="fast", present_only=True, workers=1)
+    return Evaluation("embedded", out, (str(recogniser),), **options)
+
+
+def score(
+    files: dict[str, Path],
+    stream: str,
+    config: Evaluation,
+    clips: Sequence[Clip],
+    classes: Sequence[str] = tuple(ACTIONS),
+    *,
+    references: Sequence[str] = ("hr", "bicubic"),
+    progress: bool | None = None,
+) -> pandas.DataFrame:
+    """Scores of one stream, of each network and of `references`, as config says; `method` is the row's name.
+
+    config.out is a folder: each network has a file of scores there, so what was interrupted goes on. The clips are made
+    or read once and kept.
+    """
+    clips = [replace(clip, read=cache(clip.read)) for clip in clips]
+    jobs = {name: ((method(name),), {method(name): file}) for name, file in files.items()}
+    jobs |= {"references": (tuple(references), {})} if references else {}
+    frames = []
+    for name, (methods, weights) in jobs.items():
+        path = Path(config.out) / f"{stream}-{name}.parquet"
+        evaluate(replace(config, out=path, methods=methods, weights=weights), clips, classes, progress=progress)
+        frame, _ = scores.load(path)
+        # an earlier run may have seen more clips, and a recogniser of two streams gives both
+        frame = frame[frame["clip"].isin([clip.name for clip in clips]) & (frame["stream"] == stream)]
+        frames.append(frame.assign(method=name) if weights else frame)
+    return pandas.concat(frames, ignore_index=True)
+
+
+def records(frame: pandas.DataFrame, key: str, provenance: results.Provenance) -> list[results.Record]:
+    """The accuracy of each method in rows of one stream, and each contrast whose rows are there.
+
+    KEY.NAME, KEY.A.to_B.{accuracy, log-probability, p-mcnemar, p}; with seeds also KEY.A.to_B.seeds.{...}, as
+    `over_seeds` says.
+    """
+    (stream,) = frame["stream"].unique()
+    rows = {name: scores.select(frame, method=name) for name in frame["method"].unique()}
+    found = []
+    for name, of in rows.items():
+        row, _, seed = name.partition("-seed")
+        title = ROWS[stream][row].title if row in ROWS[stream] else row
+        text = f"accuracy of the {stream} stream, {title}" + (f", seed {seed}" if seed else "")
+        found.append(scores.accuracy(of).record(f"{key}.{name}", text, provenance))
+    for c in CONTRASTS[stream]:
+        if not {c.a, c.b} <= rows.keys():
+            continue
+        text = f"{c.what}: {ROWS[stream][c.a].title} less {ROWS[stream][c.b].title}"
+        found += scores.compare(rows[c.a], rows[c.b]).records(f"{key}.{c.a}.to_{c.b}", text, provenance)
+        pairs = [(rows[a], rows[b]) for a, b in _seeds(c, rows)]
+        if len(pairs) > 1:
+            for name, unit, of in (("accuracy", "points", _right), ("log-probability", "", scores.log_probability)):
+                gains = np.stack([of(a) - of(b) for a, b in pairs])  # (seeds, clips)
+                where = f"{key}.{c.a}.to_{c.b}.seeds", name
+                found += over_seeds(gains, *where, unit, f"{name}, {text}", provenance)
+    return found
+
+
+def over_seeds(gains: np.ndarray, key: str, name: str, unit: str, text: str, provenance) -> list[results.Record]:
+    """A contrast of networks trained with several seeds: differences (seeds, clips) -> their mean, and how sure it is.
+
+    KEY.NAME: bootstrapped over clips; KEY.t.NAME: the same mean with Student's interval over the seeds, which says
+    whether another training would agree; KEY.0.NAME, ...: the difference of each seed.
+    """
+    from scipy.stats import ttest_1samp
+
+    each = gains.mean(1)
+    overall = results.mean(f"{key}.{name}", gains.mean(0), unit, f"{text}, mean of {len(each)} seeds", provenance)
+    found = [results.mean(f"{key}.{n}.{name}", of, unit, f"{text}, seed {n}", provenance) for n, of in enumerate(gains)]
+    if np.ptp(each):
+        low, high = map(float, ttest_1samp(each, 0).confidence_interval())
+        student = {"low": low, "high": high, "interval": "Student's t over seeds", "n": len(each)}
+        found.append(overall.model_copy(update={"key": f"{key}.t.{name}"} | student))
+    return [overall, *found]
+
+
+def on_real_clips(stream: str, records: Mapping[str, results.Record]) -> dict[str, str]:
+    """The contrasts of a stream that are measured on real clips: title, with data set and recogniser -> key."""
+    found = {}
+    for c in CONTRASTS[stream]:
+        for dataset, network in claims.TIERS["small"].settings:
+            key = f"small.ablation.{dataset}.{network.replace('_', '-')}.{stream}.{c.a}.to_{c.b}"
+            if f"{key}.accuracy" in records:
+                found[f"{c.what}; {claims.NAMES[dataset]}, {claims.NAMES[network]}"] = key
+    return found
+
+
+def apart(frame: pandas.DataFrame, other: pandas.DataFrame) -> float:
+    """The largest difference of a class score in the rows (method, stream, clip) that both frames have."""
+    both = frame.merge(other, on=["method", "stream", "clip"])
+    if both.empty:
+        raise InputError("the two frames of scores have no row in common; expected the same methods and clips")
+    return max(float(abs(a - b).max()) for a, b in zip(both.scores_x, both.scores_y, strict=True))
+
+
+def printed(c: Contrast, stream: str) -> tuple[int, float] | None:
+    """The paper's contrast: correct clips more, and the p of Fisher's exact test, which takes the clips as unpaired."""
+    from scipy.stats import fisher_exact
+
+    names = [ROWS[stream][row].paper for row in (c.a, c.b)]
+    if None in names:
+        return None
+    a, b = (paper.records()[name] for name in names)
+    return a.count - b.count, float(fisher_exact([[r.count, r.n - r.count] for r in (a, b)]).pvalue)
+
+
+# How close, and how steady ----------------------------------------------------------------------------------
+
+
+class Reference(NamedTuple):
+    """A clip in HR and LR, and what moves in HR."""
+
+    hr: torch.Tensor  # (1, T, 3, H, W)
+    lr: torch.Tensor
+    flow: torch.Tensor  # TV-L1's, (1, T - 1, 2, H, W)
+    mask: torch.Tensor  # where it can be trusted, (1, T - 1, 1, H, W)
+
+
+def reference(frames: np.ndarray, preset: str = "fast") -> Reference:
+    """uint8 (T, H, W, 3) -> the clip with its LR version and flow."""
+    hr = degrade.modcrop(video.to_tensor(frames), 4)
+    forward, backward = _motion(hr, preset), _motion(hr.flip(1), preset).flip(1)
+    return Reference(hr, degrade.to_lr(hr, 4, eight_bit=True), forward, flow.reliable(forward[0], backward[0])[None])
+
+
+MEASURES = {  # name: (title, unit)
+    "psnr": ("PSNR", "dB"),
+    "epe": ("EPE", "px"),
+    "phantom": ("phantom flow", "px"),
+    "tof": ("tOF", "px"),
+    "ewarp": ("E_warp \N{MULTIPLICATION SIGN} 1000", ""),
+}
+
+
+def measure(network: nn.Module | None, clips: Sequence[Reference], preset: str = "fast") -> dict[str, np.ndarray]:
+    """PSNR, EPE, phantom flow, tOF and E_warp x 1000 of each clip as 8-bit SR video; no network: of HR itself."""
+    found = []
+    for hr, lr, motion, mask in clips:
+        made = degrade.quantise(sr.upscale(network, lr, progress=False)) if network else hr
+        its = _motion(made, preset) if network else motion
+        found.append(
+            {
+                "psnr": metrics.psnr(made, hr) if network else torch.tensor([torch.nan]),
+                "epe": metrics.epe(its, motion),
+                "phantom": metrics.phantom_flow(its, motion),
+                "tof": metrics.tof(made, hr),
+                "ewarp": 1000 * metrics.warping_error(made, motion, mask),
+            }
+        )
+    return {name: np.array([float(values[name]) for values in found]) for name in MEASURES}
+
+
+def psnr_by_speed(made: torch.Tensor, hr: torch.Tensor, speed: torch.Tensor, edges: Sequence[float]) -> np.ndarray:
+    """PSNR in dB of those pixels of a clip whose speed lies between two edges: (len(edges) - 1,), nan for few pixels.
+
+    made, hr: (1, T, 3, H, W), compared as 8-bit luma; speed: (1, T, 1, H, W), length of the HR flow, px.
+    """
+    squared = (metrics.rgb_to_y(degrade.quantise(made)) - metrics.rgb_to_y(hr)).double().square()
+    parts = [squared[(low <= speed) & (speed < high)] for low, high in pairwise(edges)]
+    return np.array([-10 * np.log10(float(part.mean())) if len(part) >= FEW else np.nan for part in parts])
+
+
+def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: results.Provenance) -> list[results.Record]:
+    """Means of what `measure` gave for each name, KEY.NAME.MEASURE, and contrasts clip by clip, KEY.A.to_B.MEASURE."""
+
+    def mean(key: str, name: str, of: np.ndarray, text: str) -> list[results.Record]:
+        known, (title, unit) = of[np.isfinite(of)], MEASURES[name]  # a clip where all moves has no phantom flow
+        what = f"{title}, {text}, mean over clips"
+        return [results.mean(f"{key}.{name}", known, unit, what, provenance)] if len(known) else []
+
+    found = []
+    for row, of in values.items():
+        for name in MEASURES:
+            found += mean(f"{key}.{row}", name, of[name], row)
+    for contrasts in CONTRASTS.values():
+        for c in contrasts:
+            pairs = _seeds(c, values)
+            for name in MEASURES if pairs else ():
+                gains = np.stack([values[a][name] - values[b][name] for a, b in pairs])  # (seeds, clips)
+                text = f"{c.what}, " + (f"{len(pairs)} seeds" if len(pairs) > 1 else "1 seed")
+                found += mean(f"{key}.{c.a}.to_{c.b}", name, gains.mean(0), text)
+    return found
+
+
+def _seeds(c: Contrast, names) -> list[tuple[str, str]]:
+    """The rows of a contrast for each seed that both are trained with."""
+    pairs = [(_name(c.a, seed), _name(c.b, seed)) for seed in (SEEDS if c.seeds else (0,))]
+    return [(a, b) for a, b in pairs if a in names and b in names]
+
+
+def _motion(clip: torch.Tensor, preset: str) -> torch.Tensor:
+    return flow.estimate(clip, "tvl1", **flow.PRESETS[preset])
+
+
+def _right(frame: pandas.DataFrame) -> np.ndarray:
+    return 100.0 * (scores.predicted(frame) == frame["label"].to_numpy())
+
+
+def _name(row: str, seed: int) -> str:
+    return f"{row}-seed{seed}" if seed else row

@@ -1,0 +1,193 @@
+"""Two ways to fit video and recogniser to each other: retrain the recogniser on LR video, or train SR through it.
+
+The first is the paper's Figure 8 (claim C9). The second is what the paper advises against (claim C10); its form here is
+that of task-driven super-resolution (Haris, Shakhnarovich and Ukita, 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save as serialise
+from torch import nn
+
+from arsr import processes, records, scores
+from arsr.data.snippets import Snippets, to_float
+from arsr.training import loop as train
+from arsr.training.recognisers import Recipe
+from arsr.training.recognisers import task as recogniser_task
+from arsr_core import degrade, files, losses, recognition, sr
+from arsr_core.errors import InputError
+from arsr_core.files import sha256
+from arsr_core.recognition.augment import Augmentation, augment
+
+OF = 4  # Figure 8's alpha counts the quarters of LR clips
+SHARES = tuple(range(OF + 1))
+TESTED = {"hr": "hr", "bicubic": "lr", "sosr": "sr", "tosr": "sr"}  # method: Figure 8's name of it
+
+# Retraining -------------------------------------------------------------------------------------------------
+
+
+def lowered(clip: torch.Tensor) -> torch.Tensor:
+    """Figure 8's LR: a clip reduced by four and enlarged by bicubic interpolation, 8 bits: (1, T, 3, H, W)."""
+    lr = degrade.to_lr(degrade.modcrop(clip, 4), 4, eight_bit=True)
+    return degrade.quantise(degrade.imresize(lr, 4))
+
+
+class Mixed(torch.utils.data.Dataset):
+    """Figure 8's training data, LR : HR = share : (4 - share).
+
+    hr, lr: the same clips in the same order. Which of them are LR changes from epoch to epoch, so that after four each
+    one was seen `share` times in LR. Runs of as many clips as there are classes are LR or HR together: where the
+    classes take turns, as in embedded clips, they have equal shares.
+    """
+
+    def __init__(self, hr: Snippets, lr: Snippets, share: int):
+        names = [[row["name"] for row in data.rows] for data in (hr, lr)]
+        if names[0] != names[1] or share not in SHARES:
+            raise InputError(
+                f"Mixed: expected one list of clips and a share of 0 to {OF}, got {len(names[0])} and "
+                f"{len(names[1])} clips, share {share}"
+            )
+        self.hr, self.lr, self.share = hr, lr, share
+
+    def __len__(self) -> int:
+        return len(self.hr)
+
+    def __getitem__(self, visit: int) -> dict:
+        epoch, number = divmod(visit, len(self))
+        low = (number // len(self.hr.classes) + epoch) % OF < self.share
+        return (self.lr if low else self.hr)[visit]
+
+
+def retrain(
+    recipe: Recipe, data: Mixed, start: str | Path, folder: str | Path, *, seed: int = 0, progress=None
+) -> Path:
+    """A recogniser trained on, from all its weights, on a mix -> file of weights. Goes on where `folder` stopped."""
+    classes = data.hr.classes
+    job = recogniser_task(recipe, len(classes), seed)
+    job.modules["net"].load_state_dict(recognition.load(start, classes=classes).state_dict())
+    job = replace(job, recipe=job.recipe | {"share": data.share, "weights": sha256(start)})
+    schedule = train.Schedule(steps=recipe.steps, batch=recipe.batch, clip=recipe.clip, seed=seed)
+    train.fit(job, data, schedule, folder, progress=progress)
+    about = {"recipe": asdict(recipe), "seed": seed, "protocol": asdict(data.hr.protocol), "share": data.share}
+    return recognition.save(job.modules["net"], Path(folder) / "weights.safetensors", classes=classes, **about)
+
+
+def retrained(
+    frames: Mapping[int | str, pandas.DataFrame], key: str, provenance: records.Provenance
+) -> list[records.Record]:
+    """KEY.STREAM.TESTED.SHARE: accuracies; KEY.STREAM.TESTED.4.to_SHARE: all LR against each other share, paired.
+
+    frames: scores by the share of LR that the recogniser was trained on, or by another name.
+    """
+    found = []
+    kinds = frames[OF][["stream", "method"]].drop_duplicates().itertuples(index=False)
+    for stream, method in kinds:
+        rows = {share: scores.select(f, stream=stream, method=method) for share, f in frames.items()}
+        where, tested = f"{key}.{stream}.{TESTED[method]}", TESTED[method].upper()
+        for share, of in rows.items():
+            text = f"accuracy on {tested}, {stream} stream trained with LR in {share} of {OF} clips"
+            text = text if share in SHARES else f"accuracy on {tested}, {stream} stream, {share}"
+            found.append(scores.accuracy(of).record(f"{where}.{share}", text, provenance))
+            if share != OF and share in SHARES:
+                text = f"tested on {tested}, {stream} stream, trained on LR alone less LR in {share} of {OF} clips"
+                found += scores.compare(rows[OF], of).records(f"{where}.{OF}.to_{share}", text, provenance)
+    return found
+
+
+# End to end -------------------------------------------------------------------------------------------------
+
+
+def end_to_end(
+    generator: nn.Module, recogniser: nn.Module, weight: float, *, crop: int, steps: int, rate: float, **about
+) -> train.Task:
+    """L = L_MSE(sr, hr) + weight * cross-entropy of the recogniser's consensus on sr; the recogniser is frozen.
+
+    Batches are HR snippets and labels, as `Snippets` gives them; LR is made of each crop. weight 0 is the control:
+    all the same, the cross-entropy is only logged. about: what else the run is, e.g. hashes of the two networks.
+    """
+    recogniser = recogniser.eval().requires_grad_(False)
+    modules = {"generator": generator.requires_grad_(True)}
+    optimizers = {"generator": torch.optim.Adam(generator.parameters(), rate)}
+
+    def losses_(modules: dict[str, nn.Module], batch: dict) -> Iterator[tuple]:
+        random = torch.Generator().manual_seed(torch.initial_seed())  # the loop seeds every step
+        whole = to_float(batch["rgb"])  # (N, S, 3, H, W)
+        window = Augmentation(scales=(crop / min(whole.shape[-2:]),))  # crops as they are: LR is what `degrade` makes
+        hr = augment(whole, crop=crop, generator=random, augmentation=window)
+        flat = hr.flatten(0, 1)
+        made = modules["generator"](degrade.to_lr(flat, 4, eight_bit=True))
+        with torch.set_grad_enabled(weight > 0):
+            consensus = recogniser(made.clamp(0, 1).unflatten(0, hr.shape[:2]))
+            recognised = F.cross_entropy(consensus, batch["label"])
+        pixel = losses.mse(made, flat)
+        yield "generator", pixel + weight * recognised, {"pixel": pixel, "recognition": recognised}
+
+    recipe = {"weight": weight, "crop": crop, "steps": steps, "rate": rate, **about}
+    return train.Task(modules, optimizers, losses_, train.cosine(steps), recipe)
+
+
+def fit_end_to_end(
+    method: str,
+    start: str | Path,
+    recogniser: str | Path,
+    data: Snippets,
+    folder: str | Path,
+    *,
+    weight: float,
+    steps: int,
+    batch: int,
+    rate: float = 2e-4,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> tuple[Path, pandas.DataFrame]:
+    """Train the network of a method on through a recogniser -> (file of weights, loss curves); see `end_to_end`."""
+    judge = recognition.load(
+        recogniser, processes.this().device, classes=data.classes
+    )  # the loop moves the task's alone
+    about = {"seed": seed, "start": sha256(start), "judge": sha256(recogniser)}
+    job = end_to_end(sr.load(method, start), judge, weight, crop=data.protocol.crop, steps=steps, rate=rate, **about)
+    curve = train.fit(job, data, train.Schedule(steps, batch, seed, clip=1.0), folder, progress=progress)
+    path = Path(folder) / "weights.safetensors"
+    state = {name: value.contiguous() for name, value in job.modules["generator"].state_dict().items()}
+    files.write_atomically(path, serialise(state))
+    return path, curve
+
+
+def transferred(
+    frames: Mapping[str, Mapping[str, pandas.DataFrame]], key: str, provenance: records.Provenance
+) -> list[records.Record]:
+    """What end-to-end training gains over its control, with the recogniser it was trained on and with others.
+
+    frames: by recogniser, then by network; each recogniser's name is also that of the network trained on it, beside
+    "control" and others. KEY.NETWORK.on.RECOGNISER: accuracy; KEY.A.on.RECOGNISER.to_control.*: gain, paired;
+    KEY.A.own.to_other.{accuracy,log-probability}: the gain with A less the mean gain with the others, clip by clip.
+    """
+    measures = {"accuracy": ("points", _right), "log-probability": ("", scores.log_probability)}
+    found, gains = [], {}
+    for judge, rows in frames.items():
+        for name, of in rows.items():
+            text = f"accuracy, network {name}, recogniser {judge}"
+            found.append(scores.accuracy(of).record(f"{key}.{name}.on.{judge}", text, provenance))
+            if name in frames:
+                text = f"network trained end to end on {name} less its control, recogniser {judge}"
+                where = f"{key}.{name}.on.{judge}.to_control"
+                found += scores.compare(of, rows["control"]).records(where, text, provenance)
+                gains[name, judge] = [value(of) - value(rows["control"]) for _, value in measures.values()]
+    for name in frames:
+        others = np.mean([gains[name, judge] for judge in frames if judge != name], 0)  # (measures, clips)
+        for (measure, (unit, _)), own, other in zip(measures.items(), gains[name, name], others, strict=True):
+            text = f"{measure}: gain of end-to-end training with its own recogniser, {name}, less that with another"
+            found.append(records.mean(f"{key}.{name}.own.to_other.{measure}", own - other, unit, text, provenance))
+    return found
+
+
+def _right(frame: pandas.DataFrame) -> np.ndarray:
+    return 100.0 * (scores.predicted(frame) == frame["label"].to_numpy())

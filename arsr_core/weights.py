@@ -1,0 +1,150 @@
+"""State dicts from files, in safe formats only, and into networks."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from arsr_core import ncnn
+from arsr_core.errors import InputError
+
+State = dict[str, torch.Tensor]
+
+WRAPPERS = ("params_ema", "params", "state_dict", "model")  # where training tools put the state dict, preferred first
+PREFIXES = ("module.", "_orig_mod.", "generator.")  # DataParallel, torch.compile, mmagic
+AGAIN = "copy or download it again"
+
+
+def read(path: str | Path) -> State:
+    """The tensors of a .safetensors, .h5 / .hdf5, ncnn .param or PyTorch file, without wrappers and prefixes.
+
+    What a file holds decides, not its suffix. A PyTorch file is read with weights_only=True: nothing in it is
+    executed. Floats become float32. Raises InputError for a missing, damaged or unsafe file and for one without a
+    state dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of weights; give the path of a .safetensors, .h5 or .pth file")
+    state = _reader(path)(path)
+    for _ in WRAPPERS:  # they nest
+        state = next((state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)), state)
+    tensors = {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
+    state = {key: value.detach() for key, value in tensors.items() if value.layout is torch.strided}
+    while prefix := next((p for p in PREFIXES if any(key.startswith(p) for key in state)), None):
+        state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if not state:
+        raise InputError(f"{path}: holds no tensors by name; save the network's state_dict()")
+    state = {key if key.isprintable() else ascii(key): value for key, value in state.items()}  # they reach a terminal
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def fill(
+    model: nn.Module, state: State, *, where: str, remedy: str = "take weights of this network at x4 for RGB"
+) -> nn.Module:
+    """Put the tensors into a network, which may lie on the meta device; InputError names the first differences.
+
+    BatchNorm's counters of batches, which some formats lack, start at 0.
+    """
+    expected = model.state_dict()
+    counters = {key: torch.tensor(0) for key in expected if key.endswith("num_batches_tracked")}
+    state = counters | state
+    faults = [f"{k} {describe_shape(v)} is missing" for k, v in expected.items() if k not in state]
+    faults += [f"{k} {describe_shape(v)} is not part of it" for k, v in state.items() if k not in expected]
+    for key, wanted in expected.items():
+        found = state.get(key, wanted)
+        if found.shape != wanted.shape or found.dtype != wanted.dtype:
+            faults.append(f"{key} is {describe_shape(found)}, expected {describe_shape(wanted)}")
+    faults += [
+        f"{k} has values that are not finite"
+        for k, v in state.items()
+        if v.is_floating_point() and not v.isfinite().all()
+    ]
+    if faults:
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise InputError(f"{where}: {'; '.join(faults[:3])}{more}; {remedy}")
+    model.load_state_dict(state, assign=True)
+    return model
+
+
+def _reader(path: Path) -> Callable[[Path], Mapping]:
+    """By content; by suffix where the content says nothing, for the error that fits."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head.startswith((b"PK\x03\x04", b"\x80\x02\x8a")):  # PyTorch's, of today and of before 2020
+        return _read_torch
+    if head.startswith(b"\x89HDF"):
+        return _read_hdf5
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+        return _read_safetensors
+    return READERS.get(path.suffix.lower(), _read_torch)
+
+
+def _read_safetensors(path: Path) -> State:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: damaged or no safetensors file ({_line(error)}); {AGAIN}") from error
+
+
+def _read_hdf5(path: Path) -> State:
+    """VSR-DUF's parameter files: datasets in the group `params`, `/` written `_` and `_` written `__`."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise InputError(f"{path}: HDF5 files need the package h5py; pip install h5py") from error
+    try:
+        with h5py.File(path) as file:
+            group = file.get("params", file)
+            names = {key: re.sub(r"(?<!_)_(?!_)", "/", key).replace("__", "_").removesuffix(":0") for key in group}
+            return {
+                name: torch.from_numpy(group[key][()])
+                for key, name in names.items()
+                if isinstance(group[key], h5py.Dataset) and group[key].ndim
+            }
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: damaged or no HDF5 file of parameters ({_line(error)}); {AGAIN}") from error
+
+
+def _read_torch(path: Path) -> Mapping:
+    try:
+        with path.open("rb") as file:  # by its path, it would go by the suffix
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        with path.open("rb") as file:
+            pickled = file.read(2)[:1] == b"\x80"  # a plain pickle, or PyTorch's form of before 2020
+        if pickled or "GLOBAL" in str(error):
+            raise InputError(
+                f"{path}: holds Python objects besides tensors, which could run code; where you trust it, load it with "
+                "its own program and save model.state_dict() with safetensors.torch.save_file"
+            ) from error
+        raise InputError(f"{path}: damaged or no PyTorch file; {AGAIN}") from error
+    except Exception as error:  # whatever a damaged file leads the reader to
+        raise InputError(f"{path}: damaged or no PyTorch file ({_line(error)}); {AGAIN}") from error
+    if not isinstance(state, Mapping):
+        raise InputError(f"{path}: holds a {type(state).__name__}, expected a state dict")
+    return state
+
+
+READERS: dict[str, Callable[[Path], Mapping]] = {
+    ".safetensors": _read_safetensors,
+    ".h5": _read_hdf5,
+    ".hdf5": _read_hdf5,
+    ".param": ncnn.rrdb_state_dict,
+}
+
+
+def describe_shape(x: torch.Tensor) -> str:
+    kind = "" if x.is_floating_point() else f" of {x.dtype}"
+    return f"{tuple(x.shape)}{kind}"
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:120]
