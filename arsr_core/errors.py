@@ -1,10 +1,19 @@
-"""Wrong input, said in one line: the error, how it names values, and the check of tensors' kinds and shapes."""
+"""Wrong input, said in one line: the error, how it names values, and the checks that several modules need."""
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
+
 import torch
 
-KINDS = {"float": torch.is_floating_point, "uint8": lambda x: x.dtype == torch.uint8, "any": lambda x: True}
+OVERSHOOT = 0.2  # beyond [0, 1], which unrounded bicubic frames may have: `degrade.to_lr` reaches 0.18
+KINDS = {
+    "float": torch.is_floating_point,
+    "uint8": lambda x: x.dtype == torch.uint8,
+    "bool": lambda x: x.dtype == torch.bool,
+    "any": lambda x: True,
+}
 
 
 class InputError(ValueError):
@@ -24,8 +33,8 @@ def describe(value: object) -> str:
 def require(where: str, kind: str = "float", /, **tensors: tuple[object, str]) -> None:
     """InputError unless every tensor is of the kind and fits its pattern; a letter means the same size in all of them.
 
-    kind: "float", "uint8", "float or uint8", or "any". Patterns hold sizes, letters, and letters less a number, and
-    may start with "..."; alternatives are parted by "|" and chosen together.
+    kind: "float", "uint8", "bool", "any", or several, "float or uint8". Patterns hold sizes, letters, and letters less
+    a number, and may start with "..."; alternatives are parted by "|" and chosen together. Only N may be 0.
 
     >>> require("warp", image=(torch.rand(1, 3, 4, 5), "N C H W"), flow=(torch.rand(1, 2, 4, 5), "N 2 H W"))
     >>> require("psnr", sr=(torch.rand(3, 4), "N 3 H W | N T 3 H W"))
@@ -42,6 +51,30 @@ def require(where: str, kind: str = "float", /, **tensors: tuple[object, str]) -
     raise InputError(f"{where}: expected {kind} {wanted}; got {given}".replace(" any ", " "))
 
 
+def require_range(where: str, clip: torch.Tensor) -> None:
+    """InputError unless a float tensor's values lie in [0, 1], but for what bicubic frames overshoot it; waits once.
+
+    >>> require_range("upscale", torch.tensor([0.0, 128.0, 255.0]))
+    Traceback (most recent call last):
+    arsr_core.errors.InputError: upscale: expected values in [0, 1], found 0 to 255; divide 8-bit values by 255
+    """
+    low, high = torch.stack(clip.detach().aminmax()).tolist()
+    if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):  # also for nan
+        remedy = "divide 8-bit values by 255" if low == low else "check what made nan"
+        raise InputError(f"{where}: expected values in [0, 1], found {low:.4g} to {high:.4g}; {remedy}")
+
+
+def optional(module: str, message: str) -> ModuleType:
+    """A module of a package that may be missing or broken; InputError with the message where it cannot be imported.
+
+    >>> Image = optional("PIL.Image", "reading images needs Pillow: pip install pillow")
+    """
+    try:
+        return importlib.import_module(module)
+    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision beside another release of torch
+        raise InputError(message) from error
+
+
 def _fit(shapes: list[torch.Size], patterns: tuple[str, ...]) -> bool:
     sizes: dict[str, int] = {}
     for shape, pattern in zip(shapes, patterns, strict=True):
@@ -54,7 +87,7 @@ def _fit(shapes: list[torch.Size], patterns: tuple[str, ...]) -> bool:
         for size, word in zip(shape, words, strict=True):
             name, _, less = word.partition("-")
             expected = int(name) if name.isdigit() else sizes.setdefault(name, size + int(less or 0)) - int(less or 0)
-            if size != expected:
+            if size != expected or (size == 0 and name not in ("0", "N")):
                 return False
     return True
 

@@ -1,10 +1,13 @@
-"""Files that are whole or absent, and the hash of what they hold."""
+"""Files and folders that are whole or absent, the order of their names, and the hash of what they hold."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import re
+import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,22 +21,25 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """A name beside `path` to write to: the file takes its own name when the block ends well, else it goes.
 
-    Readers see the old file or the new one. Raises InputError with the target where it cannot be written.
+    Readers see the old file or the new one. The block may also make a folder, whose target is absent or empty. Raises
+    InputError with the target where it cannot be written.
 
     >>> with atomic("_build/numbers.txt") as temporary:
     ...     _ = temporary.write_text("1 2 3")
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        if temporary.is_file():
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); {remedy(error)}") from error
     finally:
+        shutil.rmtree(temporary, ignore_errors=True)
         temporary.unlink(missing_ok=True)
 
 
@@ -41,6 +47,21 @@ def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
     """Write a whole file, text as UTF-8, or leave the one that is there."""
     with atomic(path) as temporary:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def require_target(path: Path, folder: bool = False) -> None:
+    """InputError unless a file, or with folder=True a new or empty folder, can take this name in an existing folder."""
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    taken = path.is_file() or (path.is_dir() and any(path.iterdir())) if folder else path.is_dir()
+    if taken:
+        raise InputError(f"{path}: exists and would be overwritten; remove it or choose another name")
+
+
+def natural(path: Path) -> tuple:
+    """A key for `sorted`: by name, with numbers as numbers, so that 2.png comes before 10.png."""
+    parts = re.split(r"([0-9]+)", path.name)  # text and numbers in turn
+    return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], path.name
 
 
 def remedy(error: OSError) -> str:
