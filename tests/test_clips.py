@@ -1,9 +1,12 @@
-"""Clips of one shape, whatever was cut out."""
+"""Clips of one shape, whatever was cut out; and clips in memory, embedded and real."""
 
 import numpy as np
 import pytest
 
 from arsr.data import clips
+from arsr.embedded import generated
+from arsr_core import video
+from arsr_core.errors import InputError
 
 
 def _clip(height, width):
@@ -24,3 +27,34 @@ def test_square(height, width):
         bright[24] and bright[23] and abs(np.flatnonzero(bright).mean() - 23.5) < 0.6
     )  # the centre stays in the centre
     assert (made.name, made.action, made.label, made.group) == ("one", "hug", 1, "fold1")
+
+
+def test_embedded_footage_knows_its_motion():
+    (one, two), what = clips.footage(count=2, frames=5, seed=3)
+    made = generated.clip(1, split="test", frames=5, seed=3)
+    assert what == "2 embedded test clips (synthetic)" and (two.name, two.action) == (f"{made.action} 1", made.action)
+    assert (two.frames == made.frames).all() and two.hr.shape == (1, 5, 3, 120, 160) and two.hr.max() <= 1
+    assert (two.flow[0].numpy() == made.flow).all() and (two.visible[0, :, 0].numpy() == ~made.occluded).all()
+    part = one.cut(1, 3)
+    assert (part.frames == one.frames[1:4]).all() and (part.flow == one.flow[:, 1:3]).all()
+    assert part.visible.shape == (1, 2, 1, 120, 160)
+    for first, count in ((3, 3), (-1, 2)):
+        with pytest.raises(InputError, match="has 5 frames, expected . from frame . on"):
+            one.cut(first, count)
+
+
+def test_real_footage_is_read_and_cropped(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (6, 50, 66, 3), np.uint8)
+    for name, count in (("wave/a", 6), ("wave/b", 1)):
+        (tmp_path / "wave").mkdir(exist_ok=True)
+        video.write(tmp_path / f"{name}.mkv", frames[:count], fps=25)
+    (found,), what = clips.footage(tmp_path, ["*/a.mkv"], frames=4)
+    assert what == "1 real clips: */a.mkv" and (found.name, found.action) == ("a", "wave")
+    assert found.hr.shape == (1, 4, 3, 48, 64) and found.flow is None and found.cut(1, 2).hr.shape[1] == 2
+    assert len(clips.footage(tmp_path, ["*/a.mkv"], frames=None)[0][0].frames) == 6
+    with pytest.raises(InputError, match="a single frame, and flow needs two"):
+        clips.footage(tmp_path, ["*/*.mkv"])
+    with pytest.raises(InputError, match="`patterns` is empty"):
+        clips.footage(tmp_path)
+    with pytest.raises(InputError, match="2 frames or more, got 2 clips, 1 frames"):
+        clips.footage(count=2, frames=1)
