@@ -39,15 +39,15 @@ height = 2
 import os
 import matplotlib.pyplot as plt
 from arsr import records
-from arsr.book import build as book
+from arsr.book import chapter
 
 source = records.Provenance(kind="recomputed", source="First", profile=profile)
 records.save([records.mean("first.height", [height, height + 1], "px", "a height", source)],
-             book.output("records") / "first.json")
-print(data_root, book.output("records"), "threads:", os.environ["OMP_NUM_THREADS"])
+             chapter.output("records") / "first.json")
+print(data_root, chapter.output("records"), "threads:", os.environ["OMP_NUM_THREADS"])
 figure, ax = plt.subplots()
 ax.plot([0, height])
-book.save_figure(figure, "first")
+chapter.save_figure(figure, "first")
 ```
 
 The height is {num}`first.height:.1f`, the paper's cell {num}`table4.sosr.hmdb51.tsn.spatial`, and $a^2$ is mathematics.

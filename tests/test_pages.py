@@ -1,6 +1,6 @@
 import pytest
 
-from arsr.book import pages
+from arsr.book import chapter, pages
 from arsr.records import Provenance, Record
 
 
@@ -19,7 +19,7 @@ def test_format_value():
 
 
 def test_badges_escape_what_they_show():
-    text = pages.badge(record())
+    text = chapter.badge(record())
     assert "<b>" not in text and "&lt;b&gt;" in text and "arsr-badge-recomputed" in text
 
 

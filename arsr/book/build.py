@@ -183,23 +183,6 @@ def chapter_parameters(config: Build, chapter: Path) -> dict[str, object]:
     return {name: value for name, value in config.parameters.items() if name in declared}
 
 
-def output(kind: str) -> Path:
-    """Where a running chapter writes its `records` or `figures`: the build's folder, or _build/lab by hand."""
-    here = Path.cwd()
-    root = next((p for p in (here, *here.parents) if (p / "_config.yml").is_file()), here)
-    folder = Path(os.environ.get("ARSR_OUTPUT", root / "_build" / "lab")) / kind
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def save_figure(figure, name: str) -> None:
-    """Export a matplotlib figure as `<name>.svg` and `<name>.png` among the book's figures."""
-    for suffix in ("svg", "png"):
-        # no date and no software version: the same figure is the same file
-        metadata = {"Date": None} if suffix == "svg" else {"Software": None}
-        figure.savefig(output("figures") / f"{name}.{suffix}", bbox_inches="tight", metadata=metadata)
-
-
 # --- execution -----------------------------------------------------------------------------------------------
 
 

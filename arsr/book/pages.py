@@ -15,6 +15,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
 from arsr import records as results
+from arsr.book.chapter import badge
 from arsr_core import __version__
 
 RECORDS_PAGE = "book/records"
@@ -51,15 +52,6 @@ def format_value(record: results.Record, spec: str = "", interval: bool = False)
 def anchor(key: str) -> str:
     """The record's anchor on the records page."""
     return f"record-{key}"
-
-
-def badge(record: results.Record) -> str:
-    """The badge as HTML: its kind is a class, its explanation a title."""
-    kind = record.provenance.kind
-    title = html.escape(f"{results.BADGES[kind]}: {record.provenance.source}", quote=True)
-    word, colon, profile = html.escape(record.provenance.badge).partition(":")
-    profile = f"<span>{colon}{profile}</span>" if colon else ""  # tables leave it out
-    return f'<span class="arsr-badge arsr-badge-{kind}" title="{title}">{word}{profile}</span>'
 
 
 class Number(SphinxRole):

@@ -16,7 +16,7 @@ from docutils.parsers.rst import Directive
 from sphinx.util.docutils import SphinxRole
 
 from arsr import claims
-from arsr.book import pages
+from arsr.book import chapter, pages
 from arsr_core import __version__
 from arsr_core.files import write_atomically
 
@@ -162,9 +162,8 @@ def _spec(e: claims.Effect) -> str:
 
 
 def _linked(record, spec: str = ".1f") -> str:
-    return (
-        f'<a href="records.html#{pages.anchor(record.key)}">{pages.format_value(record, spec)}</a>{pages.badge(record)}'
-    )
+    where = f"records.html#{pages.anchor(record.key)}"
+    return f'<a href="{where}">{pages.format_value(record, spec)}</a>{chapter.badge(record)}'
 
 
 def _p(p: float) -> str:
