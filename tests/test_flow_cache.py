@@ -82,6 +82,16 @@ def test_entry_is_computed_once(tmp_path):
         assert np.array_equal(arrays["flow"], encoded.numpy())
 
 
+def test_peek_computes_nothing(tmp_path):
+    cache = flow_cache.Cache(tmp_path)
+    assert cache.peek(key(0)) is None and not contents(tmp_path)
+    assert torch.equal(cache.get(key(0), lambda: entry(0)), cache.peek(key(0)))
+    (path,) = tmp_path.rglob("*.npz")
+    path.write_bytes(b"torn")
+    with pytest.warns(RuntimeWarning, match="damaged cache entry"):
+        assert cache.peek(key(0)) is None
+
+
 def test_entry_must_be_encoded(tmp_path):
     with pytest.raises(InputError, match="uint8, got torch.float32"):
         flow_cache.Cache(tmp_path).get(key(0), lambda: torch.zeros(3))

@@ -65,19 +65,28 @@ class Cache:
 
         >>> encoded = cache.get(key, lambda: encode_uint8(estimate(clip)))
         """
-        path = self.folder / key[:2] / f"{key}.npz"
+        entry = self.peek(key)
+        if entry is None:
+            entry = compute().cpu()
+            self._write(self._path(key), _encode(entry))
+        return entry
+
+    def peek(self, key: str) -> torch.Tensor | None:
+        """The entry of `key`, uint8 on the CPU; None where there is none, or a damaged one, with a RuntimeWarning."""
+        path = self._path(key)
         try:
             entry = torch.from_numpy(_decode(path.read_bytes()))
-            with suppress(OSError):  # a cache that may only be read
-                os.utime(path)  # used now
-            return entry
         except FileNotFoundError:
-            pass
+            return None
         except _DAMAGE as error:
-            warnings.warn(f"{path}: damaged cache entry ({error}); computed again", RuntimeWarning, stacklevel=2)
-        entry = compute().cpu()
-        self._write(path, _encode(entry))
+            warnings.warn(f"{path}: damaged cache entry ({error}); computed again", RuntimeWarning, stacklevel=3)
+            return None
+        with suppress(OSError):  # a cache that may only be read
+            os.utime(path)  # used now
         return entry
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.npz"
 
     def _write(self, path: Path, data: bytes) -> None:
         if len(data) > self.limit:
