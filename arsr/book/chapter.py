@@ -1,21 +1,29 @@
-"""What a running chapter uses of the book: where its records and figures go, and the badge of a number."""
+"""What a running chapter uses of the book: its style, its numbers, and where they and its figures go."""
 
-import html
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arsr import records
+from arsr.records import Provenance, Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def style() -> None:
+    """Figures in the book's style, as SVG on the page."""
+    import matplotlib.pyplot as plt
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    plt.style.use(_root() / "figures" / "arsr.mplstyle")
+    set_matplotlib_formats("svg")
+
+
 def output(kind: str) -> Path:
-    """The folder for a chapter's `records`, `figures` or `scores`, made if absent: the build's, or _build/lab."""
-    here = Path.cwd()
-    root = next((p for p in (here, *here.parents) if (p / "_config.yml").is_file()), here)
-    folder = Path(os.environ.get("ARSR_OUTPUT", root / "_build" / "lab")) / kind
+    """The folder for a chapter's `records`, `figures` or `scores`: of the build, or in _build/lab; made if absent."""
+    folder = Path(os.environ.get("ARSR_OUTPUT", _root() / "_build" / "lab")) / kind
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -28,10 +36,38 @@ def save_figure(figure: "Figure", name: str) -> None:
         figure.savefig(output("figures") / f"{name}.{suffix}", bbox_inches="tight", metadata=metadata)
 
 
-def badge(record: records.Record) -> str:
-    """The badge of a record's kind as HTML: its kind is a class, its explanation a title."""
-    kind = record.provenance.kind
-    title = html.escape(f"{records.BADGES[kind]}: {record.provenance.source}", quote=True)
-    word, colon, profile = html.escape(record.provenance.badge).partition(":")
-    profile = f"<span>{colon}{profile}</span>" if colon else ""  # tables leave it out
-    return f'<span class="arsr-badge arsr-badge-{kind}" title="{title}">{word}{profile}</span>'
+class Numbers(list[Record]):
+    """The numbers that a chapter computes, which pages quote by their keys; `save` keeps them with their source.
+
+    >>> numbers = Numbers("Data and degradation", "embedded", "18 embedded test clips (synthetic)")
+    >>> numbers.mean("data.bicubic.psnr", [28.1, 31.4], "dB", "PSNR of bicubic enlargement").value
+    29.75
+    """
+
+    def __init__(self, chapter: str, profile: str, data: str, note: str | None = None):
+        """chapter: its title; data: what the numbers are computed from, in words; note: how, if that needs saying."""
+        super().__init__()
+        common = {"kind": "recomputed", "profile": profile, "versions": records.versions()}
+        self.source = Provenance(source=chapter, data=data, note=note, **common)
+
+    def mean(self, key: str, values: Sequence[float], unit: str, description: str) -> Record:
+        """Add the mean of `values`, with its interval: `records.mean`."""
+        self.append(records.mean(key, values, unit, description, self.source))
+        return self[-1]
+
+    def add(self, key: str, value: float, description: str, **more) -> Record:
+        """Add one value. more: other fields of `Record`, e.g. unit, n, or a provenance of its own."""
+        self.append(
+            Record(**{"key": key, "value": value, "description": description, "provenance": self.source} | more)
+        )
+        return self[-1]
+
+    def save(self, name: str) -> None:
+        """Write what was added so far among the build's records, as `<name>.json`."""
+        records.save(self, output("records") / f"{name}.json")
+
+
+def _root() -> Path:
+    """The checkout that the notebook lies in; else the folder that it runs in."""
+    here = Path.cwd()
+    return next((p for p in (here, *here.parents) if (p / "_config.yml").is_file()), here)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -104,6 +104,32 @@ def contrasts(rows: Mapping[str, str], head: str = "difference") -> str:
     lines = [f"| {head} | points | p | log-probability | p |", "|---|---|---|---|---|"]
     lines += [f"| {title} | {' | '.join(f'{{num}}`{key}.{form}`' for form in forms)} |" for title, key in rows.items()]
     return "\n".join(lines)
+
+
+def num(key: str, form: str = "") -> str:
+    """The role that a page turns into a record's number, e.g. form=".1f interval".
+
+    >>> num("table2.vdsr.mse", ".1f"), num("table2.vdsr.mse")
+    ('{num}`table2.vdsr.mse:.1f`', '{num}`table2.vdsr.mse`')
+    """
+    return f"{{num}}`{key}:{form}`" if form else f"{{num}}`{key}`"
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown.
+
+    >>> print(markdown(["method", "PSNR"], [["VDSR", "30.1"]]))
+    | method | PSNR |
+    |---|---|
+    | VDSR | 30.1 |
+    """
+    return "\n".join(f"| {' | '.join(row)} |" if row else "|---" * len(heads) + "|" for row in (heads, (), *rows))
+
+
+def plain(frame: pd.DataFrame, name: str, label: str):
+    """A data frame as an HTML table without its index: a Styler. name: unique in the chapter; label: what it shows."""
+    attributes = f'class="dataframe" aria-label="{html.escape(label, quote=True)}"'
+    return frame.style.hide(axis="index").format(thousands=",").set_uuid(name).set_table_attributes(attributes)
 
 
 def _cell(row) -> str:
