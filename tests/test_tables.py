@@ -125,3 +125,10 @@ def test_a_table_of_contrasts_has_a_row_a_key():
     head, rule, row = tables.contrasts({"warp loss": "a.to_b"}, "here").splitlines()
     assert head.startswith("| here | points | p |") and head.count("|") == rule.count("|") == row.count("|")
     assert row.startswith("| warp loss | {num}`a.to_b.accuracy:+.1f interval` | {num}`a.to_b.p-mcnemar:.2g` |")
+
+
+def test_a_plain_table_has_no_index_and_says_what_it_shows():
+    frame = pd.DataFrame({"method": ["VDSR"], "parameters": [665_000]})
+    made = BeautifulSoup(tables.plain(frame, "costs", 'what "it" costs').to_html(), "html.parser")
+    assert [cell.text for cell in made.select("tbody > tr > *")] == ["VDSR", "665,000"]
+    assert made.table["aria-label"] == 'what "it" costs' and made.table["id"] == "T_costs"

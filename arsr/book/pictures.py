@@ -2,7 +2,9 @@
 
 Each builder takes tensors and returns a matplotlib figure.
 
->>> figure = grid([Tile(frame, "HR"), Tile(error, "error", bar="dB")], columns=2, size=(2.4, 2.1))
+>>> tiles = [Tile(torch.zeros(3, 4, 6), "black"), Tile(torch.eye(4), "error", bar="px")]
+>>> len(grid(tiles, columns=2, size=(2.4, 2.1)).axes)  # two pictures, one bar
+3
 """
 
 from __future__ import annotations
@@ -56,13 +58,13 @@ def grid(
 
 def _show(ax: Axes, tile: Tile):
     if tile.picture.ndim == 3:
-        image = ax.imshow(tile.picture.permute(1, 2, 0).clamp(0, 1))
+        image = ax.imshow(tile.picture.permute(1, 2, 0).clamp(0, 1).numpy())
     else:
-        image = ax.imshow(tile.picture, cmap=tile.colours, vmin=tile.low, vmax=tile.high)
+        image = ax.imshow(tile.picture.numpy(), cmap=tile.colours, vmin=tile.low, vmax=tile.high)
     if tile.outline:
         values, level, colour = tile.outline
         if values.min() < level < values.max():
-            ax.contour(values, levels=[level], colors=colour, linewidths=0.6)
+            ax.contour(values.numpy(), levels=[level], colors=colour, linewidths=0.6)
     if tile.box:
         x, y, width, height = tile.box
         ax.add_patch(plt.Rectangle((x, y), width, height, fill=False, color="#F0E442", lw=1.5))
@@ -101,7 +103,7 @@ def profiles(clips: Mapping[str, torch.Tensor], line: tuple[tuple[float, float],
     figure, axes = plt.subplots(len(clips), 1, figsize=size, squeeze=False, layout="constrained")
     for ax, (title, clip) in zip(axes.flat, clips.items(), strict=True):
         band = metrics.temporal_profile(clip, line)[0]  # (3, T, W)
-        ax.imshow(band.permute(1, 2, 0), aspect="auto", interpolation="nearest")
+        ax.imshow(band.permute(1, 2, 0).numpy(), aspect="auto", interpolation="nearest")
         ax.set(xticks=[], yticks=[])
         ax.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
     return figure
@@ -121,7 +123,7 @@ def diagram(
     figure = plt.figure(figsize=size)
     for title, (picture, place) in pictures.items():
         ax = figure.add_axes((*place, 0.17, 0.37))
-        ax.imshow(picture.permute(1, 2, 0))
+        ax.imshow(picture.permute(1, 2, 0).numpy())
         ax.set_title(title, fontsize=9)
         ax.set_axis_off()
     canvas = figure.add_axes((0, 0, 1, 1), facecolor="none")

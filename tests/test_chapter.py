@@ -1,0 +1,32 @@
+"""What a running chapter uses: its numbers, where they go, and the style of its figures."""
+
+import json
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pytest
+
+from arsr.book import chapter
+from arsr_core.errors import InputError
+
+
+def test_numbers_are_kept_with_their_source(tmp_path, monkeypatch):
+    monkeypatch.setenv("ARSR_OUTPUT", str(tmp_path))
+    numbers = chapter.Numbers("A chapter", "embedded", "two clips", note="fast")
+    assert numbers.mean("a.psnr", [30.0, 32.0], "dB", "PSNR").value == 31.0
+    other = numbers.source.model_copy(update={"data": "none"})
+    numbers.add("a.rho", 0.5, "correlation", n=2, provenance=other)
+    numbers.save("a")
+    psnr, rho = json.loads((tmp_path / "records" / "a.json").read_text())
+    assert psnr["interval"] == "bootstrap" and psnr["n"] == 2 and psnr["provenance"]["data"] == "two clips"
+    assert rho["value"] == 0.5 and rho["provenance"]["data"] == "none" and rho["provenance"]["note"] == "fast"
+    with pytest.raises(InputError, match="a.rho occurs twice"):
+        numbers.add("a.rho", 1, "again")
+        numbers.save("a")
+
+
+def test_the_style_is_found_from_the_chapters_folder(root, monkeypatch):
+    monkeypatch.chdir(root / "book")
+    with matplotlib.rc_context():
+        chapter.style()
+        assert plt.rcParams["svg.hashsalt"] == "arsr"
