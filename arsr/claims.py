@@ -1,48 +1,62 @@
 """The claims ledger: what the paper claims, C1 to C11, and what each tier of evidence says, by stated rules.
 
-A claim is data: contrasts between records, and how they combine. A contrast is a difference that the claim says is
-above zero. Nothing here knows a verdict: a record that is added fills its place, and a tier without records is "not
-yet measured".
+A claim is data, the rows of claims.yaml: contrasts between records, and how they combine. A contrast is a difference
+that the claim says is above zero. Nothing here knows a verdict: a record that is added fills its place, and a tier
+without records is "not yet measured".
 
 >>> from arsr import paper
->>> print(weigh(claims()["c4"].evidence["paper"], paper.records().get).verdict)
+>>> print(ledger(paper.records())["c4"]["paper"].verdict)
 undecided
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
-from itertools import product, zip_longest
+from itertools import combinations, product
 from math import hypot
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import yaml
+from annotated_types import Ge, Len
+from pydantic import StringConstraints
 
+from arsr import names
 from arsr.records import Record
+from arsr.settings import settings
 from arsr_core.errors import InputError
 
 ALPHA = 0.05
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, UNMEASURED = "supported", "not supported", "undecided", "not yet measured"
+SIDES = {"above": 1, "below": -1, "against psnr": 1}
 
+How = Literal["all", "any"]
+Method = Literal[tuple(names.METHODS)]
+Key = Annotated[str, StringConstraints(pattern=r"^([^{}]|\{(stream|of|a|b|method|dataset|network)\})+$")]  # a template
 Records = Mapping[str, Record]
+Find = Callable[[str], Record | None]  # a key's record, None where it has none
 
 
-def everywhere(*datasets: str) -> tuple[tuple[str, str], ...]:
-    """Every data set with both recognisers."""
-    return tuple(product(datasets, ("tsn", "st_resnet")))
+# The rules, as claims.yaml has them -------------------------------------------------------------------------
 
 
-class Tier(NamedTuple):
-    """One kind of evidence."""
+@settings
+class Tier:
+    """One kind of evidence; claims.yaml explains the fields."""
 
     title: str
     words: str
-    settings: tuple[tuple[str, str], ...]  # data sets and networks
-    profile: str | None = None  # of the builds that make its records
+    datasets: tuple[str, ...]
+    profile: str | None = None
+    accuracy: tuple[Key, ...] = ("benchmark.{dataset}.{network}.{stream}.{a}.to_{b}.accuracy",)
+    psnr: Key = "sr.{method}.psnr"
+
+    @property
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """The places: every data set with both recognisers."""
+        return tuple(product(self.datasets, names.NETWORKS))
 
     def find(self, records: Records, key: str) -> Record | None:
         """The record of this tier: a committed measurement first, for it has more clips than a build of the book."""
@@ -52,45 +66,91 @@ class Tier(NamedTuple):
         return record if record and record.provenance.profile in (None, self.profile) else None
 
 
-TIERS = {
-    "paper": Tier("paper", "the paper's printed numbers, analysed again", everywhere("hmdb51", "ucf101")),
-    "embedded": Tier(
-        "embedded clips", "generated (synthetic) clips, small networks", everywhere("embedded"), "embedded"
-    ),
-    "small": Tier("real clips", "Weizmann and UT-Interaction", everywhere("weizmann", "ut_interaction"), "small"),
-    "full": Tier("full data sets", "UCF101 and HMDB51", everywhere("hmdb51", "ucf101"), "paper"),
-}
-
-
-# What a claim is made of ------------------------------------------------------------------------------------
-
-
 class Contrast(NamedTuple):
-    """`side` (a - b) + margin > 0. Without b, a is a difference already, such as one paired by clip."""
+    """side (a - b) + margin > 0, of the records with two keys; one key is that of a difference, paired by clip."""
 
     words: str
-    a: str  # a record's key
-    b: str | None = None
+    keys: tuple[str, ...]
     side: int = 1
     margin: float = 0.0
-    opposes: tuple[str, str] | None = None  # two records; `side` is against their order
+    opposes: tuple[str, ...] = ()  # two keys; then `side` is against the order of their records
 
 
-class Group(NamedTuple):
-    """Contrasts, or groups of them. "all": each must hold; "any": one is enough."""
+@settings
+class Row:
+    """Contrasts that differ in what the row's lists name; claims.yaml explains the fields."""
 
-    words: str
-    how: Literal["all", "any"]
-    parts: tuple[Group | Contrast, ...]
+    tiers: tuple[str, ...]
+    everywhere: bool = False
+    how: How | None = None
+    words: Key = "{a} \N{MINUS SIGN} {b}, {stream}"
+    stream: tuple[Literal[names.SCORES], ...] = ("",)
+    of: tuple[str | int, ...] = ("",)
+    a: tuple[Method, ...] = ("",)
+    b: tuple[Method, ...] = ("",)
+    among: tuple[Method, ...] = ()
+    records: Annotated[tuple[Key, ...], Len(0, 2)] = ()
+    side: Literal[tuple(SIDES)] = "above"
+    margin: Annotated[float, Ge(0)] = 0.0
+
+    def cells(self) -> Iterator[dict[str, str]]:
+        """Every combination of what the lists name: stream, of, a, b."""
+        pairs = list(combinations(self.among, 2) if self.among else product(self.a, self.b))
+        for stream, of, (a, b) in product(self.stream, map(str, self.of), pairs):
+            yield {"stream": stream, "of": of, "a": a, "b": b}
+
+    def contrasts(self, tier: Tier, dataset: str = "", network: str = "") -> tuple[Contrast, ...]:
+        """The contrasts that the row stands for, in a tier and one of its places.
+
+        >>> row = Row(("paper",), stream=("temporal",), a=("duf16", "duf52"), b=("rcan",))
+        >>> [c.words for c in row.contrasts(TIERS["paper"], "hmdb51", "tsn")]
+        ['DUF-16 \N{MINUS SIGN} RCAN, temporal', 'DUF-52 \N{MINUS SIGN} RCAN, temporal']
+        """
+        found = []
+        for cell in self.cells():
+            words = self.words.format_map({name: names.title(value) for name, value in cell.items()})
+            place = cell | {"dataset": dataset, "network": network}
+            if not tier.profile:
+                place = {name: names.printed(value) for name, value in place.items()}  # the paper's own keys
+            keys = tuple(key.format_map(place).lower() for key in self.records or tier.accuracy)
+            psnr = tuple(tier.psnr.format(method=cell[side], dataset=dataset) for side in "ab")
+            opposes = psnr if self.side == "against psnr" else ()
+            found.append(Contrast(words, keys, SIDES[self.side], self.margin, opposes))
+        return tuple(found)
 
 
-@dataclass(frozen=True)
+@settings
 class Claim:
-    """What the paper says, the rule in words, and for each tier the contrasts, or why there are none."""
+    """What the paper says, the rule in words and in rows, or why a tier has none; claims.yaml explains the fields."""
 
     statement: str
     rule: str
-    evidence: Mapping[str, Group | str]
+    how: How
+    rows: tuple[Row, ...]
+    without: dict[str, str] = field(default_factory=dict)
+
+
+@settings
+class Rules:
+    """All of claims.yaml. Raises InputError for what cannot be read, with its place in the file."""
+
+    tiers: dict[str, Tier]
+    claims: dict[str, Claim]
+
+
+_RULES = Rules(**yaml.safe_load(files("arsr").joinpath("claims.yaml").read_text(encoding="utf-8")))
+TIERS, CLAIMS = _RULES.tiers, _RULES.claims
+
+
+def comparisons(dataset: str, network: str) -> list[tuple[str, str, str]]:
+    """What a study of a data set has to compare for the ledger: (stream, method a, method b), a less b, each once.
+
+    >>> comparisons("embedded", "tsn")[:2]
+    [('spatial', 'hr', 'bicubic'), ('temporal', 'hr', 'bicubic')]
+    """
+    tiers = {name for name, tier in TIERS.items() if tier.profile and (dataset, network) in tier.settings}
+    rows = [row for claim in CLAIMS.values() for row in claim.rows if tiers & {*row.tiers} and not row.records]
+    return list(dict.fromkeys((cell["stream"], cell["a"], cell["b"]) for row in rows for cell in row.cells()))
 
 
 # What records say of it -------------------------------------------------------------------------------------
@@ -118,7 +178,7 @@ class Finding:
     p_against: float
     measured: int  # contrasts
     of: int
-    how: Literal["all", "any"] | None = None
+    how: How | None = None
     parts: tuple[Finding, ...] = ()
     effect: Effect | None = None
     side: int = 1
@@ -126,6 +186,7 @@ class Finding:
 
     @property
     def verdict(self) -> str:
+        """The side whose p is below 5 %, if one is."""
         if not self.measured:
             return UNMEASURED
         return SUPPORTED if self.p_for < ALPHA else NOT_SUPPORTED if self.p_against < ALPHA else UNDECIDED
@@ -138,9 +199,23 @@ class Finding:
         """The contrast that the verdict hangs on: where all must hold the weakest, where any will do the strongest."""
         if not self.how:
             return self
-        choose = max if self.how == "all" else min
         heard = [part for part in self.parts if part.measured]
-        return choose(heard, key=lambda part: (part.p_for, -part.p_against)).decisive()
+        return {"all": max, "any": min}[self.how](heard, key=lambda part: (part.p_for, -part.p_against)).decisive()
+
+
+def p_value(value: float, low: float, high: float) -> float:
+    """Two-sided p of "zero" that goes with a 95 % interval: below 0.05 just where zero lies outside it.
+
+    The estimate is taken as normal, with the standard error that the arm of the interval towards zero implies.
+
+    >>> round(p_value(2.0, 1.0, 5.0), 3), p_value(2.0, 0.0, 5.0)
+    (0.0, 0.05)
+    """
+    from scipy.stats import norm
+
+    arm = value - low if value > 0 else high - value
+    p = 1.0 if value == 0 else float(2 * norm.sf(norm.isf(0.025) * abs(value) / arm)) if arm > 0 else 0.0
+    return max(p, ALPHA) if low <= 0 <= high else p  # an end at zero is not outside, however it rounds
 
 
 def difference(a: Record, b: Record) -> Effect:
@@ -159,12 +234,10 @@ def difference(a: Record, b: Record) -> Effect:
     x, y = (100 * r.count / r.n if r.unit == "%" and r.count is not None else r.value for r in (a, b))
     d = x - y
     low, high = d - hypot(x - a.low, b.high - y), d + hypot(a.high - x, y - b.low)
-    exact = "approximate" not in f"{a.interval} {b.interval}"
     test = "unpaired, " + ("Newcombe" if {a.interval, b.interval} == {"Wilson"} else "from two intervals")
+    test += ", approximate" if "approximate" in f"{a.interval} {b.interval}" else ""
     unit, n = "points" if a.unit == "%" else a.unit, min(filter(None, (a.n, b.n)), default=None)
-    return Effect(
-        d, low, high, p_value(d, low, high), n, unit, test + ("" if exact else ", approximate"), (a.key, b.key)
-    )
+    return Effect(d, low, high, p_value(d, low, high), n, unit, test, (a.key, b.key))
 
 
 def clips_needed(gain: float, share: float, discordant: float | None = None) -> float:
@@ -190,52 +263,13 @@ def clips_needed(gain: float, share: float, discordant: float | None = None) -> 
     return float((alpha * q**0.5 + power * (q - d**2) ** 0.5) ** 2 / d**2)
 
 
-def p_value(value: float, low: float, high: float) -> float:
-    """Two-sided p of "zero" that goes with a 95 % interval, normal on its side towards zero: below 0.05 outside alone.
-
-    >>> round(p_value(2.0, 1.0, 5.0), 3), p_value(2.0, 0.0, 5.0)
-    (0.0, 0.05)
-    """
-    from scipy.stats import norm
-
-    arm = value - low if value > 0 else high - value
-    p = 1.0 if value == 0 else float(2 * norm.sf(norm.isf(0.025) * abs(value) / arm)) if arm > 0 else 0.0
-    return max(p, ALPHA) if low <= 0 <= high else p  # an end at zero is not outside, however it rounds
-
-
-def weigh(node: Group | Contrast, find: Callable[[str], Record | None]) -> Finding:
-    """The finding of a contrast or, from those of its parts, of a group. find: a key's record, None where it has none.
-
-    A contrast that is not measured speaks for neither side, unless its whole group is not measured: that is left out.
-    "all" is for the claim as far as its weakest part is, and against it if one part is, Bonferroni-corrected for the
-    number of parts; "any" the other way round. So a claim errs in at most 5 % of cases on either side.
-    """
-    if isinstance(node, Contrast):
-        return _weigh_contrast(node, find)
-    parts = tuple(weigh(part, find) for part in node.parts)
-    heard = [part for part in parts if part.measured or part.how is None]
-    spoken = [part for part in parts if part.measured]
-
-    def every(side: str) -> float:
-        return max((getattr(part, side) for part in heard), default=1.0)
-
-    def some(side: str) -> float:
-        return min(1.0, len(spoken) * min((getattr(part, side) for part in spoken), default=1.0))
-
-    rule_for, rule_against = (every, some) if node.how == "all" else (some, every)
-    measured, of = sum(part.measured for part in parts), sum(part.of for part in parts)
-    return Finding(node.words, rule_for("p_for"), rule_against("p_against"), measured, of, node.how, parts)
-
-
-def _weigh_contrast(contrast: Contrast, find: Callable[[str], Record | None]) -> Finding:
-    found = [find(key) for key in (contrast.a, contrast.b) if key]
-    order = [find(key) for key in contrast.opposes or ()]
-    if None in order or any(r is None or r.low is None for r in found):
+def weighed(contrast: Contrast, find: Find) -> Finding:
+    """The finding of one contrast. A record that is not there, or has no interval, leaves it not measured."""
+    found, order = ([find(key) for key in keys] for keys in (contrast.keys, contrast.opposes))
+    if None in [*found, *order] or any(r.low is None for r in found):
         return Finding(contrast.words, 1.0, 1.0, 0, 1)
-    side = contrast.side
-    if order:
-        side = -1 if order[0].value > order[1].value else 1
-    if contrast.b:
+    side = contrast.side if not order else -1 if order[0].value > order[1].value else 1
+    if len(found) == 2:
         effect = difference(*found)
     else:
         (r,) = found
@@ -246,32 +280,48 @@ def _weigh_contrast(contrast: Contrast, find: Callable[[str], Record | None]) ->
     return Finding(contrast.words, p_for, p_against, 1, 1, effect=effect, side=side, margin=contrast.margin)
 
 
+def combined(how: How, parts: Sequence[Finding], words: str = "") -> Finding:
+    """The finding of a group from those of its parts.
+
+    A contrast that is not measured speaks for neither side, unless its whole group is not measured: that is left out.
+    "all" is for the claim as far as its weakest part is (an intersection-union test: Berger, 1982), and against it if
+    one part is, Bonferroni-corrected for the number of parts; "any" the other way round. So a claim errs in at most
+    5 % of cases on either side, however its parts depend on each other.
+    """
+    heard = [part for part in parts if part.measured or part.how is None]
+    spoken = [part for part in parts if part.measured]
+
+    def every(side: str) -> float:
+        return max((getattr(part, side) for part in heard), default=1.0)
+
+    def some(side: str) -> float:
+        return min(1.0, len(spoken) * min((getattr(part, side) for part in spoken), default=1.0))
+
+    rule_for, rule_against = (every, some) if how == "all" else (some, every)
+    measured, of = sum(part.measured for part in parts), sum(part.of for part in parts)
+    return Finding(words, rule_for("p_for"), rule_against("p_against"), measured, of, how, tuple(parts))
+
+
+def finding(claim: Claim, tier: str, records: Records) -> Finding | str:
+    """What the records of a tier say of a claim, or why there can be none."""
+    rows, find = [row for row in claim.rows if tier in row.tiers], partial(TIERS[tier].find, records)
+
+    def at(*place: str) -> Finding:
+        parts = []
+        for row in rows:
+            found = [weighed(contrast, find) for contrast in row.contrasts(TIERS[tier], *place)]
+            parts += [combined(row.how, found)] if row.how else found
+        return combined(claim.how, parts, ", ".join(map(names.title, place)))
+
+    if tier in claim.without:
+        return claim.without[tier]
+    everywhere = any(row.everywhere for row in rows)
+    return combined(claim.how, [at(*place) for place in TIERS[tier].settings]) if everywhere else at()
+
+
 def ledger(records: Records) -> dict[str, dict[str, Finding | str]]:
     """Claim and tier -> finding, or why there can be none."""
-    return {
-        name: {
-            tier: evidence if isinstance(evidence, str) else weigh(evidence, partial(TIERS[tier].find, records))
-            for tier, evidence in claim.evidence.items()
-        }
-        for name, claim in claims().items()
-    }
-
-
-def comparisons(dataset: str, network: str) -> list[tuple[str, str, str]]:
-    """What a study of a data set has to compare for the ledger: (stream, method a, method b), a less b, each once.
-
-    >>> comparisons("embedded", "tsn")[:2]
-    [('spatial', 'hr', 'bicubic'), ('temporal', 'hr', 'bicubic')]
-    """
-    key = re.compile(rf"benchmark\.{dataset}\.{network}\.([\w]+)\.([\w+-]+)\.to_([\w+-]+)\.accuracy")
-
-    def keys(node: Group | Contrast | str) -> list[str]:
-        return (
-            [] if isinstance(node, str) else [node.a] if isinstance(node, Contrast) else sum(map(keys, node.parts), [])
-        )
-
-    found = [key.fullmatch(k) for claim in claims().values() for e in claim.evidence.values() for k in keys(e)]
-    return list(dict.fromkeys(match.groups() for match in found if match))
+    return {name: {tier: finding(claim, tier, records) for tier in TIERS} for name, claim in CLAIMS.items()}
 
 
 def verdict(finding: Finding | str) -> str:
@@ -282,7 +332,9 @@ def verdict(finding: Finding | str) -> str:
 def as_json(found: dict[str, dict[str, Finding | str]]) -> dict:
     """The ledger as plain data: deterministic, every contrast with its effect, interval, p and records."""
 
-    def plain(f: Finding) -> dict:
+    def plain(f: Finding | str) -> dict:
+        if isinstance(f, str):
+            return {"why": f}
         head = {"words": f.words, "verdict": f.verdict, "p_for": f.p_for, "p_against": f.p_against}
         if f.how:
             return head | {"measured": f.measured, "of": f.of, "how": f.how, "parts": [plain(p) for p in f.parts]}
@@ -290,118 +342,9 @@ def as_json(found: dict[str, dict[str, Finding | str]]) -> dict:
 
     return {
         name: {
-            "statement": claims()[name].statement,
-            "rule": claims()[name].rule,
-            "tiers": {
-                t: {"verdict": verdict(f), **({"why": f} if isinstance(f, str) else plain(f))} for t, f in of.items()
-            },
+            "statement": CLAIMS[name].statement,
+            "rule": CLAIMS[name].rule,
+            "tiers": {tier: {"verdict": verdict(finding)} | plain(finding) for tier, finding in tiers.items()},
         }
-        for name, of in found.items()
+        for name, tiers in found.items()
     }
-
-
-# The claims, as claims.yaml has them -----------------------------------------------------------------------
-
-NAMES = {
-    "hr": "HR",
-    "bicubic": "bicubic",
-    "vdsr": "VDSR",
-    "rcan": "RCAN",
-    "srgan": "SRGAN",
-    "srresnet": "SRResNet",
-    "esrgan": "ESRGAN",
-    "rrdb": "RRDBNet",
-    "sosr": "SoSR",
-    "spmc": "SPMC",
-    "duf16": "DUF-16",
-    "duf52": "DUF-52",
-    "tosr": "ToSR",
-    "sosr+tosr": "SoSR+ToSR",
-    "vdsr-mse": "VDSR with MSE",
-    "vdsr-wmse": "VDSR with WMSE",
-    "vdsr-warp": "VDSR with warp loss",
-    "vdsr-warp-control": "VDSR without",
-    "tosr-control": "DUF-16 without warp loss",
-    "hmdb51": "HMDB51",
-    "ucf101": "UCF101",
-    "embedded": "embedded clips",
-    "weizmann": "Weizmann",
-    "ut_interaction": "UT-Interaction",
-    "tsn": "TSN",
-    "st_resnet": "ST-ResNet",
-    "phantom": "phantom flow",
-}
-STREAMS = ("spatial", "temporal", "fusion")
-_CONTRAST = re.compile(r"(?P<where>.+): (?P<a>\S+) (?P<sign>[<>~]) (?P<b>\S+)(?: - (?P<margin>[\d.]+))?")
-_CHOICE = re.compile(r"\{([^{}]*,[^{}]*)\}")
-
-
-@cache
-def claims() -> dict[str, Claim]:
-    """Every claim of the paper, by name."""
-    found = yaml.safe_load(files("arsr").joinpath("claims.yaml").read_text(encoding="utf-8"))
-    return {name: Claim(c["statement"], c["rule"], {t: _evidence(c, t) for t in TIERS}) for name, c in found.items()}
-
-
-def _evidence(claim: dict, tier: str) -> Group | str:
-    given = claim.get(tier, claim.get("evidence"))
-    if isinstance(given, str):
-        return given
-    ((how, parts),) = given.items()
-    if not how.startswith("everywhere "):
-        return group(how, parts, tier)
-    how = how.removeprefix("everywhere ")
-    settings = TIERS[tier].settings
-    return Group("", how, tuple(group(how, parts, tier, d, n, f"{NAMES[d]}, {NAMES[n]}") for d, n in settings))
-
-
-def group(how: str, parts: list, tier: str, dataset: str = "", network: str = "", words: str = "") -> Group:
-    """A group from its parts: texts of contrasts, or groups again, {"any": [...]}."""
-    found = []
-    for part in parts:
-        if isinstance(part, dict):
-            ((inner, texts),) = part.items()
-            found.append(group(inner, texts, tier, dataset, network))
-        else:
-            found += contrasts(part, tier, dataset, network)
-    return Group(words, how, tuple(found))
-
-
-def contrasts(text: str, tier: str = "paper", dataset: str = "", network: str = "") -> list[Contrast]:
-    """The contrasts that one line stands for; its notation is explained in claims.yaml.
-
-    >>> [c.words for c in contrasts("temporal: {duf16,duf52} > rcan", "paper", "hmdb51", "tsn")]
-    ['DUF-16 \N{MINUS SIGN} RCAN, temporal', 'DUF-52 \N{MINUS SIGN} RCAN, temporal']
-    """
-    found, pieces = [], _CHOICE.split(text)  # every other piece is a choice
-    network = network if tier == "paper" else network.replace("_", "-")
-    for chosen in product(*(choice.split(",") for choice in pieces[1::2])):
-        named = [NAMES.get(name, name) for name in chosen]
-        line, words = (_filled(pieces[::2], values, dataset=dataset, network=network) for values in (chosen, named))
-        match = _CONTRAST.fullmatch(line)
-        if match is None:
-            raise InputError(f"claims.yaml: expected 'where: a > b' (or <, ~, a > b - 2), got {line!r}")
-        where, a, sign, b, margin = match.groups()
-        if sign == "~" and list(NAMES).index(a) >= list(NAMES).index(b):
-            continue  # each pair once
-        side, opposes = -1 if sign == "<" else 1, None
-        if where in STREAMS:
-            if sign == "~":
-                psnr = f"table_b.{{}}.{dataset}.psnr" if tier == "paper" else "sr.{}.psnr"
-                opposes = (psnr.format(a), psnr.format(b))
-            words = f"{NAMES[a]} \N{MINUS SIGN} {NAMES[b]}, {where}"
-            if tier == "paper":
-                keys = (f"table4.{a}.{dataset}.{network}.{where}", f"table4.{b}.{dataset}.{network}.{where}")
-            else:
-                stream = "fused" if where == "fusion" else where
-                keys = (f"benchmark.{dataset}.{network}.{stream}.{a}.to_{b}.accuracy", None)
-        else:
-            words, keys = words.rpartition(": ")[0], (a.lower(), None if b == "0" else b.lower())
-        found.append(Contrast(words, *keys, side, float(margin or 0), opposes))
-    return found
-
-
-def _filled(fixed: Sequence[str], values: Sequence[str], **settings: str) -> str:
-    """A line of claims.yaml with its choices, and what refers to them, put in."""
-    line = "".join(part + value for part, value in zip_longest(fixed, values, fillvalue=""))
-    return line.format("", *values, **settings)

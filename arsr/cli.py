@@ -145,7 +145,7 @@ def claims_(
 
     found = claims.ledger(dict(paper.records()) | results.load_folder(root / "results"))
     for name, tiers in found.items():
-        print(f"{name.upper():4} {claims.claims()[name].statement}")
+        print(f"{name.upper():4} {claims.CLAIMS[name].statement}")
         for tier, finding in tiers.items():
             print(f"     {claims.TIERS[tier].title:15} {claims.verdict(finding)}")
     if out:

@@ -31,8 +31,9 @@ METHODS = {  # of Table 4 in its order, their starts, and the ablations of Table
     "vdsr-warp-control": "VDSR without",
     "tosr-control": "DUF-16 without warp loss",
 }
-TITLES = METHODS | DATASETS | NETWORKS
 PRINTED = {"fused": "fusion", "st-resnet": "st_resnet"}  # the keys of the paper's tables, where they differ from ours
+TITLES = METHODS | DATASETS | NETWORKS | {"fused": "fusion"}
+TITLES |= {theirs: TITLES[ours] for ours, theirs in PRINTED.items()}
 
 
 def printed(name: str) -> str:
@@ -47,8 +48,7 @@ def printed(name: str) -> str:
 def title(name: str) -> str:
     """How a page writes a stream, network, data set or method; a name that is not known stays as it is.
 
-    >>> title("st-resnet"), title("st_resnet"), title("hmdb51"), title("spatial")
-    ('ST-ResNet', 'ST-ResNet', 'HMDB51', 'spatial')
+    >>> title("st-resnet"), title("st_resnet"), title("hmdb51"), title("fused")
+    ('ST-ResNet', 'ST-ResNet', 'HMDB51', 'fusion')
     """
-    ours = {theirs: name for name, theirs in PRINTED.items()}
-    return TITLES.get(ours.get(name, name), name)
+    return TITLES.get(name, name)

@@ -15,7 +15,9 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
-    """A frozen dataclass that raises InputError in one line for a value of the wrong type or out of its bounds.
+    """A frozen dataclass that raises InputError in one line for a value that is not of its type or bounds.
+
+    So it does for a name that is unknown, and for one that is missing.
 
     >>> @settings
     ... class Walk:
@@ -25,7 +27,7 @@ def settings(cls: type[T]) -> type[T]:
     Traceback (most recent call last):
     arsr_core.errors.InputError: Walk: expected steps a valid integer, unable to parse string as an integer, got 'many'
     """
-    checked = dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True))(cls)
+    checked = dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True, extra="forbid"))(cls)
     build = checked.__init__
 
     def __init__(self, *values, **named):
@@ -42,7 +44,10 @@ def _line(cls: type, error: dict) -> str:
     """pydantic's first complaint as one line: the field, what was expected, what was given."""
     if isinstance(inner := error.get("ctx", {}).get("error"), InputError):  # of __post_init__
         return str(inner)
-    place = error["loc"][0] if error["loc"] else ""
-    name = fields(cls)[place].name if isinstance(place, int) else place
+    first, *within = error["loc"] or ("",)
+    name = ".".join(map(str, (fields(cls)[first].name if isinstance(first, int) else first, *within)))
+    if error["type"] == "missing":
+        return f"{cls.__name__}: {name} is missing"
     expected = error["msg"].replace("Input should be", f"expected {name}", 1)
+    expected = expected if name in expected else f"{name}: {expected[0].lower()}{expected[1:]}"
     return f"{cls.__name__}: {expected}, got {error['input']!r}"

@@ -28,7 +28,11 @@ def paired(key: str, value: float, low: float, high: float, provenance=MEASURED,
 
 def weigh(how: str, *differences: tuple[float, float, float]) -> claims.Finding:
     records = {f"d.{i}": paired(f"d.{i}", *d) for i, d in enumerate(differences)}
-    return claims.weigh(claims.group(how, [f"one: {key} > 0" for key in records], "paper"), records.get)
+    return claims.combined(how, [claims.weighed(claims.Contrast("one", (key,)), records.get) for key in records])
+
+
+def contrasts(tier: str, *place: str, **row) -> tuple[claims.Contrast, ...]:
+    return claims.Row((tier,), **row).contrasts(claims.TIERS[tier], *place)
 
 
 UP, NIL, DOWN = (2.0, 1.0, 3.0), (0.2, -1.0, 1.4), (-2.0, -3.0, -1.0)
@@ -108,31 +112,70 @@ def test_the_decisive_contrast_is_the_weakest_of_all_and_the_strongest_of_any():
 
 
 def test_a_missing_contrast_keeps_all_from_being_supported_but_a_missing_setting_is_left_out():
-    text = ["one: d.0 > 0", "one: d.1 > 0"]
-    records = {"d.0": paired("d.0", *UP)}
-    found = claims.weigh(claims.group("all", text, "paper"), records.get)
+    find = {"d.0": paired("d.0", *UP)}.get
+    here, missing = (claims.weighed(claims.Contrast("one", (key,)), find) for key in ("d.0", "d.1"))
+    found = claims.combined("all", [here, missing])
     assert (found.verdict, found.measured, found.of) == ("undecided", 1, 2)
-    settings_ = claims.group("all", [{"all": text[:1]}, {"all": text[1:]}], "paper")
-    assert claims.weigh(settings_, records.get).verdict == "supported"
+    places = [claims.combined("all", [part]) for part in (here, missing)]
+    assert claims.combined("all", places).verdict == "supported"
 
 
-def test_lines_of_the_ledger():
-    [one] = claims.contrasts("fusion: sosr+tosr > hr - 2", "paper", "hmdb51", "st_resnet")
-    assert one.a == "table4.sosr+tosr.hmdb51.st_resnet.fusion" and (one.side, one.margin) == (1, 2.0)
-    [ours] = claims.contrasts("fusion: sosr < hr", "embedded", "embedded", "st_resnet")
-    assert ours.a == "benchmark.embedded.st-resnet.fused.sosr.to_hr.accuracy" and ours.b is None and ours.side == -1
-    found = claims.contrasts("(a) {Archery,JumpRope}: table1.{1}.vdsr < table1.{1}.hr")
-    assert [c.a for c in found] == ["table1.archery.vdsr", "table1.jumprope.vdsr"] and found[0].words == "(a) Archery"
-    pairs = claims.contrasts("spatial: {rcan,sosr,tosr} ~ {rcan,sosr,tosr}", "paper", "hmdb51", "tsn")
+def test_rows_of_the_ledger():
+    one, two = (dict(stream=("fused",), a=("sosr+tosr",), b=("hr",)), dict(margin=2, side="below"))
+    [printed] = contrasts("paper", "hmdb51", "st-resnet", **one, **two)
+    assert printed.keys == tuple(f"table4.{m}.hmdb51.st_resnet.fusion" for m in ("sosr+tosr", "hr"))
+    assert (printed.words, printed.side, printed.margin) == ("SoSR+ToSR \N{MINUS SIGN} HR, fusion", -1, 2.0)
+    [ours] = contrasts("embedded", "embedded", "st-resnet", **one)
+    assert ours.keys == ("benchmark.embedded.st-resnet.fused.sosr+tosr.to_hr.accuracy",) and ours.side == 1
+    keys = ("table1.{of}.vdsr", "table1.{of}.hr")
+    found = contrasts("paper", words="(a) {of}", of=("Archery", "JumpRope"), records=keys)
+    assert [c.keys[0] for c in found] == ["table1.archery.vdsr", "table1.jumprope.vdsr"]
+    assert found[0].words == "(a) Archery"
+    among = dict(stream=("spatial",), among=("rcan", "sosr", "tosr"), side="against psnr")
+    pairs = contrasts("paper", "hmdb51", "tsn", **among)
     assert len(pairs) == 3 and pairs[0].opposes == ("table_b.rcan.hmdb51.psnr", "table_b.sosr.hmdb51.psnr")
-    with pytest.raises(InputError, match="expected 'where: a > b'"):
-        claims.contrasts("spatial: hr beats bicubic")
+
+
+def test_rows_are_multiplied_out_in_the_order_that_the_file_states():
+    lists = dict(stream=("spatial", "temporal"), of=(1, 2), a=("vdsr", "rcan"), b=("hr", "bicubic"))
+    cells = [tuple(cell.values()) for cell in claims.Row(("small",), **lists).cells()]
+    assert len(set(cells)) == 16 and cells[:3] == [
+        ("spatial", "1", "vdsr", "hr"),
+        ("spatial", "1", "vdsr", "bicubic"),
+        ("spatial", "1", "rcan", "hr"),
+    ]
+    assert cells[-1] == ("temporal", "2", "rcan", "bicubic")
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"side": "over"}, "claims.c.rows.0.side 'above', 'below' or 'against psnr', got 'over'"),
+        ({"a": ["hrr"]}, "claims.c.rows.0.a.0 'hr', 'bicubic'"),
+        ({"margn": 2}, "claims.c.rows.0.margn: unexpected keyword"),
+        ({"records": ["x.{dataset}.{share}"]}, "claims.c.rows.0.records.0: string should match"),
+        ({"records": ["x", "y", "z"]}, "claims.c.rows.0.records: .*at most 2"),
+        ({"margin": -1}, "greater than or equal to 0, got -1"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(changed, message):
+    row = {"tiers": ["paper"], "stream": ["spatial"], "a": ["hr"], "b": ["bicubic"]} | changed
+    with pytest.raises(InputError, match=message) as error:
+        claims.Rules({}, {"c": {"statement": "x", "rule": "x", "how": "all", "rows": [row]}})
+    assert "\n" not in str(error.value)
+
+
+def test_every_claim_has_rows_or_a_reason_in_every_tier_and_its_rows_agree_on_the_places():
+    for claim in claims.CLAIMS.values():
+        for tier in claims.TIERS:
+            rows = [row for row in claim.rows if tier in row.tiers]
+            assert bool(rows) != (tier in claim.without) and len({row.everywhere for row in rows}) <= 1
 
 
 def test_a_margin_allows_to_be_a_little_below():
-    for margin, verdict in (("0", "undecided"), ("2", "supported")):
-        contrast = claims.contrasts(f"one: d > 0 - {margin}")[0]
-        assert claims.weigh(contrast, {"d": paired("d", -0.5, -1.5, 0.5)}.get).verdict == verdict
+    for margin, verdict in ((0, "undecided"), (2, "supported")):
+        contrast = claims.Contrast("one", ("d",), margin=margin)
+        assert claims.weighed(contrast, {"d": paired("d", -0.5, -1.5, 0.5)}.get).verdict == verdict
 
 
 def test_opposing_psnr():
@@ -141,11 +184,12 @@ def test_opposing_psnr():
         for m, v in (("rcan", 33.0), ("sosr", 29.0))
     ]
     key = "benchmark.embedded.tsn.spatial.rcan.to_sosr.accuracy"
-    [contrast] = claims.contrasts("spatial: rcan ~ sosr", "embedded", "embedded", "tsn")
+    row = dict(stream=("spatial",), among=("rcan", "sosr"), side="against psnr")
+    [contrast] = contrasts("embedded", "embedded", "tsn", **row)
     for difference, verdict in ((DOWN, "supported"), (UP, "not supported")):
         records = {r.key: r for r in [*psnr, paired(key, *difference)]}
-        assert claims.weigh(contrast, records.get).verdict == verdict
-    assert claims.weigh(contrast, {key: paired(key, *DOWN)}.get).verdict == "not yet measured"
+        assert claims.weighed(contrast, records.get).verdict == verdict
+    assert claims.weighed(contrast, {key: paired(key, *DOWN)}.get).verdict == "not yet measured"
 
 
 def test_a_committed_measurement_counts_before_a_build_s_own_number_and_another_profile_s_not_at_all():
@@ -165,9 +209,10 @@ def test_a_record_that_is_added_fills_the_ledger():
 
 
 def test_words_name_methods_by_their_titles():
-    first, *_, last = claims.contrasts("{phantom,flicker}, {vdsr,rcan} against HR: flow.{2}.{1}.to_hr > 0", "embedded")
-    assert (first.words, first.a) == ("phantom flow, VDSR against HR", "flow.vdsr.phantom.to_hr")
-    assert (last.words, last.a) == ("flicker, RCAN against HR", "flow.rcan.flicker.to_hr")
+    row = dict(words="{of} against HR", of=("vdsr", "rcan"), records=("flow.{of}.flicker.to_hr",))
+    first, last = contrasts("embedded", **row)
+    assert (first.words, first.keys) == ("VDSR against HR", ("flow.vdsr.flicker.to_hr",))
+    assert (last.words, last.keys) == ("RCAN against HR", ("flow.rcan.flicker.to_hr",))
 
 
 def test_a_study_learns_what_to_compare():

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from arsr.claims import NAMES
+from arsr.names import SCORES, TITLES, title
 from arsr.records import Record
 from arsr_core.errors import InputError
 
@@ -21,7 +21,6 @@ KINDS = {  # the groups of Table 4's rows: single-image and video super-resoluti
     "pair": ("sosr+tosr",),
     "HR": ("hr",),
 }
-STREAMS = {"spatial": "spatial", "temporal": "temporal", "fusion": "fusion", "fused": "fusion"}
 
 
 def kind(method: str) -> str:
@@ -42,27 +41,27 @@ def ranks(frame: pd.DataFrame) -> pd.Series:
 
 def from_records(records: Mapping[str, Record], profile: str) -> pd.DataFrame:
     """The committed accuracies of a profile's studies as a tidy table, as `benchmark` wants it; empty without any."""
-    key = re.compile(rf"{profile}\.(?:benchmark|accuracy)\.([^.]+)\.([^.]+)\.([^.]+)\.({'|'.join(STREAMS)})")
+    key = re.compile(rf"{profile}\.(?:benchmark|accuracy)\.([^.]+)\.([^.]+)\.([^.]+)\.({'|'.join(SCORES)})")
     found = [(match.groups(), records[k]) for k in records if (match := key.fullmatch(k))]
     columns = ["dataset", "network", "method", "stream", "accuracy", "low", "high", "count", "n"]
     rows = [(*names, r.value, r.low, r.high, r.count, r.n) for names, r in found]
     frame = pd.DataFrame(rows, columns=columns)
-    order = frame["stream"].map([*STREAMS].index)
+    order = frame["stream"].map(SCORES.index)
     return frame.assign(order=order).sort_values(["dataset", "network", "order"], kind="stable").drop(columns="order")
 
 
 def titles(weights: Mapping[str, str], lite: Collection[str]) -> dict[str, str]:
-    """`claims.NAMES`, marked where a method, or one of a pair, has lite weights. weights: method: hash, as in a header
+    """`names.TITLES`, marked where a method, or one of a pair, has lite weights. weights: method: hash, as in a header
     of scores; lite: hashes of lite weights.
 
     >>> titles({"sosr": "1f", "tosr": "2e"}, {"1f"})["sosr+tosr"]
     'SoSR+ToSR (lite)'
     """
     marked = {method for method, found in weights.items() if found in lite}
-    return {name: f"{title} (lite)" if marked & {*name.split("+")} else title for name, title in NAMES.items()}
+    return {name: f"{title} (lite)" if marked & {*name.split("+")} else title for name, title in TITLES.items()}
 
 
-def benchmark(frame: pd.DataFrame, caption: str, badge: str = "", names: Mapping[str, str] = NAMES) -> str:
+def benchmark(frame: pd.DataFrame, caption: str, badge: str = "", names: Mapping[str, str] = TITLES) -> str:
     """The table as HTML. frame: a row a cell with method, dataset, network, stream, accuracy (%), low, high, count, n.
 
     The best of a column is bold, the second best underlined. A button shows counts and intervals; a button in each
@@ -80,11 +79,11 @@ def benchmark(frame: pd.DataFrame, caption: str, badge: str = "", names: Mapping
     for method in methods:
         tds = "".join(_cell(cells.get((method, *column))) for column in columns)
         first = ' class="first"' if kind(method) != before else ""
-        title = html.escape(names.get(method, method))
-        body += f'<tr{first}><th scope="row">{title}</th><td class="kind">{kind(method)}</td>{tds}</tr>'
+        head = html.escape(names.get(method, method))
+        body += f'<tr{first}><th scope="row">{head}</th><td class="kind">{kind(method)}</td>{tds}</tr>'
         before = kind(method)
     heads = _spans([c[0] for c in columns], names), _spans([c[:2] for c in columns], names)
-    streams = "".join(_head(STREAMS[stream], i + 2, " data-stream") for i, (*_, stream) in enumerate(columns))
+    streams = "".join(_head(title(stream), i + 2, " data-stream") for i, (*_, stream) in enumerate(columns))
     label = html.escape(caption, quote=True)
     return (
         f'<div class="arsr-benchmark"><p><button type="button" class="details" aria-pressed="false" hidden>'
@@ -151,7 +150,6 @@ def _spans(values: list, names: Mapping[str, str]) -> str:
     for i in range(1, len(values) + 1):
         if i == len(values) or values[i] != values[start]:
             value = values[start] if isinstance(values[start], str) else values[start][-1]
-            title = names.get(value.replace("-", "_"), value)  # records and the paper's keys: st-resnet, st_resnet
-            text += f'<th colspan="{i - start}" scope="colgroup">{html.escape(title)}</th>'
+            text += f'<th colspan="{i - start}" scope="colgroup">{html.escape(names.get(value, value))}</th>'
             start = i
     return text

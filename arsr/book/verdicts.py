@@ -69,7 +69,7 @@ class Ledger(Directive):
 
     def run(self):
         heads = "".join(f'<th scope="col" title="{t.words}">{t.title}</th>' for t in claims.TIERS.values())
-        said = {name: html.escape(claim.statement) for name, claim in claims.claims().items()}
+        said = {name: html.escape(claim.statement) for name, claim in claims.CLAIMS.items()}
         rows = "".join(
             f'<tr><th scope="row"><a href="#claim-{name}">{name.upper()}</a> {said[name]}</th>'
             + "".join(f"<td>{badge(claims.verdict(found))}</td>" for found in tiers.values())
@@ -90,7 +90,7 @@ class Claim(Directive):
         (name,) = self.arguments
         if name not in env.arsr_ledger:
             raise self.error(f"no claim {name!r}; expected one of {', '.join(env.arsr_ledger)}")
-        text = f'<p class="arsr-rule"><strong>Rule.</strong> {html.escape(claims.claims()[name].rule)}</p>'
+        text = f'<p class="arsr-rule"><strong>Rule.</strong> {html.escape(claims.CLAIMS[name].rule)}</p>'
         for tier, found in env.arsr_ledger[name].items():
             text += _tier(claims.TIERS[tier], found, env.arsr_records, f"{name.upper()}, {claims.TIERS[tier].title}")
         return [nodes.raw("", text, format="html")]

@@ -22,7 +22,7 @@ import pandas
 import torch
 from torch import nn
 
-from arsr import claims, manifest, paper, scores
+from arsr import claims, manifest, names, paper, scores
 from arsr import records as results
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
@@ -206,9 +206,9 @@ def on_real_clips(stream: str, records: Mapping[str, results.Record]) -> dict[st
     found = {}
     for c in CONTRASTS[stream]:
         for dataset, network in claims.TIERS["small"].settings:
-            key = f"small.ablation.{dataset}.{network.replace('_', '-')}.{stream}.{c.a}.to_{c.b}"
+            key = f"small.ablation.{dataset}.{network}.{stream}.{c.a}.to_{c.b}"
             if f"{key}.accuracy" in records:
-                found[f"{c.what}; {claims.NAMES[dataset]}, {claims.NAMES[network]}"] = key
+                found[f"{c.what}; {names.title(dataset)}, {names.title(network)}"] = key
     return found
 
 
@@ -224,10 +224,10 @@ def printed(c: Contrast, stream: str) -> tuple[int, float] | None:
     """The paper's contrast: correct clips more, and the p of Fisher's exact test, which takes the clips as unpaired."""
     from scipy.stats import fisher_exact
 
-    names = [ROWS[stream][row].paper for row in (c.a, c.b)]
-    if None in names:
+    keys = [ROWS[stream][row].paper for row in (c.a, c.b)]
+    if None in keys:
         return None
-    a, b = (paper.records()[name] for name in names)
+    a, b = (paper.records()[key] for key in keys)
     return a.count - b.count, float(fisher_exact([[r.count, r.n - r.count] for r in (a, b)]).pvalue)
 
 
@@ -309,10 +309,10 @@ def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: resu
     return found
 
 
-def _seeds(c: Contrast, names) -> list[tuple[str, str]]:
+def _seeds(c: Contrast, known) -> list[tuple[str, str]]:
     """The rows of a contrast for each seed that both are trained with."""
     pairs = [(_name(c.a, seed), _name(c.b, seed)) for seed in (SEEDS if c.seeds else (0,))]
-    return [(a, b) for a, b in pairs if a in names and b in names]
+    return [(a, b) for a, b in pairs if a in known and b in known]
 
 
 def _motion(clip: torch.Tensor, preset: str) -> torch.Tensor:
