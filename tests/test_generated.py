@@ -4,17 +4,18 @@ import hashlib
 import itertools
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr.embedded import generated, puppet
+from arsr.embedded import generated, painting, skeleton
 from arsr.embedded.generated import ACTIONS, INTERVALS, cell, clip, clips
-from arsr.embedded.puppet import Layer, Sprite
+from arsr.embedded.painting import Canvas, Sprite
+from arsr.embedded.rendering import Layer, render
 from arsr_core.errors import InputError
 
 SMALL = {"size": (48, 64), "frames": 2}
@@ -51,7 +52,7 @@ def digest(made):
 def moving_square(step):
     """A card of 20 x 12 pixels before a backdrop, both of noise; the card moves by `step` pixels."""
     rng = np.random.default_rng(0)
-    k = 1 / puppet.DENSITY
+    k = 1 / painting.DENSITY
     scale = np.diag([k, k, 1.0])
     backdrop = Sprite(rng.integers(0, 256, (160, 200, 3), dtype=np.uint8), scale, infinite=True)
     card = np.pad(rng.integers(0, 256, (24, 40, 4), dtype=np.uint8), ((2, 2), (2, 2), (0, 0)))
@@ -64,7 +65,7 @@ def moving_square(step):
 
 @pytest.mark.parametrize("step", [(3, 0), (-2, 5), (0, 0)])
 def test_card_moved_by_whole_pixels(step):
-    frames, flow, occluded, mixed = puppet.render(moving_square(step), (64, 80))
+    frames, flow, occluded, mixed = render(moving_square(step), (64, 80))
     inside = np.zeros((64, 80), bool)
     inside[21:33, 31:51] = True  # the card covers samples 62..101 x 42..65, frame pixels 31..50 x 21..32
     assert np.abs(flow[0][:, inside] - np.array(step)[:, None]).max() < 1e-5
@@ -81,7 +82,7 @@ def test_background_flow_is_the_cameras():
     c, s = zoom * np.cos(angle), zoom * np.sin(angle)
     camera = np.array([[[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[c, -s, shift[0]], [s, c, shift[1]], [0, 0, 1]]])
     image = Sprite(np.full((90, 90, 3), 128, np.uint8), np.eye(3), infinite=True)
-    _, flow, occluded, mixed = puppet.render([Layer(image, camera)], (50, 60))
+    _, flow, occluded, mixed = render([Layer(image, camera)], (50, 60))
     y, x = np.mgrid[:50, :60]
     qx, qy = c * x - s * y + shift[0], s * x + c * y + shift[1]
     np.testing.assert_allclose(flow[0], [qx - x, qy - y], atol=1e-5)
@@ -92,12 +93,39 @@ def test_bend_keeps_lengths_and_reaches():
     target = np.array([[0.2, -0.1], [0.05, 0.2], [1.0, 1.0]])
     for sign in (-1, 1):
         root = np.zeros((3, 2))
-        middle, end = puppet.bend(root, target, 0.17, 0.15, sign)
+        middle, end = skeleton.bend(root, target, 0.17, 0.15, sign)
         np.testing.assert_allclose(np.hypot(*middle.T), 0.17, atol=1e-9)
         np.testing.assert_allclose(np.hypot(*(end - middle).T), 0.15, atol=1e-9)
         np.testing.assert_allclose(end[:2], target[:2], atol=1e-9)
         assert end[2, 0] == pytest.approx(end[2, 1])  # out of reach: points at it
         assert np.all(np.sign(target[:2, 0] * middle[:2, 1] - target[:2, 1] * middle[:2, 0]) == sign)
+
+
+def test_drawing_scales_shifts_and_repeats(monkeypatch):
+    """Against the masks that the analytic shapes make on the canvas's own grid."""
+    steps = [
+        {"polygon": [[0, 0], [1, 0], [1, 0.5], [0, 0.5]], "at": [[0, 0], [2, 1]], "colour": "own"},
+        {"ellipse": [[3, 0], [0.5, 0.25]], "shift": [0, 1], "colour": "grey"},
+        {"ellipse": [[0.5, 0.25], [0.2, 0.2]], "colour": "hole"},
+    ]
+    monkeypatch.setattr(painting, "drawings", lambda: {"colours": {"grey": [9, 9, 9]}, "part": {"paint": steps}})
+    canvas = Canvas((-2, -2, 8, 8), 40).draw("part", {"own": (200, 0, 0)}, origin=(-1, 1), scale=(2, 3))
+    x, y = canvas.grid()
+    x, y = (x + 1) / 2, (y - 1) / 3  # from what is on the canvas to what the drawing says
+    card = ((x >= 0) & (x <= 1) & (y >= 0) & (y <= 0.5)) | ((x >= 2) & (x <= 3) & (y >= 1) & (y <= 1.5))
+    egg = ((x - 3) / 0.5) ** 2 + ((y - 1 / 3) / 0.25) ** 2 <= 1
+    hole = ((x - 0.5) / 0.2) ** 2 + ((y - 0.25) / 0.2) ** 2 <= 1
+    red, grey = (canvas.rgb == (200, 0, 0)).all(-1), (canvas.rgb == (9, 9, 9)).all(-1)
+    for mask, found in ((card, red), (egg, grey), ((card | egg) & ~hole, canvas.alpha > 0)):
+        assert (mask != found).sum() < 0.02 * mask.sum()
+
+
+def test_every_drawing_has_its_colours():
+    """Names of colours are those of the file, or those that a painter of parts brings."""
+    brought = {"own", "ink", "dark", "skin", "hair", "shade", "neck", "fold", "shoe", "shirt", "trousers", "hole"}
+    file = painting.drawings()
+    used = {step["colour"] for name, part in file.items() if name != "colours" for step in part["paint"]}
+    assert used == brought | set(file["colours"])
 
 
 # --- clips -------------------------------------------------------------------------------------
@@ -212,12 +240,10 @@ def test_splits_are_disjoint_in_what_is_drawn():
     made = {split: list(clips(40, split=split, **SMALL)) for split in generated.SPLITS}
     for parity, split in enumerate(generated.SPLITS):
         for m in made[split]:
-            values = asdict(m.look) | asdict(m.motion)
+            values = vars(m.look) | vars(m.motion)
             assert all(cell(name, values[name]) % 2 == parity for name in INTERVALS)
     for name in INTERVALS:  # several cells are in use, and no value comes close to the other split's
-        drawn = [
-            np.array([(asdict(m.look) | asdict(m.motion))[name] for m in made[split]]) for split in generated.SPLITS
-        ]
+        drawn = [np.array([(vars(m.look) | vars(m.motion))[name] for m in made[split]]) for split in generated.SPLITS]
         low, high, cells = INTERVALS[name]
         assert min(len({cell(name, v) for v in d}) for d in drawn) >= 3
         assert np.abs(drawn[0][:, None] - drawn[1][None]).min() > 0.15 * (high - low) / cells
@@ -236,7 +262,8 @@ def test_splits_are_disjoint_in_what_is_drawn():
 def test_registry_says_what_differs():
     assert len(ACTIONS) >= 12 and all(name == a.name for name, a in ACTIONS.items())
     assert {a.differs_by for a in ACTIONS.values()} == {"detail", "motion", "both"}
-    assert {a.object for a in ACTIONS.values()} - {None} == set(puppet.OBJECTS)
+    objects = {name for name, drawing in painting.drawings().items() if "own" in str(drawing)}
+    assert {a.object for a in ACTIONS.values()} - {None} == objects and len(objects) == 12
     for _, group in itertools.groupby(ACTIONS.values(), key=lambda a: a.group):
         group = list(group)
         moves, objects = {a.move for a in group}, {a.object for a in group}
@@ -267,7 +294,7 @@ def test_standing_up_is_sitting_down_reversed():
 )
 @settings(max_examples=60, deadline=None)
 def test_a_clip_shows_the_whole_action(tempo, phase, frames, name):
-    u = generated._phase(ACTIONS[name], generated.Motion(tempo, phase, 1.0, 0.0), frames)
+    u = generated._phase(ACTIONS[name], SimpleNamespace(tempo=tempo, phase=phase), frames)
     assert np.all(np.diff(u) >= 0) and u[-1] - u[0] >= 1 - 1e-12
     if not ACTIONS[name].cycles:
         assert u[0] == 0 and u[-1] == pytest.approx(1)
@@ -299,4 +326,4 @@ def test_bad_count():
 
 def test_missing_photograph_names_its_path():
     with pytest.raises(InputError, match="nowhere.*reinstall"):
-        puppet.photo("nowhere")
+        painting.photo("nowhere")
