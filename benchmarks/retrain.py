@@ -26,8 +26,8 @@ from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
 from arsr.evaluate import Evaluation, evaluate
 from arsr.studies import adaptation
-from arsr.training import recognisers as training
-from arsr.training import runs
+from arsr.training import runs, tasks
+from arsr.training.recipes import RECIPES
 from arsr_core import degrade, flow, metrics, sr, video
 from arsr_core.files import sha256
 from arsr_core.recognition import PROTOCOLS, Augmentation
@@ -63,7 +63,7 @@ def retrain(stream: str, tests: list[Clip], given: argparse.Namespace) -> dict[i
     )
     prepared.prepare(chosen, store, preparation, change=adaptation.lowered, workers=1)
     names = {clip.name for clip in chosen}
-    recipe = training.RECIPES[f"tsn-{kind}"]["embedded"]
+    recipe = RECIPES[f"tsn-{kind}"]["embedded"]
     recipe = replace(recipe, steps=steps, batch=batch, rate=1e-3, augmentation=Augmentation(scales=(1, 0.9375)))
     sides = [prepared.Snippets(x, kind, keep=lambda row: row["name"] in names) for x in (hr, store)]
     shipped = manifest.find(given.weights, f"tsn-{kind}-lite")
@@ -78,10 +78,10 @@ def retrain(stream: str, tests: list[Clip], given: argparse.Namespace) -> dict[i
 
 def rival(given: argparse.Namespace) -> Path:
     """A recogniser that shares nothing with the lite one but the data: EfficientNet-Lite0 from ImageNet weights."""
-    recipes = training.RECIPES["tsn-rgb"]
+    recipes = RECIPES["tsn-rgb"]
     changes = dict(protocol=PROTOCOL.name, steps=300, batch=16, augmentation=recipes["embedded"].augmentation)
     store = runs.prepare(runs.Run("tsn-rgb", out=given.train.parent))
-    return training.fit_recogniser(replace(recipes["small"], **changes), store, given.train / "efficientnet")[0]
+    return tasks.train_recogniser(replace(recipes["small"], **changes), store, given.train / "efficientnet")[0]
 
 
 def networks(given: argparse.Namespace) -> tuple[dict[str, Path], dict[str, Path]]:

@@ -32,9 +32,8 @@ from arsr.data import clips, folders
 from arsr.data import snippets as prepared
 from arsr.data.clips import Clip
 from arsr.studies import ablation
-from arsr.training import recognisers as training
-from arsr.training import runs
-from arsr.training.recognisers import RECIPES, Recipe
+from arsr.training import runs, tasks
+from arsr.training.recipes import RECIPES
 from arsr_core import flow, video
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
@@ -55,7 +54,7 @@ class Study:
     clips: Callable[[folders.Item], Clip]
     note: str
 
-    def recipe(self, name: str) -> Recipe:
+    def recipe(self, name: str) -> tasks.RecogniserRecipe:
         return replace(RECIPES[name]["small"], protocol=self.protocol)
 
 
@@ -89,14 +88,14 @@ def train(study: Study, items: Sequence[Clip], out: Path, name: str) -> None:
     parameters = None if recipe.stream == "rgb" else dict(flow.PRESETS[PRESET])
     store = out / ("clips-flow" if parameters else "clips-rgb")
     prepared.prepare(items, store, prepared.Preparation(PROTOCOLS[study.protocol], parameters), workers=1)
-    for group, keep in training.folds([clip.group for clip in items]).items():
+    for group, keep in tasks.folds([clip.group for clip in items]).items():
         start = [
             out / before[s] / group / "weights.safetensors"
             if s in before
             else manifest.find(_common.ROOT / "weights", s)
             for s in recipe.start
         ]
-        training.fit_recogniser(recipe, store, out / name / group, keep=keep, start=start)
+        tasks.train_recogniser(recipe, store, out / name / group, keep=keep, start=start)
 
 
 def aspect_only(dataset: str, items: Sequence[folders.Item], groups: Sequence[str], source: records.Provenance):

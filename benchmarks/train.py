@@ -23,8 +23,9 @@ import _common
 import torch
 
 from arsr.data import pairs
-from arsr.training import loop as train
-from arsr.training import networks as training
+from arsr.training.loop import fit
+from arsr.training.recipes import RECIPES
+from arsr.training.tasks import SRRecipe, sr_task
 from arsr_core import flow, losses
 from arsr_core.sr import METHODS
 
@@ -37,7 +38,7 @@ WORDS = {
 }
 
 
-def plain(recipe: training.Recipe, store: Path, device: torch.device, **start) -> None:
+def plain(recipe: SRRecipe, store: Path, device: torch.device, **start) -> None:
     """The loop that one writes first; the same losses and optimisers."""
     data = pairs.PairSet(store, frames=METHODS[recipe.method].frames, pair=True, check_warp=False)
 
@@ -47,25 +48,25 @@ def plain(recipe: training.Recipe, store: Path, device: torch.device, **start) -
         motion = flow.tvl1(*shown, backend="opencv", **flow.PRESETS["reference"]).to(device)
         return batch | {"lr": batch["lr0"], "hr": batch["hr0"], "flow": motion}
 
-    job = training.task(recipe, to_batch, **start)
-    modules = {name: module.to(device).train() for name, module in job.modules.items()}
+    task = sr_task(recipe, **start)
+    nets = {name: net.to(device).train() for name, net in task["model"].items()}
     for step in range(recipe.steps):
-        visits = [(step * recipe.batch + i) % len(data) for i in range(recipe.batch)]
-        for name, loss, _ in job.losses(modules, data.__getitems__(visits)):
-            job.optimizers[name].zero_grad()
+        batch = to_batch(data.__getitems__([(step * recipe.batch + i) % len(data) for i in range(recipe.batch)]))
+        for name, optimizer in task["optimizer"].items():
+            found = task["loss"][name](batch, nets)
+            loss = found[0] if isinstance(found, tuple) else found
+            optimizer.zero_grad()
             loss.backward()
-            job.optimizers[name].step()
+            optimizer.step()
             loss.item()
 
 
-def ours(recipe: training.Recipe, store: Path, device: torch.device, schedule: dict, **start) -> float:
+def ours(recipe: SRRecipe, store: Path, device: torch.device, schedule: dict, **start) -> float:
     """`arsr train`'s loop -> the share of its time that it waited for data."""
     data = pairs.PairSet(store, frames=METHODS[recipe.method].frames, pair=bool(recipe.warp))
-    job = training.task(recipe, data.to_batch, **start)
-    job.picture = None  # some twenty a run: thirty steps would not pay for them
-    limits = dict(steps=recipe.steps, batch=recipe.batch, clip=recipe.clip, ema=recipe.ema)
+    task = sr_task(recipe, **start) | schedule | {"picture": None}  # some twenty a run: thirty steps would not pay
     with tempfile.TemporaryDirectory() as folder:
-        curve = train.fit(job, data, train.Schedule(**limits, **schedule), folder, progress=False)
+        curve = fit(data=data, folder=folder, progress=False, **task)
     return 100 * float((curve.waiting * curve.seconds).sum() / curve.seconds.sum())
 
 
@@ -97,7 +98,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pairs.prepare(STORE, folder)
         for name in given.recipes:
-            recipe = replace(training.RECIPES[name]["embedded"], steps=given.steps, start=None)
+            recipe = replace(RECIPES[name]["embedded"], steps=given.steps, start=None)
             features = losses.FeatureLoss().to(device) if recipe.feature else None
             times = {"plain": [], "ours": []}
             for number in range(given.repeats + 1):  # the first warms up

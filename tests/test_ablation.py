@@ -9,7 +9,7 @@ from scipy.stats import t
 from arsr import manifest, paper, records
 from arsr.data import clips
 from arsr.studies import ablation
-from arsr.training.networks import RECIPES
+from arsr.training.recipes import RECIPES
 from arsr_core.errors import InputError
 
 SOURCE = records.Provenance(kind="recomputed", source="test", profile="embedded")

@@ -12,7 +12,8 @@ from safetensors import safe_open
 from arsr.data import snippets as prepared
 from arsr.data.clips import Clip, embedded
 from arsr.data.snippets import Preparation, Snippets, prepare
-from arsr.training import recognisers as training
+from arsr.training import tasks as training
+from arsr.training.recipes import RECIPES
 from arsr_core import flow, recognition, video
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS
@@ -117,13 +118,13 @@ def test_visits_differ_and_repeat(store):
 
 @pytest.mark.parametrize("stream", ["rgb", "flow"])
 def test_a_recogniser_learns(store, tmp_path, stream, monkeypatch):
-    recipe = replace(training.RECIPES[f"tsn-{stream}"]["embedded"], steps=24, batch=6, rate=2e-3, dropout=0.0)
+    recipe = replace(RECIPES[f"tsn-{stream}"]["embedded"], steps=24, batch=6, rate=2e-3, dropout=0.0)
     monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
-    path, curve = training.fit_recogniser(recipe, store, tmp_path, log_every=4)
+    path, curve = training.train_recogniser(recipe, store, tmp_path, log_every=4)
     assert curve.net.iloc[-1] < curve.net.iloc[0] - 0.2
     model = recognition.load(path, classes=6)
     assert model.metadata["seed"] == 0 and model.metadata["recipe"]["stream"] == stream
-    again, _ = training.fit_recogniser(recipe, store, tmp_path, log_every=4)
+    again, _ = training.train_recogniser(recipe, store, tmp_path, log_every=4)
     assert again.read_bytes() == path.read_bytes()
 
 
@@ -148,10 +149,10 @@ def test_st_resnet_couples_two_trained_streams(store, tmp_path, monkeypatch):
     monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
     start = []
     for stream in ("rgb", "flow"):
-        recipe = replace(training.RECIPES[f"tsn-{stream}"]["embedded"], steps=1, batch=1)
-        start.append(training.fit_recogniser(recipe, store, tmp_path / stream)[0])
-    recipe = replace(training.RECIPES["st-resnet"]["embedded"], steps=24, batch=6, segments=3, rate=2e-3)
-    path, curve = training.fit_recogniser(recipe, store, tmp_path / "both", start=start, log_every=4)
+        recipe = replace(RECIPES[f"tsn-{stream}"]["embedded"], steps=1, batch=1)
+        start.append(training.train_recogniser(recipe, store, tmp_path / stream)[0])
+    recipe = replace(RECIPES["st-resnet"]["embedded"], steps=24, batch=6, segments=3, rate=2e-3)
+    path, curve = training.train_recogniser(recipe, store, tmp_path / "both", start=start, log_every=4)
     assert curve.net.iloc[-1] < curve.net.iloc[0] - 0.2
     model, before = recognition.load(path, classes=6), recognition.load(start[1])
     assert model.frames == 3 and model.arguments["dropout"] == (0.2, 0.2)
@@ -162,32 +163,32 @@ def test_st_resnet_couples_two_trained_streams(store, tmp_path, monkeypatch):
 
 def test_a_stream_starts_from_one_of_other_classes(store, tmp_path, monkeypatch):
     monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
-    recipe = replace(training.RECIPES["tsn-flow"]["small"], protocol="lite", steps=1, batch=1)
+    recipe = replace(RECIPES["tsn-flow"]["small"], protocol="lite", steps=1, batch=1)
     before = recognition.save(recognition.TSN(18, "flow", "lite"), tmp_path / "before.safetensors")
-    net = training.task(recipe, 6, start=[before]).modules["net"]
+    net = training.recogniser_task(recipe, 6, start=[before])["model"]["net"]
     assert torch.equal(net.backbone.conv1.weight, recognition.load(before).backbone.conv1.weight)
     with pytest.raises(InputError, match="files of tsn-flow-lite"):
-        training.task(recipe, 6)
+        training.recogniser_task(recipe, 6)
     other = recognition.save(recognition.TSN(18, "rgb", "lite"), tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="expected .*flow"):
-        training.task(recipe, 6, start=[other])
+        training.recogniser_task(recipe, 6, start=[other])
 
 
 def test_frozen_parts_keep_weights_and_statistics(store, tmp_path, monkeypatch):
     monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
-    recipe = replace(training.RECIPES["tsn-rgb"]["embedded"], backbone="resnet18", steps=2, batch=2, frozen=3)
-    before = training.task(recipe, 6).modules["net"].state_dict()
-    after = recognition.load(training.fit_recogniser(recipe, store, tmp_path)[0]).state_dict()
+    recipe = replace(RECIPES["tsn-rgb"]["embedded"], backbone="resnet18", steps=2, batch=2, frozen=3)
+    before = training.recogniser_task(recipe, 6)["model"]["net"].state_dict()
+    after = recognition.load(training.train_recogniser(recipe, store, tmp_path)[0]).state_dict()
     changed = {key.split(".")[1] for key in before if not torch.equal(before[key], after[key])}
     assert changed == {"layer2", "layer3", "layer4", "weight", "bias"}  # the last two are fc's
     with pytest.raises(InputError, match="0 to 6 parts"):
-        training.task(replace(recipe, frozen=7), 6)
+        training.recogniser_task(replace(recipe, frozen=7), 6)
 
 
 def test_the_seed_decides_the_weights(store, tmp_path, monkeypatch):
     monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
-    recipe = replace(training.RECIPES["tsn-rgb"]["embedded"], steps=2, batch=2)
-    made = [training.fit_recogniser(recipe, store, tmp_path / str(n), seed=n % 2)[0] for n in range(3)]
+    recipe = replace(RECIPES["tsn-rgb"]["embedded"], steps=2, batch=2)
+    made = [training.train_recogniser(recipe, store, tmp_path / str(n), seed=n % 2)[0] for n in range(3)]
     first, other, same = ([p for p in recognition.load(path).parameters()] for path in made)
     assert all(map(torch.equal, first, same)) and not all(map(torch.equal, first, other))
 
@@ -206,10 +207,10 @@ def test_bad_input(store, tmp_path, clips):
     with pytest.raises(InputError, match="no prepared clips"):
         Snippets(tmp_path / "absent", "rgb")
     with pytest.raises(InputError, match="stream"):
-        replace(training.RECIPES["tsn-rgb"]["embedded"], stream="sound")
-    recipe = replace(training.RECIPES["tsn-rgb"]["embedded"], steps=1, batch=1)
+        replace(RECIPES["tsn-rgb"]["embedded"], stream="sound")
+    recipe = replace(RECIPES["tsn-rgb"]["embedded"], steps=1, batch=1)
     with pytest.raises(InputError, match="the recipe expects"):
-        training.fit_recogniser(recipe, store, tmp_path)
+        training.train_recogniser(recipe, store, tmp_path)
     short = [Clip("short", "wave", 0, "a", lambda: _patterned()[:4])]
     prepare(short, tmp_path / "short", Preparation(replace(SMALL, size=(64, 64)), flow=FAST), workers=1)
     with pytest.raises(InputError, match="too short"):
@@ -218,6 +219,6 @@ def test_bad_input(store, tmp_path, clips):
 
 def test_a_class_without_clips(store, tmp_path, monkeypatch):
     monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
-    recipe = replace(training.RECIPES["tsn-rgb"]["embedded"], steps=1, batch=1)
+    recipe = replace(RECIPES["tsn-rgb"]["embedded"], steps=1, batch=1)
     with pytest.raises(InputError, match="has no clips"):
-        training.fit_recogniser(recipe, store, tmp_path, keep=lambda row: row["label"] != 2)
+        training.train_recogniser(recipe, store, tmp_path, keep=lambda row: row["label"] != 2)

@@ -98,7 +98,7 @@ def test_a_network_that_did_not_learn_is_refused(tmp_path, small):
 
 
 def test_what_ships(tmp_path, small, monkeypatch):
-    monkeypatch.setattr(runs.results, "commit", lambda root, *folders: "0123456789ab")
+    monkeypatch.setattr(runs.records, "commit", lambda root, *folders: "0123456789ab")
     run = _run(tmp_path, "vdsr")
     path, _ = runs.train(run, say=lambda line: None)
     found = {"psnr embedded": 30.0}

@@ -1,4 +1,4 @@
-"""The loop: exact resume, several processes, divergence, other recipes."""
+"""The loop: any loss, exact resume, several processes, divergence, other recipes and losses."""
 
 import os
 import signal
@@ -14,10 +14,11 @@ from torch import nn
 from arsr.training import loop as train
 from arsr_core.errors import InputError
 
+SCHEDULE = dict(steps=60, batch=4, log_every=3, save_minutes=0, ema=0.9)
 PROGRAM = """
 import sys, time, torch
 sys.path.insert(0, {tests!r})
-from test_train import Points, task
+from test_train import SCHEDULE, Points, task
 from arsr.training import loop as train
 
 torch.set_num_threads(1)
@@ -28,9 +29,9 @@ class Slow(Points):
         return super().__getitem__(visit)
 
 job = task()
-train.fit(job, Slow(), train.Schedule(steps=60, batch=4, log_every=3, save_minutes=0, ema=0.9), sys.argv[1])
+train.fit(data=Slow(), folder=sys.argv[1], **job, **SCHEDULE)
 if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
-    torch.save(job.modules["net"].state_dict(), sys.argv[1] + "/out.pt")
+    torch.save(job["model"].state_dict(), sys.argv[1] + "/out.pt")
 """
 
 
@@ -46,49 +47,48 @@ class Points(torch.utils.data.Dataset):
         return {"x": x, "y": 2 * x[:1] - x[1:]}
 
 
+def error(batch, model):
+    loss = (model(batch["x"]) - batch["y"]).square().mean()
+    return loss, {"mse": loss}
+
+
 def task(rate=0.05, **recipe):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.1), nn.ReLU(), nn.Linear(8, 1))
-
-    def losses(modules, batch):
-        loss = (modules["net"](batch["x"]) - batch["y"]).square().mean()
-        yield "net", loss, {"mse": loss}
-
-    optimizer = torch.optim.Adam(net.parameters(), rate)
-    return train.Task({"net": net}, {"net": optimizer}, losses, train.cosine(60), {"name": "points", **recipe})
+    return dict(model=net, loss=error, rate=rate, recipe={"name": "points", **recipe})
 
 
 def weights(job):
-    return torch.cat([p.detach().flatten() for p in job.modules["net"].parameters()])
+    return torch.cat([p.detach().flatten() for p in job["model"].parameters()])
 
 
 def test_it_learns_and_logs(tmp_path):
-    curve = train.fit(task(), Points(), train.Schedule(steps=60, batch=4), tmp_path)
+    curve = train.fit(**task(), data=Points(), folder=tmp_path, steps=60, batch=4)
     assert curve.step.tolist() == [20, 40, 60]
     assert curve.mse.iloc[-1] < 0.5 * curve.mse.iloc[0]
     assert ((curve.waiting >= 0) & (curve.waiting <= 1)).all()
 
 
 def test_the_seed_decides_and_the_surroundings_do_not(tmp_path):
-    schedule = train.Schedule(steps=20, batch=4)
+    schedule = dict(steps=20, batch=4)
     runs = []
     for number in range(2):
         job = task()
         torch.manual_seed(number)
         before = torch.get_rng_state()
-        train.fit(job, Points(), schedule, tmp_path / str(number))
+        train.fit(**job, data=Points(), folder=tmp_path / str(number), **schedule)
         assert torch.equal(torch.get_rng_state(), before)
         runs.append(weights(job))
     assert torch.equal(*runs)
     other = task()
-    train.fit(other, Points(), train.Schedule(steps=20, batch=4, seed=1), tmp_path / "other")
+    train.fit(**other, data=Points(), folder=tmp_path / "other", steps=20, batch=4, seed=1)
     assert not torch.equal(weights(other), runs[0])
 
 
 def test_a_run_that_stopped_takes_the_same_steps(tmp_path, monkeypatch):
-    schedule = train.Schedule(steps=60, batch=4, log_every=3, save_minutes=0, ema=0.9)
+    schedule = dict(steps=60, batch=4, log_every=3, save_minutes=0, ema=0.9)
     whole = task()
-    train.fit(whole, Points(), schedule, tmp_path / "whole")
+    train.fit(**whole, data=Points(), folder=tmp_path / "whole", **schedule)
 
     class Broken(Points):
         def __getitem__(self, visit):
@@ -97,13 +97,13 @@ def test_a_run_that_stopped_takes_the_same_steps(tmp_path, monkeypatch):
             return super().__getitem__(visit)
 
     with pytest.raises(KeyboardInterrupt):
-        train.fit(task(), Broken(), schedule, tmp_path / "parts")
+        train.fit(**task(), data=Broken(), folder=tmp_path / "parts", **schedule)
     resumed = task()
-    curve = train.fit(resumed, Points(), schedule, tmp_path / "parts")
+    curve = train.fit(**resumed, data=Points(), folder=tmp_path / "parts", **schedule)
     assert torch.equal(weights(resumed), weights(whole))
     assert curve.step.tolist() == list(range(3, 61, 3))
     again = task()
-    train.fit(again, Points(), schedule, tmp_path / "parts")  # nothing is left to do
+    train.fit(**again, data=Points(), folder=tmp_path / "parts", **schedule)  # nothing is left to do
     assert torch.equal(weights(again), weights(whole))
 
 
@@ -132,7 +132,7 @@ def test_kill_in_the_middle(tmp_path):
 
 def test_two_processes_share_the_batch(tmp_path):
     program = tmp_path / "program.py"
-    exact = "task()\njob.modules['net'][1].p = 0.0\n"  # each process has dropout of its own
+    exact = "task()\njob['model'][1].p = 0.0\n"  # each process has dropout of its own
     program.write_text(PROGRAM.format(tests=str(Path(__file__).parent)).replace("task()\n", exact))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
     for folder, launch in {
@@ -153,37 +153,37 @@ def test_a_loss_that_is_no_number(tmp_path):
             sample = super().__getitem__(visit)
             return sample | {"y": sample["y"] * float("nan")} if visit == 33 else sample
 
-    schedule = train.Schedule(steps=60, batch=4, log_every=2, save_minutes=0)
+    schedule = dict(steps=60, batch=4, log_every=2, save_minutes=0)
     with pytest.raises(train.Diverged, match=r"not finite at step 9, samples \[4, 2, 3, 9\]"):
-        train.fit(task(), Poisoned(), schedule, tmp_path)
+        train.fit(**task(), data=Poisoned(), folder=tmp_path, **schedule)
     kept = torch.load(tmp_path / train.CHECKPOINT, weights_only=True)
-    assert kept["step"] == 8 and all(value.isfinite().all() for value in kept["modules"]["net"].values())
+    assert kept["step"] == 8 and all(value.isfinite().all() for value in kept["modules"]["loss"].values())
     with pytest.raises(train.Diverged, match="no checkpoint yet"):
-        train.fit(task(rate=float("inf")), Points(), schedule, tmp_path / "early")
+        train.fit(**task(rate=float("inf")), data=Points(), folder=tmp_path / "early", **schedule)
 
 
 def test_other_recipes_and_damage(tmp_path):
-    schedule = train.Schedule(steps=4, batch=2, log_every=2)
-    train.fit(task(), Points(), schedule, tmp_path)
+    schedule = dict(steps=4, batch=2, log_every=2)
+    train.fit(**task(), data=Points(), folder=tmp_path, **schedule)
     with pytest.raises(InputError, match=r"another recipe \(they differ in recipe.loss\)"):
-        train.fit(task(loss="wmse"), Points(), schedule, tmp_path)
+        train.fit(**task(loss="wmse"), data=Points(), folder=tmp_path, **schedule)
     with pytest.raises(InputError, match=r"schedule.batch"):
-        train.fit(task(), Points(), train.Schedule(steps=4, batch=4, log_every=2), tmp_path)
+        train.fit(**task(), data=Points(), folder=tmp_path, steps=4, batch=4, log_every=2)
     path = tmp_path / train.CHECKPOINT
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match="no checkpoint of this project"):
-        train.fit(task(), Points(), schedule, tmp_path)
+        train.fit(**task(), data=Points(), folder=tmp_path, **schedule)
 
 
 def test_full_disk(tmp_path, monkeypatch):
-    schedule = train.Schedule(steps=4, batch=2, log_every=2, save_minutes=0)
+    schedule = dict(steps=4, batch=2, log_every=2, save_minutes=0)
 
     def full(content, file):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(InputError, match="step 2 cannot be written.*No space"):
-        train.fit(task(), Points(), schedule, tmp_path)
+        train.fit(**task(), data=Points(), folder=tmp_path, **schedule)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -191,19 +191,19 @@ def test_pictures_are_kept_twenty_times_at_most(tmp_path):
     from PIL import Image
 
     job, shown = task(), []
-    job.picture = lambda: shown.append(weights(job)) or torch.full((3, 4, 6), 0.5)
-    train.fit(job, Points(), train.Schedule(steps=60, batch=4, log_every=2), tmp_path / "with")
+    job["picture"] = lambda: shown.append(weights(job)) or torch.full((3, 4, 6), 0.5)
+    train.fit(**job, data=Points(), folder=tmp_path / "with", steps=60, batch=4, log_every=2)
     names = sorted(path.name for path in (tmp_path / "with" / "samples").iterdir())
     assert len(names) == len(shown) == train.PICTURES and names[0] == "0000004.png" and names[-1] == "0000060.png"
     with Image.open(tmp_path / "with" / "samples" / names[0]) as picture:
         assert picture.size == (6, 4) and picture.getpixel((0, 0)) == (128, 128, 128)
     plain = task()
-    train.fit(plain, Points(), train.Schedule(steps=60, batch=4, log_every=2), tmp_path / "without")
+    train.fit(**plain, data=Points(), folder=tmp_path / "without", steps=60, batch=4, log_every=2)
     assert torch.equal(weights(plain), weights(job)) and not (tmp_path / "without" / "samples").exists()
 
 
 def test_a_checkpoint_says_what_the_run_is(tmp_path):
-    train.fit(task(loss="mse"), Points(), train.Schedule(steps=2, batch=2), tmp_path)
+    train.fit(**task(loss="mse"), data=Points(), folder=tmp_path, steps=2, batch=2)
     assert train.recipe(tmp_path) == {"name": "points", "loss": "mse"}
     with pytest.raises(InputError, match="no such checkpoint"):
         train.recipe(tmp_path / "elsewhere")
@@ -211,18 +211,20 @@ def test_a_checkpoint_says_what_the_run_is(tmp_path):
 
 def test_two_updates_a_step(tmp_path):
     """A GAN's shape: the second update sees the first one's result."""
-    net, critic = nn.Linear(2, 1), nn.Linear(1, 1)
+    nets = nn.ModuleDict({"net": nn.Linear(2, 1), "critic": nn.Linear(1, 1)})
     seen = []
 
-    def losses(modules, batch):
-        fake = modules["net"](batch["x"])
-        yield "net", fake.square().mean(), {}
-        seen.append(torch.equal(modules["net"](batch["x"]), fake))
-        yield "critic", modules["critic"](fake.detach()).square().mean(), {}
+    def made(batch, models):
+        batch["fake"] = models["net"](batch["x"])
+        return batch["fake"].square().mean()
 
-    optimizers = {"net": torch.optim.SGD(net.parameters(), 0.1), "critic": torch.optim.SGD(critic.parameters(), 0.1)}
-    job = train.Task({"net": net, "critic": critic}, optimizers, losses)
-    curve = train.fit(job, Points(), train.Schedule(steps=3, batch=2, log_every=1), tmp_path)
+    def judged(batch, models):
+        seen.append(torch.equal(models["net"](batch["x"]), batch["fake"]))
+        return models["critic"](batch["fake"].detach()).square().mean()
+
+    optimizer = {name: torch.optim.SGD(net.parameters(), 0.1) for name, net in nets.items()}
+    job = dict(model=dict(nets), loss={"net": made, "critic": judged}, optimizer=optimizer)
+    curve = train.fit(**job, data=Points(), folder=tmp_path, steps=3, batch=2, log_every=1)
     assert {"net", "critic"} <= set(curve.columns) and seen == [False] * 3
 
 
@@ -234,4 +236,4 @@ def test_schedules():
         with pytest.raises(InputError):
             train.Schedule(**{"steps": 1, "batch": 1} | wrong)
     with pytest.raises(InputError, match="empty data set"):
-        train.fit(task(), torch.utils.data.Subset(Points(), []), train.Schedule(steps=1, batch=1), "unused")
+        train.fit(**task(), data=torch.utils.data.Subset(Points(), []), folder="unused", steps=1, batch=1)

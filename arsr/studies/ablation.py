@@ -27,7 +27,7 @@ from arsr import records as results
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
 from arsr.evaluate import Evaluation, evaluate
-from arsr.training.networks import RECIPES
+from arsr.training.recipes import RECIPES
 from arsr_core import degrade, flow, metrics, sr, video
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS

@@ -6,23 +6,22 @@ that of task-driven super-resolution (Haris, Shakhnarovich and Ukita, 2018).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save as serialise
 from torch import nn
 
 from arsr import processes, records, scores
 from arsr.data.snippets import Snippets, to_float
-from arsr.training import loop as train
-from arsr.training.recognisers import Recipe
-from arsr.training.recognisers import task as recogniser_task
-from arsr_core import degrade, files, losses, recognition, sr
+from arsr.training.loop import fit
+from arsr.training.tasks import RecogniserRecipe, recogniser_task, save_sr
+from arsr_core import degrade, losses, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
 from arsr_core.recognition.augment import Augmentation, augment
@@ -67,17 +66,23 @@ class Mixed(torch.utils.data.Dataset):
 
 
 def retrain(
-    recipe: Recipe, data: Mixed, start: str | Path, folder: str | Path, *, seed: int = 0, progress=None
+    recipe: RecogniserRecipe,
+    data: Mixed,
+    start: str | Path,
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    progress: bool | None = None,
 ) -> Path:
     """A recogniser trained on, from all its weights, on a mix -> file of weights. Goes on where `folder` stopped."""
     classes = data.hr.classes
-    job = recogniser_task(recipe, len(classes), seed)
-    job.modules["net"].load_state_dict(recognition.load(start, classes=classes).state_dict())
-    job = replace(job, recipe=job.recipe | {"share": data.share, "weights": sha256(start)})
-    schedule = train.Schedule(steps=recipe.steps, batch=recipe.batch, clip=recipe.clip, seed=seed)
-    train.fit(job, data, schedule, folder, progress=progress)
+    task = recogniser_task(recipe, len(classes), seed=seed)
+    net = task["model"]["net"]
+    net.load_state_dict(recognition.load(start, classes=classes).state_dict())
+    task["recipe"] |= {"share": data.share, "weights": sha256(start)}
+    fit(data=data, folder=folder, progress=progress, **task)
     about = {"recipe": asdict(recipe), "seed": seed, "protocol": asdict(data.hr.protocol), "share": data.share}
-    return recognition.save(job.modules["net"], Path(folder) / "weights.safetensors", classes=classes, **about)
+    return recognition.save(net, Path(folder) / "weights.safetensors", classes=classes, **about)
 
 
 def retrained(
@@ -106,32 +111,24 @@ def retrained(
 
 
 def end_to_end(
-    generator: nn.Module, recogniser: nn.Module, weight: float, *, crop: int, steps: int, rate: float, **about
-) -> train.Task:
+    batch: dict[str, torch.Tensor], network: nn.Module, *, recogniser: nn.Module, weight: float, crop: int
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """L = L_MSE(sr, hr) + weight * cross-entropy of the recogniser's consensus on sr; the recogniser is frozen.
 
-    Batches are HR snippets and labels, as `Snippets` gives them; LR is made of each crop. weight 0 is the control:
-    all the same, the cross-entropy is only logged. about: what else the run is, e.g. hashes of the two networks.
+    batch: HR snippets and labels, as `Snippets` gives them; LR is made of each crop. weight 0 is the control: all the
+    same, the cross-entropy is only logged.
     """
-    recogniser = recogniser.eval().requires_grad_(False)
-    modules = {"generator": generator.requires_grad_(True)}
-    optimizers = {"generator": torch.optim.Adam(generator.parameters(), rate)}
-
-    def losses_(modules: dict[str, nn.Module], batch: dict) -> Iterator[tuple]:
-        random = torch.Generator().manual_seed(torch.initial_seed())  # the loop seeds every step
-        whole = to_float(batch["rgb"])  # (N, S, 3, H, W)
-        window = Augmentation(scales=(crop / min(whole.shape[-2:]),))  # crops as they are: LR is what `degrade` makes
-        hr = augment(whole, crop=crop, generator=random, augmentation=window)
-        flat = hr.flatten(0, 1)
-        made = modules["generator"](degrade.to_lr(flat, 4, eight_bit=True))
-        with torch.set_grad_enabled(weight > 0):
-            consensus = recogniser(made.clamp(0, 1).unflatten(0, hr.shape[:2]))
-            recognised = F.cross_entropy(consensus, batch["label"])
-        pixel = losses.mse(made, flat)
-        yield "generator", pixel + weight * recognised, {"pixel": pixel, "recognition": recognised}
-
-    recipe = {"weight": weight, "crop": crop, "steps": steps, "rate": rate, **about}
-    return train.Task(modules, optimizers, losses_, train.cosine(steps), recipe)
+    random = torch.Generator().manual_seed(torch.initial_seed())  # the loop seeds every step
+    whole = to_float(batch["rgb"])  # (N, S, 3, H, W)
+    window = Augmentation(scales=(crop / min(whole.shape[-2:]),))  # crops as they are: LR is what `degrade` makes
+    hr = augment(whole, crop=crop, generator=random, augmentation=window)
+    flat = hr.flatten(0, 1)
+    made = network(degrade.to_lr(flat, 4, eight_bit=True))
+    with torch.set_grad_enabled(weight > 0):
+        consensus = recogniser(made.clamp(0, 1).unflatten(0, hr.shape[:2]))
+        recognised = F.cross_entropy(consensus, batch["label"])
+    pixel = losses.mse(made, flat)
+    return pixel + weight * recognised, {"pixel": pixel, "recognition": recognised}
 
 
 def fit_end_to_end(
@@ -149,16 +146,14 @@ def fit_end_to_end(
     progress: bool | None = None,
 ) -> tuple[Path, pandas.DataFrame]:
     """Train the network of a method on through a recogniser -> (file of weights, loss curves); see `end_to_end`."""
-    judge = recognition.load(
-        recogniser, processes.this().device, classes=data.classes
-    )  # the loop moves the task's alone
-    about = {"seed": seed, "start": sha256(start), "judge": sha256(recogniser)}
-    job = end_to_end(sr.load(method, start), judge, weight, crop=data.protocol.crop, steps=steps, rate=rate, **about)
-    curve = train.fit(job, data, train.Schedule(steps, batch, seed, clip=1.0), folder, progress=progress)
-    path = Path(folder) / "weights.safetensors"
-    state = {name: value.contiguous() for name, value in job.modules["generator"].state_dict().items()}
-    files.write_atomically(path, serialise(state))
-    return path, curve
+    judge = recognition.load(recogniser, processes.this().device, classes=data.classes).eval().requires_grad_(False)
+    network, crop = sr.load(method, start).requires_grad_(True), data.protocol.crop
+    recipe = {"weight": weight, "crop": crop, "steps": steps, "rate": rate, "seed": seed}
+    recipe |= {"start": sha256(start), "judge": sha256(recogniser)}
+    how = dict(steps=steps, batch=batch, rate=rate, seed=seed, clip=1.0, recipe=recipe, progress=progress)
+    loss = partial(end_to_end, recogniser=judge, weight=weight, crop=crop)
+    curve = fit(network, data, loss=loss, folder=folder, **how)
+    return save_sr(network, Path(folder) / "weights.safetensors"), curve
 
 
 def transferred(

@@ -1,4 +1,4 @@
-"""The training loop: exact resume after any interruption, several GPUs or machines through accelerate.
+"""The training loop: any loss, exact resume after any interruption, several GPUs or machines through accelerate.
 
 All that is random is a function of (seed, step): the order of the samples, their augmentation, dropout. A run that
 was killed and goes on therefore takes the very steps that it would have taken.
@@ -7,138 +7,163 @@ was killed and goes on therefore takes the very steps that it would have taken.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
-import os
+import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
+from annotated_types import Ge, Gt, Lt
 from torch import nn
 
 from arsr import processes
-from arsr_core.errors import InputError
-from arsr_core.files import write_atomically
+from arsr.settings import settings
+from arsr.training.identity import fingerprint
+from arsr_core import files
+from arsr_core.errors import InputError, describe
+
+if TYPE_CHECKING:
+    import pandas
+    from accelerate import Accelerator
 
 CHECKPOINT = "checkpoint.pt"
 PICTURES = 20  # of a run with samples, evenly spaced
+Loss = Callable[[Any, Any], torch.Tensor | tuple[torch.Tensor, dict[str, torch.Tensor]]]
 
 
-@dataclass(frozen=True)
+@settings
 class Schedule:
     """How long, in what steps, and how carefully."""
 
-    steps: int
-    batch: int  # samples a step, over all processes
-    seed: int = 0
-    precision: str = "float32"  # or bfloat16: autocast
+    steps: Annotated[int, Ge(1)]
+    batch: Annotated[int, Ge(1)]  # samples a step, over all processes
+    seed: int = 0  # of the order of the samples, and of dropout
+    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast
     clip: float | None = None  # largest norm of a gradient
-    ema: float | None = None  # decay of the exponential moving average of the weights
-    log_every: int = 20  # steps between two points of the loss curves; checkpoints fall on them
+    ema: Annotated[float, Gt(0), Lt(1)] | None = None  # decay of the exponential moving average of the weights
+    log_every: Annotated[int, Ge(1)] = 20  # steps between two points of the loss curves; checkpoints fall on them
     save_minutes: float = 2.0  # between two checkpoints
-    workers: int = 0  # processes that load data
-
-    def __post_init__(self):
-        counts = min(self.steps, self.batch, self.log_every)
-        decays = self.ema is None or 0 < self.ema < 1
-        if counts < 1 or self.precision not in ("float32", "bfloat16") or not decays:
-            raise InputError(f"expected positive counts, float32 or bfloat16, and ema between 0 and 1, got {self}")
-
-
-@dataclass
-class Task:
-    """What is trained. `losses(modules, batch)` yields (optimiser, loss, terms to log) in the order of the updates.
-
-    Each yield is one update: the loop clears that optimiser's gradients, goes backward and steps before it asks for
-    the next. A GAN yields twice. `modules` are those of the task, wrapped for several processes where there are any.
-    """
-
-    modules: dict[str, nn.Module]
-    optimizers: dict[str, torch.optim.Optimizer]
-    losses: Callable[[dict[str, nn.Module], object], Iterator[tuple[str, torch.Tensor, dict[str, torch.Tensor]]]]
-    rate: Callable[[int], float] = lambda step: 1.0  # factor on every learning rate
-    recipe: dict = field(default_factory=dict)  # what the run is: a checkpoint of another recipe is refused
-    picture: Callable[[], torch.Tensor] | None = None  # of what the modules make now, (3, H, W) in [0, 1]
+    workers: Annotated[int, Ge(0)] = 0  # processes that load data
 
 
 class Diverged(InputError):
     """A loss is no longer finite."""
 
 
-def fit(task: Task, data: torch.utils.data.Dataset, schedule: Schedule, folder: str | Path, *, progress=None):
-    """Train, or go on where `folder` stopped -> the loss curves, a data frame with one row a `log_every`.
+def fit(
+    model: nn.Module | dict[str, nn.Module],
+    data: torch.utils.data.Dataset,
+    *,
+    loss: Loss | dict[str, Loss],
+    rate: float = 1e-4,
+    optimizer: torch.optim.Optimizer | dict[str, torch.optim.Optimizer] | None = None,
+    anneal: Callable[[int], float] | None = None,
+    folder: str | Path | None = None,
+    recipe: dict | None = None,
+    picture: Callable[[], torch.Tensor] | None = None,
+    progress: bool | None = None,
+    **schedule: Any,
+) -> pandas.DataFrame:
+    """Train a network with any loss -> the loss curves, a data frame with one row a `log_every`.
 
-    data[n] is the sample of visit n = index + len(data) * epoch, so that a sample may differ between epochs. The
-    modules end with their trained weights, with `ema` those of the average. Raises Diverged where a loss is not
-    finite (the last checkpoint stays), InputError for a checkpoint of another recipe and for a full disk.
-    `folder` also gets the task's picture, some twenty times: samples/STEP.png.
+    loss(batch, model): a scalar, or a scalar and a dict of terms to log. A GAN has dicts of networks and of losses by
+    the same names; each loss, in their order, makes one step of its network, and finds in the batch what those before
+    it put there. schedule: the fields of `Schedule`; steps and batch are needed. rate: of Adam, where no optimizers
+    are given. anneal: step -> factor on every learning rate; half a cosine from 1 to 0 by default.
 
+    data[n] is the sample of visit n = index + len(data) * epoch, so that a sample may differ between epochs;
+    data.to_batch, where it has one, makes the batch on the device. The model ends with its trained weights, with `ema`
+    those of the average, in evaluation mode.
+
+    folder: gets the checkpoint, from which the same call goes on, and `picture`'s (3, H, W) some twenty times:
+    samples/STEP.png; None: all stays in memory. recipe: what else the run is. A checkpoint of another recipe, schedule
+    or loss is refused (InputError); where a loss is not finite, Diverged is raised and the last checkpoint stays.
     On several GPUs or machines: `accelerate launch` or `torchrun` the command that calls this. Processes share each
     batch, so the result does not depend on their number, but for rounding and batch normalisation.
     """
     import pandas
-    from accelerate import Accelerator
     from tqdm import tqdm
 
-    engine = Accelerator(cpu=processes.this().device.type == "cpu")
-    share, left = divmod(schedule.batch, engine.num_processes)
-    if left or not share:
-        raise InputError(f"{schedule.batch} samples a step do not divide among {engine.num_processes} processes")
-    if not len(data):
-        raise InputError("training needs one sample or more, got an empty data set")
-    folder = Path(folder)
-    base = {name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in task.optimizers.items()}
-    averages = {name: moving_average(module, schedule.ema) for name, module in task.modules.items() if schedule.ema}
-    state = State(task, averages, {"recipe": task.recipe, "schedule": _lasting(schedule)})
-    step, rows = state.load(folder / CHECKPOINT)
-
-    modules = {name: engine.prepare(module) for name, module in task.modules.items()}
+    plan = Schedule(**schedule)
+    named = [given if isinstance(given, dict) else {"loss": given} for given in (model, loss, optimizer)]
+    models, losses, optimizers = named
+    if optimizer is None:
+        optimizers = {name: torch.optim.Adam(net.parameters(), rate) for name, net in models.items()}
+    anneal, finish = anneal or cosine(plan.steps), getattr(data, "to_batch", lambda batch: batch)
+    engine = _engine(plan, len(data))
+    rates = {name: [group["lr"] for group in its.param_groups] for name, its in optimizers.items()}
+    averages = {name: moving_average(net, plan.ema) for name, net in models.items() if plan.ema}
+    path, identity = None, {}
+    if folder:
+        path = Path(folder) / CHECKPOINT
+        identity = _identity(recipe, plan, optimizers, {**losses, "anneal": anneal}, models)
+    checkpoint = Checkpoint(path, identity, modules=models, optimizers=optimizers, averages=averages)
+    step, rows = checkpoint.load()
+    nets = {name: engine.prepare(net) for name, net in models.items()}
     for average in averages.values():
         average.to(engine.device)
-    state.move_optimizers(engine.device)
+    for its in optimizers.values():
+        its.load_state_dict(its.state_dict())  # casts its state to its parameters' device
+    autocast = torch.autocast(engine.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16")
+
     saved = time.monotonic()
-    bar = tqdm(total=schedule.steps, initial=step, unit="step", delay=2, disable=_quiet(progress, engine))
+    bar = tqdm(total=plan.steps, initial=step, unit="step", delay=2, disable=_quiet(progress, engine))
     with torch.random.fork_rng(), bar:
-        batches = _loader(data, schedule, engine, step)
-        while step < schedule.steps:
-            interval, waited, began = [], 0.0, time.monotonic()
-            for module in modules.values():
-                module.train()
-            first, step = step, min(step + schedule.log_every, schedule.steps)
+        batches = _batches(data, plan, engine, step)
+        while step < plan.steps:
+            log, waited, began = [], 0.0, time.monotonic()
+            for net in nets.values():
+                net.train()
+            first, step = step, min(step + plan.log_every, plan.steps)
             for current in range(first, step):
                 asked = time.monotonic()
-                batch = _move(next(batches), engine.device)
+                batch, terms = _move(next(batches), engine.device), {}
                 waited += time.monotonic() - asked
-                torch.manual_seed(_mix(schedule.seed, current, engine.process_index))
-                interval.append(_step(task, modules, base, batch, current, schedule, engine))
+                torch.manual_seed(_mix(plan.seed, current, engine.process_index))
+                with autocast:
+                    batch = finish(batch)
+                for name, compute in losses.items():
+                    with autocast:
+                        value, logged = _valued(name, compute(batch, nets if isinstance(model, dict) else nets[name]))
+                    for group, its in zip(optimizers[name].param_groups, rates[name], strict=True):
+                        group["lr"] = its * anneal(current)
+                    optimizers[name].zero_grad(set_to_none=True)
+                    engine.backward(value)
+                    if plan.clip:
+                        parameters = [p for group in optimizers[name].param_groups for p in group["params"]]
+                        torch.nn.utils.clip_grad_norm_(parameters, plan.clip, foreach=True)
+                    optimizers[name].step()
+                    terms |= logged | {name: value.detach().float()}
                 for name, average in averages.items():
-                    average.update_parameters(task.modules[name])
+                    average.update_parameters(models[name])
+                log.append(terms)
                 bar.update()
-            terms = _means(interval, engine, step, folder, schedule, len(data))
-            elapsed = time.monotonic() - began
-            rows.append({"step": step, **terms, "seconds": elapsed, "waiting": waited / elapsed})
-            bar.set_postfix({name: f"{value:.4g}" for name, value in terms.items()}, refresh=False)
-            due = time.monotonic() - saved > 60 * schedule.save_minutes
-            if engine.is_main_process and (due or step == schedule.steps):
-                state.save(folder / CHECKPOINT, step, rows)
+            means, elapsed = _means(log, engine, step, plan, len(data), path), time.monotonic() - began
+            rows.append({"step": step, **means, "seconds": elapsed, "waiting": waited / elapsed})
+            bar.set_postfix({name: f"{value:.4g}" for name, value in means.items()}, refresh=False)
+            due = step == plan.steps or time.monotonic() - saved > 60 * plan.save_minutes
+            if path and due and engine.is_main_process:
+                checkpoint.save(step, rows)
                 saved = time.monotonic()
-            part, before = (PICTURES * s // schedule.steps for s in (step, first))
-            if task.picture and engine.is_main_process and part > before:
-                _write_picture(task.picture(), folder / "samples" / f"{step:07d}.png")
+            part, before = (PICTURES * s // plan.steps for s in (step, first))
+            if path and picture and part > before and engine.is_main_process:
+                _write_picture(picture(), path.parent / "samples" / f"{step:07d}.png")
+
     engine.wait_for_everyone()
     for name, average in averages.items():
-        task.modules[name].load_state_dict(average.module.state_dict())
-    for module in task.modules.values():
-        module.eval()
+        models[name].load_state_dict(average.module.state_dict())
+    for net in models.values():
+        net.eval()
     return pandas.DataFrame(rows)
 
 
 def recipe(folder: str | Path) -> dict:
-    """What the run in a folder is, as its checkpoint says: the `Task.recipe`."""
+    """What the run in a folder is, as its checkpoint says: the `recipe` that `fit` was given."""
     path = Path(folder) / CHECKPOINT
     if not path.exists():
         raise InputError(f"{path}: no such checkpoint; train first")
@@ -172,41 +197,38 @@ def halved(*milestones: int, factor: float = 0.5) -> Callable[[int], float]:
     return lambda step: factor ** sum(step >= milestone for milestone in milestones) * 1.0
 
 
-class State:
-    """All that a run needs to go on, in one file that changes in one instant."""
+# Checkpoints ------------------------------------------------------------------------------------------------
 
-    def __init__(self, task: Task, averages: dict[str, nn.Module], identity: dict):
-        self.parts = {"modules": task.modules, "optimizers": task.optimizers, "averages": averages}
-        self.identity = json.dumps(identity, sort_keys=True, default=str)
 
-    def save(self, path: Path, step: int, rows: list[dict]) -> None:
-        content = {kind: {name: p.state_dict() for name, p in parts.items()} for kind, parts in self.parts.items()}
-        content |= {"step": step, "rows": rows, "identity": self.identity}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+class Checkpoint:
+    """All that a run needs to go on, in one file that changes in one instant. By hand: accelerate writes many files."""
+
+    def __init__(self, path: Path | None, identity: dict[str, dict], **parts: dict[str, Any]):
+        self.path, self.identity, self.parts = path, json.dumps(identity, sort_keys=True, default=str), parts
+
+    def save(self, step: int, rows: list[dict]) -> None:
+        """Write the state after `step` steps; raises InputError, and leaves the file before, if the disk is full."""
+        content = {kind: {name: p.state_dict() for name, p in its.items()} for kind, its in self.parts.items()}
         try:
-            with open(temporary, "wb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            with files.atomic(self.path) as temporary:
+                torch.save(content | {"step": step, "rows": rows, "identity": self.identity}, temporary)
+        except (InputError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
             raise InputError(
-                f"{path}: the checkpoint of step {step} cannot be written; is the disk full? ({error}) One written "
-                "before is intact: free some space and start the same command again"
+                f"the checkpoint of step {step} cannot be written; is the disk full? ({error}) One written before is "
+                "intact: free some space and start the same command again"
             ) from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
-    def load(self, path: Path) -> tuple[int, list[dict]]:
+    def load(self) -> tuple[int, list[dict]]:
         """Fill the parts from the file -> (steps taken, rows of the curves); (0, []) where there is no file."""
-        if not path.exists():
+        if not self.path or not self.path.exists():
             return 0, []
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
             identity = content["identity"]
         except Exception as error:  # whatever a damaged archive raises
-            raise InputError(f"{path}: no checkpoint of this project ({type(error).__name__}); remove it") from None
+            raise InputError(
+                f"{self.path}: no checkpoint of this project ({type(error).__name__}); remove it"
+            ) from None
         if identity != self.identity:
             given, expected = json.loads(identity), json.loads(self.identity)
             differing = sorted(
@@ -216,85 +238,95 @@ class State:
                 if given.get(part, {}).get(key) != expected[part].get(key)
             )
             raise InputError(
-                f"{path}: a checkpoint of another recipe (they differ in {', '.join(differing)}); "
+                f"{self.path}: a checkpoint of another recipe (they differ in {', '.join(differing)}); "
                 "give another folder, or remove it to start anew"
             )
-        for kind, parts in self.parts.items():
-            for name, part in parts.items():
+        for kind, its in self.parts.items():
+            for name, part in its.items():
                 part.load_state_dict(content[kind][name])
         return content["step"], content["rows"]
 
-    def move_optimizers(self, device: torch.device) -> None:
-        for optimizer in self.parts["optimizers"].values():
-            optimizer.load_state_dict(optimizer.state_dict())  # casts its state to its parameters' device
+
+def _identity(
+    recipe: dict | None, plan: Schedule, optimizers: dict, losses: dict[str, Callable], models: dict[str, nn.Module]
+) -> dict[str, dict]:
+    """What decides the weights. The code of a loss does, the networks that it trains have weights of their own."""
+    trained = [module for model in models.values() for module in (*model.modules(), *model.parameters())]
+    lasting = {k: v for k, v in asdict(plan).items() if k not in ("log_every", "save_minutes", "workers")}
+    return {
+        "recipe": recipe or {},
+        "schedule": lasting,
+        "optimizer": {name: f"{type(its).__name__} {its.defaults}" for name, its in optimizers.items()},
+        "code": {name: fingerprint(f, but=trained) for name, f in losses.items()}
+        | {"python": ".".join(platform.python_version_tuple()[:2])},
+    }
 
 
-def _step(task, modules, base, batch, step, schedule, engine) -> dict[str, torch.Tensor]:
-    """One step: each update that the task's losses ask for -> the terms, on the device."""
-    terms = {}
-    autocast = torch.autocast(engine.device.type, torch.bfloat16, enabled=schedule.precision == "bfloat16")
-    updates = task.losses(modules, batch)
-    while True:
-        with autocast:
-            update = next(updates, None)
-        if update is None:
-            return terms
-        name, loss, logged = update
-        optimizer = task.optimizers[name]
-        for group, rate in zip(optimizer.param_groups, base[name], strict=True):
-            group["lr"] = rate * task.rate(step)
-        optimizer.zero_grad(set_to_none=True)
-        engine.backward(loss)
-        if schedule.clip:
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, schedule.clip, foreach=True)
-        optimizer.step()
-        terms |= {key: value.detach().float() for key, value in logged.items()} | {name: loss.detach().float()}
+# Parts of a step --------------------------------------------------------------------------------------------
 
 
-def _means(interval, engine, step, folder, schedule, samples) -> dict[str, float]:
+def _engine(plan: Schedule, samples: int) -> Accelerator:
+    from accelerate import Accelerator
+
+    engine = Accelerator(cpu=processes.this().device.type == "cpu")
+    if plan.batch % engine.num_processes:
+        raise InputError(f"{plan.batch} samples a step do not divide among {engine.num_processes} processes")
+    if not samples:
+        raise InputError("training needs one sample or more, got an empty data set")
+    return engine
+
+
+def _valued(name: str, result: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """What a loss returned -> (scalar, terms to log)."""
+    value, terms = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
+    if not isinstance(value, torch.Tensor) or value.ndim or not value.requires_grad:
+        given = f"{describe(value)}{'' if getattr(value, 'requires_grad', True) else ' without a gradient'}"
+        raise InputError(f"{name}: expected a scalar with a gradient, or it and a dict of terms to log; got {given}")
+    return value, {key: torch.as_tensor(x, device=value.device).detach().float() for key, x in terms.items()}
+
+
+def _means(log, engine, step, plan, samples, path) -> dict[str, float]:
     """Means of the terms over the steps since the last log and all processes: the one look at the device."""
-    table = torch.stack([torch.stack(list(terms.values())) for terms in interval])  # (steps, terms)
+    table = torch.stack([torch.stack(list(terms.values())) for terms in log])  # (steps, terms)
     table = engine.reduce(table, "mean").cpu()
     bad = (~table.isfinite()).any(1).nonzero()
     if len(bad):
-        first = step - len(interval) + int(bad[0])
-        visits = list(_visits(samples, schedule, first))
-        kept = f"the last good checkpoint stays in {folder}" if (folder / CHECKPOINT).exists() else "no checkpoint yet"
+        first = step - len(log) + int(bad[0])
+        visits = [visit % samples for visit in _visits(samples, plan, first)]
+        kept = f"the last good checkpoint stays: {path}" if path and path.exists() else "no checkpoint yet"
         raise Diverged(
-            f"the loss is not finite at step {first}, samples {[visit % samples for visit in visits]}; {kept}: "
+            f"the loss is not finite at step {first}, samples {visits}; {kept}: "
             "lower the learning rate, clip the gradient, or look at these samples"
         )
-    return dict(zip(interval[0], table.mean(0).tolist(), strict=True))
+    return dict(zip(log[0], table.mean(0).tolist(), strict=True))
 
 
 def _write_picture(picture: torch.Tensor, path: Path) -> None:
     from torchvision.utils import save_image
 
-    png = io.BytesIO()
-    save_image(picture, png, format="png")
-    write_atomically(path, png.getvalue())
+    with files.atomic(path) as temporary:
+        save_image(picture, temporary, format="png")
 
 
-def _loader(data, schedule: Schedule, engine, start: int) -> Iterator:
-    share = schedule.batch // engine.num_processes
+def _batches(data, plan: Schedule, engine, start: int) -> Iterator:
+    """The batches of the steps from `start` on, this process's share of each."""
+    share = plan.batch // engine.num_processes
     mine = slice(engine.process_index * share, (engine.process_index + 1) * share)
-    batches = (list(_visits(len(data), schedule, step))[mine] for step in range(start, schedule.steps))
     loader = torch.utils.data.DataLoader(
         data,
-        batch_sampler=batches,
-        num_workers=schedule.workers,
+        batch_sampler=(list(_visits(len(data), plan, step))[mine] for step in range(start, plan.steps)),
+        num_workers=plan.workers,
         collate_fn=getattr(data, "collate", None),
         pin_memory=engine.device.type == "cuda",
     )
     return iter(loader)
 
 
-def _visits(samples: int, schedule: Schedule, step: int) -> Iterator[int]:
+def _visits(samples: int, plan: Schedule, step: int) -> Iterator[int]:
     """The samples of a step: a new permutation for each epoch."""
-    for position in range(step * schedule.batch, (step + 1) * schedule.batch):
+    for position in range(step * plan.batch, (step + 1) * plan.batch):
         epoch, place = divmod(position, samples)
-        yield epoch * samples + int(_permutation(samples, schedule.seed, epoch)[place])
+        yield epoch * samples + int(_permutation(samples, plan.seed, epoch)[place])
 
 
 @lru_cache(maxsize=2)
@@ -305,14 +337,6 @@ def _permutation(samples: int, seed: int, epoch: int) -> torch.Tensor:
 def _mix(*numbers: int) -> int:
     """A seed from several numbers: the first 63 bits of a hash, the same on every machine."""
     return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:8], "big") >> 1
-
-
-def _lasting(schedule: Schedule) -> dict:
-    """The part of a schedule that decides the weights."""
-    kept = asdict(schedule)
-    for name in ("log_every", "save_minutes", "workers"):
-        del kept[name]
-    return kept
 
 
 def _move(batch, device):

@@ -17,7 +17,9 @@ from arsr.data import clips, folders, pairs
 from arsr.data import snippets as prepared
 from arsr.embedded import generated
 from arsr.evaluate import Evaluation, evaluate
-from arsr.training import loop, networks, recognisers
+from arsr.training import loop, tasks
+from arsr.training.recipes import RECIPES
+from arsr.training.tasks import RecogniserRecipe, SRRecipe
 from arsr_core import degrade, devices, files, flow, losses, video
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
@@ -25,7 +27,6 @@ from arsr_core.metrics import psnr
 from arsr_core.recognition import PROTOCOLS
 from arsr_core.sr import METHODS, load, upscale
 
-RECIPES = recognisers.RECIPES | networks.RECIPES
 EMBEDDED_CLIPS = {"rgb": 1_620, "flow": 540}  # flow takes ten times as long to prepare
 TEST_CLIPS = 36  # embedded, two of each action
 EMBEDDED_PAIRS = {"embedded": 360, "clip_frames": 4, "windows": 3}
@@ -65,7 +66,7 @@ class Run:
                 raise InputError(f"{self.recipe}: expected {name} to be a {kind} such as {default}, got {value!r}")
 
     @property
-    def settled(self) -> recognisers.Recipe | networks.Recipe:
+    def settled(self) -> RecogniserRecipe | SRRecipe:
         """The recipe with the run's own settings."""
         return replace(RECIPES[self.recipe][self.profile], **self.settings)
 
@@ -83,18 +84,18 @@ class Run:
 
 def train(run: Run, *, say: Callable[[str], None] = print, progress: bool | None = None):
     """Prepare the data where that is not done, then train or go on -> (file of weights, loss curves)."""
-    recogniser = isinstance(run.settled, recognisers.Recipe)
+    recogniser = isinstance(run.settled, RecogniserRecipe)
     start = _streams(run) if recogniser else _start(run)  # what lacks is said before the long preparation
     with processes.this().main_process_first():  # the others find it prepared
         store = prepare(run, say=say)
     if recogniser:
-        keep = recognisers.folds([run.fold])[run.fold] if run.fold else lambda row: True
+        keep = tasks.folds([run.fold])[run.fold] if run.fold else lambda row: True
         options = dict(keep=keep, start=start, seed=run.seed, progress=progress)
-        path, curve = recognisers.fit_recogniser(run.settled, store, run.folder, **options, **run.schedule)
+        path, curve = tasks.train_recogniser(run.settled, store, run.folder, **options, **run.schedule)
     else:
         features = losses.FeatureLoss() if run.settled.feature else None
         options = dict(weights=start, features=features, seed=run.seed, progress=progress)
-        path, curve = networks.fit_sr(run.settled, store, run.folder, **options, **run.schedule)
+        path, curve = tasks.train_sr(run.settled, store, run.folder, **options, **run.schedule)
     files.write_atomically(run.folder / "curve.csv", curve.to_csv(index=False))
     return path, curve
 
@@ -102,7 +103,7 @@ def train(run: Run, *, say: Callable[[str], None] = print, progress: bool | None
 def prepare(run: Run, *, say: Callable[[str], None] = print) -> Path:
     """The folder of what the run trains on; prepared once for all runs that share it."""
     recipe = run.settled
-    if isinstance(recipe, networks.Recipe):
+    if isinstance(recipe, SRRecipe):
         if run.profile == "paper" and not run.data:
             raise InputError(f"{run.recipe}, profile paper: give folders of HR clips, --data CDVL134")
         if len(run.data) == 1 and (run.data[0] / "settings.json").exists():  # prepared by `arsr data pairs`
@@ -131,7 +132,7 @@ def measure(run: Run, path: Path, tests: tuple[Path, ...] = ()) -> dict[str, flo
     Raises InputError for a network that was trained for fidelity and is not better than bicubic enlargement.
     """
     recipe = run.settled
-    if isinstance(recipe, recognisers.Recipe):
+    if isinstance(recipe, RecogniserRecipe):
         return _accuracy(run, path)
     made = {"embedded": [c.frames[:9] for c in generated.clips(TEST_CLIPS, split="test")]}
     made |= {test.name: [video.read(test, stop=15).frames] for test in tests}
@@ -165,7 +166,7 @@ def ship(
 ) -> manifest.Entry:
     """Copy trained weights and their loss curves to `weights/`, with an entry in its manifest; from committed code."""
     recipe, store = run.settled, prepare(run, say=lambda line: None)
-    recogniser = isinstance(recipe, recognisers.Recipe)
+    recogniser = isinstance(recipe, RecogniserRecipe)
     real = f"{run.dataset or 'real clips'} and " if run.data else ""
     run.weights.mkdir(exist_ok=True)
     entry = manifest.Entry(
@@ -204,7 +205,7 @@ def listing() -> str:
     lines = []
     for name, profiles in RECIPES.items():
         recipe = next(iter(profiles.values()))
-        if isinstance(recipe, recognisers.Recipe):
+        if isinstance(recipe, RecogniserRecipe):
             network = "ST-ResNet" if recipe.backbone == "resnet50" else "TSN"
             streams = {"rgb": f"{network}'s spatial stream", "flow": f"{network}'s temporal stream", "both": network}
             what = streams[recipe.stream]

@@ -1,0 +1,135 @@
+"""What a function computes, as one hash: a checkpoint then knows whether the loss is still the same.
+
+What runs counts: bytecode with its constants, defaults, values closed over, and the globals it names, followed into
+every function and class that a reader may edit: those of notebooks, scripts, arsr and arsr_core. A library's function
+counts by its name, a tensor by its values, any other object by its type and its state. The names of the function and
+of its local variables, comments, line breaks and the words of docstrings do not count. Imports within a function are
+not followed, and bytecode is that of one Python, 3.12, say.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import hashlib
+import sys
+import sysconfig
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from pathlib import PurePath
+
+import numpy as np
+import torch
+
+ATOMS = (type(None), bool, int, float, complex, str, bytes, type(...), Enum, PurePath, torch.dtype, torch.device)
+NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
+LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+HAS_DOCSTRING = 0x4000000  # flag of code, from Python 3.13 on
+
+
+def fingerprint(value: object, but: Iterable[object] = ()) -> str:
+    """16 hexadecimal digits that differ where two callables compute differently; `but`: objects that do not count.
+
+    >>> fingerprint(lambda x: 2 * x) == fingerprint(lambda y: 2 * y), fingerprint(abs) == fingerprint(lambda x: 3 * x)
+    (True, False)
+    """
+    return _digest(value, {id(x): "but" for x in but})
+
+
+def _digest(value: object, seen: dict[int, str]) -> str:
+    whole = hashlib.sha256()
+    for part in _parts(value, seen):
+        whole.update(part.encode() if isinstance(part, str) else part)
+        whole.update(b"\0")
+    return whole.hexdigest()[:16]
+
+
+def _parts(x: object, seen: dict[int, str]) -> Iterator[str | bytes]:
+    """What counts of a value; `seen` names, by id, the objects met before, for they may know each other."""
+    if isinstance(x, ATOMS):
+        yield repr(x)
+    elif isinstance(x, torch.Tensor):
+        yield f"{x.dtype} {tuple(x.shape)}"
+        yield x.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+    elif isinstance(x, np.ndarray):
+        yield f"{x.dtype} {x.shape}"
+        yield x.tobytes()
+    elif isinstance(x, (set, frozenset)):
+        yield from sorted(_digest(item, dict(seen)) for item in x)
+    elif isinstance(x, (tuple, list, Mapping)):
+        yield f"{len(x)} items"
+        for item in x.items() if isinstance(x, Mapping) else x:
+            yield from _parts(item, seen)
+    elif isinstance(x, types.CodeType):
+        yield x.co_code
+        named = x.co_varnames[: x.co_argcount + x.co_kwonlyargcount]
+        yield from _parts((x.co_names, named, x.co_consts[_documented(x) :]), seen)
+    elif id(x) in seen:
+        yield seen[id(x)]
+    else:
+        seen[id(x)] = f"object {len(seen)}"
+        yield from _object(x, seen)
+
+
+def _object(x: object, seen: dict[int, str]) -> Iterator[str | bytes]:
+    kind = x if isinstance(x, NAMED) else type(x)
+    own = _own(kind)
+    yield "own" if own else f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', kind.__name__)}"
+    if isinstance(x, types.FunctionType) and own:
+        closed = [cell.cell_contents for cell in x.__closure__ or () if cell != types.CellType()]
+        named = [*_globals(x.__code__, x.__globals__)]
+        yield from _parts((x.__code__, x.__defaults__, x.__kwdefaults__, closed, named), seen)
+    elif isinstance(x, type) and own:
+        members = {k: v for k, v in vars(x).items() if k == "__call__" or not k.startswith("__")}
+        yield from _parts((members, x.__bases__), seen)
+    elif isinstance(x, functools.partial):
+        yield from _parts((x.func, x.args, x.keywords), seen)
+    elif isinstance(x, types.MethodType):
+        yield from _parts((x.__func__, x.__self__), seen)
+    elif isinstance(x, property):
+        yield from _parts(x.fget, seen)
+    elif hasattr(x, "__wrapped__"):  # static, class and cached methods
+        yield from _parts(x.__wrapped__, seen)
+    elif not isinstance(x, NAMED):
+        yield from _parts((type(x), _state(x)), seen)
+
+
+def _globals(code: types.CodeType, known: dict[str, object]) -> Iterator[object]:
+    """The globals that code names; of a module what it takes from it, `wmse` of `losses.wmse`."""
+    value = None
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_ATTR", "LOAD_METHOD") and isinstance(value, types.ModuleType):
+            value = getattr(value, step.argval, None)
+            continue
+        if value is not None:
+            yield value
+        value = known.get(step.argval) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") else None
+        if isinstance(step.argval, types.CodeType):
+            yield from _globals(step.argval, known)
+
+
+def _state(x: object) -> object:
+    """What an object would be pickled by; a network's is not whether it trains."""
+    try:
+        state = x.__getstate__()
+    except Exception:  # what has none counts by its type
+        return None
+    return {k: v for k, v in state.items() if k != "training"} if isinstance(state, dict) else state
+
+
+def _own(kind: object) -> bool:
+    """Whether a reader may edit it: part of the project, or of no library."""
+    name = kind.__name__ if isinstance(kind, types.ModuleType) else getattr(kind, "__module__", None) or "builtins"
+    root = name.partition(".")[0]
+    if root in ("__main__", "arsr", "arsr_core"):
+        return True
+    file = getattr(sys.modules.get(root), "__file__", None)
+    return bool(file) and not file.startswith(LIBRARIES)
+
+
+def _documented(code: types.CodeType) -> bool:
+    """Whether the first constant is a docstring."""
+    if sys.version_info >= (3, 13):
+        return bool(code.co_flags & HAS_DOCSTRING)
+    return bool(code.co_consts) and isinstance(code.co_consts[0], str) and not code.co_name.startswith("<")
