@@ -148,7 +148,7 @@ def test_the_hash_of_a_folder_is_of_its_contents(tmp_path):
         ({"recipe": "vdsr", "settings": {"rate": "fast"}}, "rate to be a number such as 0.001, got 'fast'"),
         ({"recipe": "vdsr", "settings": {"steps": 1000.0}}, "steps to be a whole number such as 2000, got 1000.0"),
         ({"recipe": "vdsr", "settings": {"batch": True}}, "batch to be a whole number such as 8, got True"),
-        ({"recipe": "vdsr", "settings": {"optimizer": "lion"}}, "optimizer to be one of adam, sgd, got 'lion'"),
+        ({"recipe": "vdsr", "settings": {"optimizer": "lion"}}, "expected optimizer 'adam' or 'sgd', got 'lion'"),
     ],
 )
 def test_wrong_names(options, message):
