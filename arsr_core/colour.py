@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from arsr_core.degrade import quantise
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, require
 
 
 def rgb_to_y(x: torch.Tensor) -> torch.Tensor:
@@ -14,10 +14,7 @@ def rgb_to_y(x: torch.Tensor) -> torch.Tensor:
     x: (..., 3, H, W) in [0, 1] -> (..., 1, H, W) in [16/255, 235/255]. A common mistake is full-range
     luma (0-255): its differences are 255/219 times larger, so its PSNR is 1.3 dB lower.
     """
-    if not isinstance(x, torch.Tensor):
-        raise InputError(f"rgb_to_y: expected tensors, got {type(x).__name__}")
-    if x.ndim < 3 or x.shape[-3] != 3 or not x.is_floating_point():
-        raise InputError(f"rgb_to_y: expected float (..., 3, H, W), got {x.dtype} of shape {tuple(x.shape)}")
+    require("rgb_to_y", x=(x, "... 3 H W"))
     r, g, b = x.split(1, dim=-3)
     return (65.481 * r + 128.553 * g + 24.966 * b + 16) / 255
 
@@ -27,15 +24,10 @@ def to_grey(frames: torch.Tensor) -> torch.Tensor:
 
     frames: (N, 3, H, W) RGB, uint8 or float in [0, 1] -> uint8 (N, H, W). NaN is an InputError.
     """
-    if not isinstance(frames, torch.Tensor):
-        raise InputError(f"flow: expected a tensor of frames (N, 3, H, W), got {type(frames).__name__}")
-    real = frames.is_floating_point()
-    if frames.ndim != 4 or frames.shape[1] != 3 or not (real or frames.dtype == torch.uint8):
-        given = f"{frames.dtype} of shape {tuple(frames.shape)}"
-        raise InputError(f"flow: expected frames (N, 3, H, W), float in [0, 1] or uint8, got {given}")
-    if real and frames.isnan().any():
-        raise InputError("flow: the frames hold NaN; expected values in [0, 1]")
-    if real:
+    require("to_grey", "float or uint8", frames=(frames, "N 3 H W"))
+    if frames.is_floating_point():
+        if frames.isnan().any():
+            raise InputError("to_grey: the frames hold NaN; expected values in [0, 1]")
         frames = (quantise(frames.detach().float()) * 255).round()
     r, g, b = frames.int().unbind(1)
     return ((9798 * r + 19235 * g + 3735 * b + (1 << 14)) >> 15).to(torch.uint8)

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 
 import torch
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, require
 
 BLOCK = 32  # outputs a matrix product makes: small, so that cost grows with the side and not its square
 
@@ -36,8 +36,7 @@ def imresize(
     >>> imresize(torch.rand(2, 3, 240, 320), 1 / 4).shape
     torch.Size([2, 3, 60, 80])
     """
-    if not (isinstance(x, torch.Tensor) and x.is_floating_point() and x.ndim >= 2 and x.numel()):
-        raise InputError(f"imresize: expected a non-empty float tensor (..., H, W), got {_describe(x)}")
+    require("imresize", x=(x, "... H W"))
     if (scale is None) == (size is None):
         raise InputError(f"imresize: give either scale or size, got scale={scale}, size={size}")
     if size is None:
@@ -68,24 +67,24 @@ def to_lr(x: torch.Tensor, scale: int = 4, *, eight_bit: bool = False) -> torch.
     The default is what MATLAB gives for doubles: unrounded, differentiable. eight_bit=True is what it makes
     of uint8 frames, so the k/255 that an LR video holds (but for the video's own coding).
     """
-    _check_scale("to_lr", x, scale)
-    h, w = x.shape[-2:]
-    if h % scale or w % scale:
+    if modcrop(x, scale).shape != x.shape:
+        h, w = x.shape[-2:]
         raise InputError(f"to_lr: {h}x{w} is not divisible by {scale}; call modcrop(x, {scale}) first")
-    return imresize(x, size=(h // scale, w // scale), eight_bit=eight_bit)
+    return imresize(x, size=(x.shape[-2] // scale, x.shape[-1] // scale), eight_bit=eight_bit)
 
 
 def modcrop(x: torch.Tensor, scale: int = 4) -> torch.Tensor:
     """Cut bottom rows and right columns to multiples of `scale`. x: (..., H, W); the result is a view."""
-    _check_scale("modcrop", x, scale)
+    require("modcrop", "any", x=(x, "... H W"))
     h, w = x.shape[-2:]
+    if not (isinstance(scale, int) and 1 <= scale <= min(h, w)):
+        raise InputError(f"modcrop: expected an integer scale from 1 to {min(h, w)}, got {scale}")
     return x[..., : h - h % scale, : w - w % scale]
 
 
 def quantise(x: torch.Tensor) -> torch.Tensor:
     """Clamp to [0, 1] and round half up to k/255: what saving as 8 bits keeps. Its gradient is zero."""
-    if not isinstance(x, torch.Tensor):
-        raise InputError(f"quantise: expected a float tensor, got {_describe(x)}")
+    require("quantise", x=(x, "..."))
     return torch.floor(x.clamp(0, 1) * 255 + 0.5) / 255
 
 
@@ -122,15 +121,3 @@ def _cubic(x: torch.Tensor) -> torch.Tensor:
     x = x.abs()
     near, far = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
     return torch.where(x <= 1, near, far * (x <= 2))
-
-
-def _check_scale(name: str, x: torch.Tensor, scale: int) -> None:
-    if not (isinstance(x, torch.Tensor) and x.ndim >= 2):
-        raise InputError(f"{name}: expected a tensor (..., H, W), got {_describe(x)}")
-    h, w = x.shape[-2:]
-    if not (isinstance(scale, int) and 1 <= scale <= min(h, w)):
-        raise InputError(f"{name}: expected an integer scale from 1 to {min(h, w)}, got {scale}")
-
-
-def _describe(x) -> str:
-    return f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__

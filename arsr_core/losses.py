@@ -8,6 +8,7 @@ wait for the device.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, require
 from arsr_core.flow.warping import warp
-from arsr_core.weights import fill, read
 
 # Pixel losses -----------------------------------------------------------------------------------------------
 
@@ -28,7 +28,7 @@ def mse(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
     As in Equation 1 the norm is taken over the colours: a sum over the three channels, a mean over the N pixels of
     all the frames given. torch's `F.mse_loss` is a third of it.
     """
-    sr, hr = _images("mse", sr, hr)
+    sr, hr = _checked("mse", sr=sr, hr=hr)
     return _squared(sr, hr).mean()
 
 
@@ -53,12 +53,12 @@ def wmse(
     >>> wmse(sr, hr, flow).item()  # (3 * 0.25 * 5 + 3 * 1 * 0) / 2
     1.875
     """
-    sr, hr = _images("wmse", sr, hr)
+    sr, hr, flow = _checked("wmse", sr=sr, hr=hr, flow=flow)
     if variant not in WMSE:
         raise InputError(f"wmse: no variant {variant!r}; expected one of {', '.join(WMSE)}")
     if floor < 0:
         raise InputError(f"wmse: floor must be 0 or more pixels of motion, got {floor}")
-    weight = torch.linalg.vector_norm(_flow("wmse", flow, sr), dim=1, keepdim=True).clamp(min=floor)  # (N, 1, H, W)
+    weight = torch.linalg.vector_norm(flow, dim=1, keepdim=True).clamp(min=floor)  # (N, 1, H, W)
     return WMSE[variant](sr, hr, weight)
 
 
@@ -115,16 +115,14 @@ def siamese_warp(
     nearest border value (the released code: black), and neither form masks anything. mask: bool (N, 1, H, W), true
     where the warp can be trusted; the warp terms are then means over its pixels, 0 where it is empty.
     """
-    sr0, hr0 = _images("siamese_warp", sr0, hr0)
-    sr1, hr1 = _images("siamese_warp", sr1, hr1)
+    sr0, sr1, hr0, hr1, flow = _checked("siamese_warp", sr0=sr0, sr1=sr1, hr0=hr0, hr1=hr1, flow=flow)
     if form not in FORMS:
         raise InputError(f"siamese_warp: no form {form!r}; expected one of {', '.join(FORMS)}")
-    if mask is not None and (mask.dtype != torch.bool or mask.shape != (len(sr0), 1, *sr0.shape[2:])):
-        expected = (len(sr0), 1, *sr0.shape[2:])
-        raise InputError(f"siamese_warp: expected a bool mask {expected}, got {mask.dtype} {tuple(mask.shape)}")
+    if mask is not None:
+        require("siamese_warp", "bool", mask=(mask, f"{len(sr0)} 1 {sr0.shape[2]} {sr0.shape[3]}"))
     weights = FORMS[form] if weights is None else weights
     distance = _squared if form == "paper" else _huber  # -> (N, 1, H, W)
-    warped, _ = warp(sr1, _flow("siamese_warp", flow, sr1))
+    warped, _ = warp(sr1, flow)
     terms = (
         distance(sr0, hr0).mean() + distance(sr1, hr1).mean(),
         _mean(distance(sr0, warped), mask),
@@ -153,17 +151,16 @@ class FeatureLoss(nn.Module):
 
     def __init__(self, network: str = "auto", *, weights: str | Path | None = None):
         super().__init__()
-        if network == "auto":
-            network = "vgg19" if weights or _vgg19_file().is_file() else "efficientnet_lite0"
-        if network not in NETWORKS:
-            raise InputError(f"FeatureLoss: no network {network!r}; expected auto or one of {', '.join(NETWORKS)}")
-        self.name, self.phi, mean, std = NETWORKS[network](weights)
+        from arsr_core import features  # reads files of weights, which the other losses need not
+
+        self.name, self.phi, mean, std = features.load(network, weights)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.requires_grad_(False).eval()
 
     def forward(self, sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
-        sr, hr = _images("FeatureLoss", sr, hr)
+        """The loss, a scalar, of two batches (N, 3, H, W)."""
+        sr, hr = _checked("FeatureLoss", sr=sr, hr=hr)
         with torch.no_grad():
             target = self.features(hr)
         return F.l1_loss(_wide(self.features(sr)), _wide(target))
@@ -173,48 +170,8 @@ class FeatureLoss(nn.Module):
         return self.phi((x - self.mean) / self.std)
 
     def train(self, mode: bool = True) -> FeatureLoss:
-        return super().train(False)  # batch normalisation keeps its statistics
-
-
-def _vgg19(path: str | Path | None) -> tuple[str, nn.Module, tuple, tuple]:
-    path = Path(path or _vgg19_file())
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no VGG19 weights there; give weights=FILE with those of torchvision's vgg19 (574 MB), or take "
-            "network='efficientnet_lite0', whose weights come with a Python package"
-        )
-    try:
-        from torchvision.models import vgg19
-    except (ImportError, RuntimeError) as error:
-        raise InputError(f"VGG19 needs torchvision, of the release that fits torch {torch.__version__}") from error
-    with torch.device("meta"):  # no memory filled, no random number drawn
-        phi = vgg19().features[:35]  # up to conv5_4; its ReLU is 35
-    state = {key.removeprefix("features."): value for key, value in read(path).items() if key.startswith("features.")}
-    state = {key: value for key, value in state.items() if int(key.split(".")[0]) < len(phi)}
-    phi = fill(phi, state, where=str(path), remedy="take torchvision's vgg19")
-    return "VGG19 conv5_4", phi, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def _lite0(path: str | Path | None) -> tuple[str, nn.Module, tuple, tuple]:
-    from arsr_core.recognition import public
-    from arsr_core.recognition.backbones import BACKBONES
-
-    kind, path = BACKBONES["efficientnet_lite0"], path or public.efficientnet_lite0_file()
-    _, state = public.read(path)
-    with torch.device("meta"):
-        network = kind(3)
-    state = {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
-    network = fill(network, state, where=str(path), remedy=public.REMEDY)
-    phi = nn.Sequential(network.conv_stem, network.bn1, *network.blocks[:5])
-    return "EfficientNet-Lite0 blocks.4", phi, kind.mean, kind.std
-
-
-def _vgg19_file() -> Path:
-    """Where torchvision's own download would lie."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / "vgg19-dcbb9e9d.pth"
-
-
-NETWORKS: dict[str, Callable] = {"vgg19": _vgg19, "efficientnet_lite0": _lite0}
+        """Nothing changes: batch normalisation keeps its statistics."""
+        return super().train(False)
 
 
 # Adversarial ------------------------------------------------------------------------------------------------
@@ -236,10 +193,10 @@ def relativistic_g(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 def _relativistic(high: torch.Tensor, low: torch.Tensor) -> torch.Tensor:
     """Small where `high` exceeds the mean of `low`, and `low` falls short of that of `high`."""
+    require("relativistic", high=(high, "..."), low=(low, "..."))
     high, low = _wide(high), _wide(low)
-    return (
-        F.softplus(low.mean() - high).mean() + F.softplus(low - high.mean()).mean()
-    ) / 2  # BCE(x, 1) = log(1 + e^-x)
+    # BCE(x, 1) = log(1 + e^-x), softplus of -x
+    return (F.softplus(low.mean() - high).mean() + F.softplus(low - high.mean()).mean()) / 2
 
 
 # Helpers ----------------------------------------------------------------------------------------------------
@@ -264,21 +221,9 @@ def _wide(x: torch.Tensor) -> torch.Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _images(name: str, sr: torch.Tensor, hr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    tensors = isinstance(sr, torch.Tensor) and isinstance(hr, torch.Tensor)
-    if not tensors or not (sr.is_floating_point() and hr.is_floating_point()):
-        given = " and ".join(str(x.dtype) if isinstance(x, torch.Tensor) else type(x).__name__ for x in (sr, hr))
-        raise InputError(f"{name}: expected float tensors, got {given}")
-    if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
-        shapes = f"{tuple(sr.shape)} and {tuple(hr.shape)}"
-        raise InputError(f"{name}: expected sr and hr of one shape (N, 3, H, W), got {shapes}")
-    dtype = torch.promote_types(torch.promote_types(sr.dtype, hr.dtype), torch.float32)
-    return sr.to(dtype), hr.to(dtype)
-
-
-def _flow(name: str, flow: torch.Tensor, sr: torch.Tensor) -> torch.Tensor:
-    expected = (len(sr), 2, *sr.shape[2:])
-    if not isinstance(flow, torch.Tensor) or flow.shape != expected or not flow.is_floating_point():
-        given = f"{flow.dtype} {tuple(flow.shape)}" if isinstance(flow, torch.Tensor) else type(flow).__name__
-        raise InputError(f"{name}: expected a float flow {expected}, got {given}")
-    return flow.to(sr.dtype)
+def _checked(where: str, **tensors: torch.Tensor) -> list[torch.Tensor]:
+    """Images and flow of one size, all in the dtype of the widest image, float32 at the least."""
+    require(where, **{name: (x, "N 2 H W" if name == "flow" else "N 3 H W") for name, x in tensors.items()})
+    images = (x.dtype for name, x in tensors.items() if name != "flow")
+    dtype = reduce(torch.promote_types, images, torch.float32)
+    return [x.to(dtype) for x in tensors.values()]

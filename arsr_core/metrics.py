@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from arsr_core.colour import rgb_to_y, to_grey
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, require
 from arsr_core.flow.warping import warp
+
+FLOWS, MASKS = "N 2 H W | N T-1 2 H W", "N 1 H W | N T-1 1 H W"
 
 
 def psnr(sr: torch.Tensor, hr: torch.Tensor, crop: int = 4, luma: bool = True) -> torch.Tensor:
@@ -72,9 +74,9 @@ def phantom_flow(flow: torch.Tensor, reference: torch.Tensor, threshold: float =
     flow: of SR frames, reference: of HR frames; shapes as for `epe`. nan where everything moves. What the reference
     itself has there, phantom_flow(reference, reference), is the floor to compare with.
     """
-    error, still = _endpoint_error("phantom_flow", reference, torch.zeros_like(reference), None)
-    length, _ = _endpoint_error("phantom_flow", flow, torch.zeros_like(reference), still)
-    return _mean(length, error < threshold)
+    require("phantom_flow", flow=(flow, FLOWS), reference=(reference, FLOWS))
+    length, still = (torch.linalg.vector_norm(f.double(), dim=-3, keepdim=True) for f in (flow, reference))
+    return _mean(length, still < threshold)
 
 
 # Clips over time --------------------------------------------------------------------------------------------
@@ -87,7 +89,7 @@ def tof(sr: torch.Tensor, hr: torch.Tensor, skip: int = 2, crop: bool = True) ->
     `skip` frames are left out. crop=True counts what the authors' code counts: the middle of each frame, its sides
     the largest multiples of 32 that leave 16 px or more.
     """
-    _require_clips("tof", sr, hr)
+    require("tof", sr=(sr, "N T 3 H W"), hr=(hr, "N T 3 H W"))
     n, t, _, h, w = sr.shape
     if skip < 0 or t < 2 * skip + 2 or (crop and min(h, w) < 48):
         raise InputError(
@@ -106,12 +108,9 @@ def warping_error(clip: torch.Tensor, flow: torch.Tensor, mask: torch.Tensor) ->
     clip, M from `flow.reliable`. ||.|| is over the three colours, as in the paper; its code divides by 3 besides.
     Pairs with an empty mask do not count (nan if none has one). Blur lowers it: never report it alone.
     """
-    _require_clips("warping_error", clip)
-    _require_flow("warping_error", clip, flow)
-    n, t, _, h, w = clip.shape
-    if not isinstance(mask, torch.Tensor) or mask.shape != (n, t - 1, 1, h, w):
-        given = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
-        raise InputError(f"warping_error: expected a mask {(n, t - 1, 1, h, w)}, got {given}")
+    require("warping_error", clip=(clip, "N T 3 H W"), flow=(flow, "N T-1 2 H W"))
+    require("warping_error", "any", clip=(clip, "N T 3 H W"), mask=(mask, "N T-1 1 H W"))
+    n, t = clip.shape[:2]
     here, following = clip[:, :-1].flatten(0, 1).double(), clip[:, 1:].flatten(0, 1).double()
     warped, _ = warp(following, flow.flatten(0, 1).double())
     squared = (warped - here).square().sum(1, keepdim=True)  # (N (T - 1), 1, H, W)
@@ -125,8 +124,7 @@ def flicker(clip: torch.Tensor, reference: torch.Tensor, threshold: float = 0.1,
     of the pixels is still: when the camera moves, those few are chance. The camera's noise flickers too: compare with
     the HR clip's own value.
     """
-    _require_clips("flicker", clip)
-    _require_flow("flicker", clip, reference)
+    require("flicker", clip=(clip, "N T 3 H W"), reference=(reference, "N T-1 2 H W"))
     still = torch.linalg.vector_norm(reference.double(), dim=2, keepdim=True) < threshold
     change = _mean(rgb_to_y(clip.double()).diff(dim=1).abs(), still)
     return change.where(still.flatten(1).double().mean(1) >= share, torch.nan)
@@ -142,7 +140,7 @@ def temporal_profile(clip: torch.Tensor, line: tuple[tuple[float, float], tuple[
     >>> temporal_profile(torch.rand(1, 24, 3, 120, 160), ((0, 60), (159, 60))).shape
     torch.Size([1, 3, 24, 160])
     """
-    _require_clips("temporal_profile", clip)
+    require("temporal_profile", clip=(clip, "N T 3 H W"))
     n, t, _, h, w = clip.shape
     (x0, y0), (x1, y1) = line
     if not all(0 <= x <= w - 1 for x in (x0, x1)) or not all(0 <= y <= h - 1 for y in (y0, y1)):
@@ -158,13 +156,12 @@ def temporal_profile(clip: torch.Tensor, line: tuple[tuple[float, float], tuple[
 # Common -----------------------------------------------------------------------------------------------------
 
 
-def _prepare(name, sr, hr, crop, luma, smallest):
+def _prepare(
+    name: str, sr: torch.Tensor, hr: torch.Tensor, crop: int, luma: bool, smallest: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Check, crop and convert a pair of frames or clips; the result is float64."""
-    _require_tensors(name, sr, hr)
-    real = sr.is_floating_point() and hr.is_floating_point()
-    if not real or sr.shape != hr.shape or sr.ndim not in (4, 5) or sr.shape[-3] not in (1, 3):
-        given = " and ".join(f"{x.dtype} {tuple(x.shape)}" for x in (sr, hr))
-        raise InputError(f"{name}: expected two float tensors of one shape (N, [T,] 3, H, W), got {given}")
+    shapes = "N 3 H W | N T 3 H W | N 1 H W | N T 1 H W"
+    require(name, sr=(sr, shapes), hr=(hr, shapes))
     h, w = sr.shape[-2:]
     if crop < 0 or min(h, w) - 2 * crop < smallest:
         raise InputError(f"{name}: crop={crop} does not leave {smallest} px of a {h}x{w} frame")
@@ -188,17 +185,15 @@ def _gaussian(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def _endpoint_error(name, flow, reference, mask):
+def _endpoint_error(
+    name: str, flow: torch.Tensor, reference: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """-> the (N, [T - 1,] 1, H, W) endpoint error in float64 and the boolean mask of its shape."""
-    _require_tensors(name, flow, reference)
-    if flow.ndim not in (4, 5) or flow.shape[-3] != 2 or flow.shape != reference.shape:
-        shapes = f"{tuple(flow.shape)} and {tuple(reference.shape)}"
-        raise InputError(f"{name}: expected two flows of one shape (N, [T - 1,] 2, H, W), got {shapes}")
+    require(name, flow=(flow, FLOWS), reference=(reference, FLOWS))
     error = torch.linalg.vector_norm(flow.double() - reference.double(), dim=-3, keepdim=True)
     if mask is None:
         return error, torch.ones_like(error, dtype=torch.bool)
-    if mask.shape != error.shape:
-        raise InputError(f"{name}: expected a mask {tuple(error.shape)}, got {tuple(mask.shape)}")
+    require(name, "any", flow=(flow, FLOWS), mask=(mask, MASKS))
     return error, mask.bool()
 
 
@@ -218,27 +213,3 @@ def _farneback(clip: torch.Tensor) -> torch.Tensor:
         for here, following in pairwise(frames)
     ]
     return torch.stack(flows).movedim(-1, 1).unflatten(0, (len(clip), -1))
-
-
-def _require_tensors(name: str, *values) -> None:
-    for value in values:
-        if not isinstance(value, torch.Tensor):
-            raise InputError(f"{name}: expected tensors, got {type(value).__name__}")
-
-
-def _require_clips(name: str, *clips) -> None:
-    _require_tensors(name, *clips)
-    real = all(x.is_floating_point() and x.ndim == 5 and x.shape[2] == 3 and x.numel() for x in clips)
-    if not real or any(x.shape != clips[0].shape for x in clips):
-        given = " and ".join(f"{x.dtype} {tuple(x.shape)}" for x in clips)
-        raise InputError(f"{name}: expected float clips of one shape (N, T, 3, H, W), got {given}")
-
-
-def _require_flow(name: str, clip: torch.Tensor, flow) -> None:
-    _require_tensors(name, flow)
-    n, t, _, h, w = clip.shape
-    if t < 2 or flow.shape != (n, t - 1, 2, h, w):
-        raise InputError(
-            f"{name}: expected a clip of two frames or more and its flow (N, T - 1, 2, H, W), got "
-            f"{tuple(clip.shape)} and {tuple(flow.shape)}"
-        )

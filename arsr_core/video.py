@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, describe, optional, require
+from arsr_core.files import atomic, natural, require_target
 
 if TYPE_CHECKING:
     import av
-    import torch
 
 IMAGES = (".jpeg", ".jpg", ".png")
 # FFmpeg would also open a text file (as ANSI art), a single picture and a play list that names other files
 CONTAINERS = "asf,avi,dv,flv,gif,ivf,matroska,mov,mpeg,mpegts,mxf,nut,ogg,webm,yuv4mpegpipe"
-LOSSLESS = {  # suffix: container, codec, pixel format, options; each gives back the very RGB that went in
-    ".mkv": ("matroska", "ffv1", "bgr0", {}),
-    ".avi": ("avi", "ffv1", "bgr0", {}),
-    ".mp4": ("mp4", "libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast"}),
-    ".mov": ("mov", "libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast"}),
-}
 COPY_AGAIN = "copy or download it again"
+
+
+class Coding(NamedTuple):
+    """How a video file is written."""
+
+    muxer: str
+    codec: str
+    pixels: str
+    options: dict[str, str]
+    remedy: str = "check the disk's space, or give a name without suffix for a folder of PNGs"
+
+
+FFV1 = "ffv1", "bgr0", {}
+RGB264 = "libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast"}
+LOSSLESS = {  # by suffix; each gives back the very RGB that went in
+    ".mkv": Coding("matroska", *FFV1),
+    ".avi": Coding("avi", *FFV1),
+    ".mp4": Coding("mp4", *RGB264),
+    ".mov": Coding("mov", *RGB264),
+}
 
 
 @dataclass(frozen=True)
@@ -164,25 +177,13 @@ def write(
     suffix = path.suffix.lower()
     if suffix and suffix not in LOSSLESS:
         raise InputError(f"{path}: expected {', '.join(LOSSLESS)} or no suffix (a folder of PNGs)")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
-    if path.is_dir() and (suffix or any(path.iterdir())) or (path.is_file() and not suffix):
-        raise InputError(f"{path}: exists and would be overwritten; remove it or choose another name")
-    if suffix:
-        fps, aspect = _rate(path, fps), _aspect(path, aspect)
-        if aspect != 1 and LOSSLESS[suffix][1] == "ffv1":  # PyAV sets no frame's aspect, nor a container's
-            raise InputError(f"{path}: FFV1 is written with square pixels, got aspect {aspect}; give .mp4 or .mov")
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        if suffix:
-            _write_video(path, temporary, _checked(path, frames), fps, aspect)
-        else:
-            _write_images(temporary, _checked(path, frames))
-        os.replace(temporary, path)
-    finally:  # after a success the temporary name is gone already
-        shutil.rmtree(temporary, ignore_errors=True)
-        with suppress(OSError):
-            temporary.unlink()
+    require_target(path, folder=not suffix)
+    if not suffix:
+        _write_images(path, uniform(f"{path}", frames))
+    elif aspect != 1 and LOSSLESS[suffix].codec == "ffv1":  # PyAV sets no frame's aspect, nor a container's
+        raise InputError(f"{path}: FFV1 is written with square pixels, got aspect {aspect}; give .mp4 or .mov")
+    else:
+        _write_video(path, LOSSLESS[suffix], frames, fps, aspect)
 
 
 def encode(
@@ -206,42 +207,38 @@ def encode(
     muxer = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}.get(path.suffix.lower())
     if muxer is None:
         raise InputError(f"{path}: expected .mp4, .mov or .mkv for an encoded video")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
-    if path.is_dir():
-        raise InputError(f"{path}: exists and is a folder; remove it or choose another name")
+    require_target(path)
     if isinstance(crf, bool) or not isinstance(crf, int) or not 0 <= crf <= 51:
         raise InputError(f"{path}: expected crf from 0 to 51, got {crf!r}")
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        with ExitStack() as stack:
-            source = None if sound is None else stack.enter_context(_open(Path(sound)))
-            shape = _rate(path, fps), _aspect(path, aspect)
-            _encode(path, temporary, muxer, _checked(path, frames), *shape, source, crf)
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    remedy = "expected even height and width and space on the disk; video.write keeps any size"
+    _write_video(path, Coding(muxer, "libx264", "yuv420p", {"crf": f"{crf}"}, remedy), frames, fps, aspect, sound)
+
+
+def uniform(where: str, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The frames, each of them checked: uint8 (H, W, 3) arrays of one size; InputError for others, and for none."""
+    shape = None
+    for number, frame in enumerate(frames):
+        expected = shape or (*getattr(frame, "shape", ())[:2], 3)
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != expected or not frame.size:
+            form = f"{shape}, as before: crop or resize" if shape else "(H, W, 3)"
+            raise InputError(f"{where}: frame {number}: expected a uint8 array {form}; got {describe(frame)}")
+        shape = frame.shape
+        yield frame
+    if shape is None:
+        raise InputError(f"{where}: no frames; expected at least one")
 
 
 def to_tensor(frames: np.ndarray) -> torch.Tensor:
     """uint8 (T, H, W, 3) -> float32 (1, T, 3, H, W) in [0, 1], on the CPU."""
-    import torch
-
     if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.shape[3:] != (3,):
-        raise InputError(f"expected a uint8 array (T, H, W, 3), got {_describe(frames)}")
+        raise InputError(f"to_tensor: expected a uint8 array (T, H, W, 3); got {describe(frames)}")
     clip = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)  # (T, 3, H, W)
     return clip.to(torch.float32, memory_format=torch.contiguous_format).div_(255)[None]
 
 
 def to_uint8(clip: torch.Tensor) -> np.ndarray:
     """float (1, T, 3, H, W) in [0, 1] -> uint8 (T, H, W, 3): clamped, then floor(255 x + 1/2)."""
-    import torch
-
-    if not isinstance(clip, torch.Tensor) or not clip.is_floating_point():
-        raise InputError(f"expected a float tensor (1, T, 3, H, W), got {_describe(clip)}")
-    if clip.ndim != 5 or clip.shape[0] != 1 or clip.shape[2] != 3:
-        raise InputError(f"expected a float tensor (1, T, 3, H, W), got {_describe(clip)}")
+    require("to_uint8", clip=(clip, "1 T 3 H W"))
     if clip.isnan().any():
         raise InputError(f"the clip {tuple(clip.shape)} contains NaN, which has no colour; check what made it")
     levels = clip.detach()[0].float().clamp(0, 1).mul(255).add_(0.5)  # (T, 3, H, W); uint8 truncates: half up
@@ -251,11 +248,8 @@ def to_uint8(clip: torch.Tensor) -> np.ndarray:
 # Reading ----------------------------------------------------------------------------------------------------
 
 
-def _av():
-    try:
-        import av
-    except ImportError as error:
-        raise InputError("reading and writing video files needs PyAV: pip install av") from error
+def _av() -> ModuleType:
+    av = optional("av", "reading and writing video files needs PyAV: pip install av")
     av.logging.set_level(None)  # FFmpeg's own remarks stay off the terminal; errors arrive as exceptions
     return av
 
@@ -403,10 +397,6 @@ def _images(folder: Path) -> list[Path]:
     if not images:
         raise InputError(f"{folder}: no images; expected frames as {', '.join(IMAGES)}")
 
-    def natural(image: Path) -> tuple:
-        parts = re.split(r"([0-9]+)", image.name)
-        return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], image.name
-
     return sorted(images, key=natural)
 
 
@@ -441,79 +431,45 @@ def _aspect(path: Path, aspect: Fraction | float) -> Fraction:
     return Fraction(aspect).limit_denominator(4096)
 
 
-def _checked(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The frames, each of them checked; raises InputError if there is none."""
-    shape = None
-    for number, frame in enumerate(frames):
-        expected = shape or (*getattr(frame, "shape", ())[:2], 3)
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != expected or not frame.size:
-            form = shape or "(H, W, 3)"
-            raise InputError(f"{path}: frame {number}: expected a uint8 array {form}, got {_describe(frame)}")
-        shape = frame.shape
-        yield frame
-    if shape is None:
-        raise InputError(f"{path}: no frames to write; expected at least one")
-
-
-def _write_video(path: Path, temporary: Path, frames: Iterator[np.ndarray], fps: Fraction, aspect: Fraction) -> None:
-    av = _av()
-    muxer, codec, pixels, options = LOSSLESS[path.suffix.lower()]
-    first = next(frames)
-    try:
-        with av.open(f"file:{temporary}", "w", format=muxer) as container:
-            stream = container.add_stream(codec, rate=fps, options=options)
-            stream.height, stream.width, _ = first.shape
-            stream.pix_fmt = pixels
-            stream.codec_context.sample_aspect_ratio = aspect
-            for number, frame in enumerate(chain([first], frames)):
-                image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-                image.pts, image.time_base = number, 1 / fps
-                container.mux(stream.encode(image))
-            container.mux(stream.encode())
-    except av.FFmpegError as error:
-        size = f"{first.shape[1]}x{first.shape[0]}"
-        raise InputError(
-            f"{path}: FFmpeg cannot write {size} frames as {codec} ({error.strerror}); "
-            "check the disk's space, or give a name without suffix for a folder of PNGs"
-        ) from error
-
-
-def _encode(
+def _write_video(
     path: Path,
-    temporary: Path,
-    muxer: str,
-    frames: Iterator[np.ndarray],
-    fps: Fraction,
-    aspect: Fraction,
-    source: tuple[av.container.InputContainer, av.VideoStream] | None,
-    crf: int,
+    coding: Coding,
+    frames: Iterable[np.ndarray],
+    fps: Fraction | float | None,
+    aspect: Fraction | float,
+    sound: str | Path | None = None,
 ) -> None:
-    av = _av()
-    try:
-        with av.open(f"file:{temporary}", "w", format=muxer) as container:
-            stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf)})
-            sound = _sound(path, container, *source) if source else iter(())
-            pending = next(sound, None)
-            first = next(frames)
-            stream.height, stream.width, _ = first.shape
-            stream.pix_fmt = "yuv420p"
-            stream.codec_context.sample_aspect_ratio = aspect
-            stream.color_range, stream.colorspace = 1, 5  # 16-235, BT.601: what the scaler makes of RGB
-            for number, frame in enumerate(chain([first], frames)):
-                image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-                image.pts, image.time_base = number, 1 / fps
-                container.mux(stream.encode(image))
-                while pending and pending.dts * pending.time_base <= (number + 1) / fps:  # the muxer holds few
-                    container.mux(pending)
-                    pending = next(sound, None)
-            container.mux(stream.encode())
-            for packet in chain([pending] if pending else [], sound):
-                container.mux(packet)
-    except av.FFmpegError as error:
-        raise InputError(
-            f"{path}: FFmpeg cannot write it as H.264 ({error.strerror}); expected even height and width and space "
-            "on the disk; video.write keeps any size"
-        ) from error
+    av, fps, aspect = _av(), _rate(path, fps), _aspect(path, aspect)
+    with ExitStack() as stack:
+        source = None if sound is None else stack.enter_context(_open(Path(sound)))
+        temporary = stack.enter_context(atomic(path))
+        frames = uniform(f"{path}", frames)
+        first = next(frames)
+        try:
+            with av.open(f"file:{temporary}", "w", format=coding.muxer) as container:
+                stream = container.add_stream(coding.codec, rate=fps, options=coding.options)
+                packets = _sound(path, container, *source) if source else iter(())
+                pending = next(packets, None)
+                stream.height, stream.width, _ = first.shape
+                stream.pix_fmt = coding.pixels
+                stream.codec_context.sample_aspect_ratio = aspect
+                if coding.pixels == "yuv420p":
+                    stream.color_range, stream.colorspace = 1, 5  # 16-235, BT.601: what the scaler makes of RGB
+                for number, frame in enumerate(chain([first], frames)):
+                    image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+                    image.pts, image.time_base = number, 1 / fps
+                    container.mux(stream.encode(image))
+                    while pending and pending.dts * pending.time_base <= (number + 1) / fps:  # the muxer holds few
+                        container.mux(pending)
+                        pending = next(packets, None)
+                container.mux(stream.encode())
+                for packet in chain([pending] if pending else [], packets):
+                    container.mux(packet)
+        except av.FFmpegError as error:
+            size = f"{first.shape[1]}x{first.shape[0]}"
+            raise InputError(
+                f"{path}: FFmpeg cannot write {size} frames as {coding.codec} ({error.strerror}); {coding.remedy}"
+            ) from error
 
 
 def _sound(
@@ -541,15 +497,11 @@ def _sound(
         yield packet
 
 
-def _write_images(folder: Path, frames: Iterator[np.ndarray]) -> None:
+def _write_images(path: Path, frames: Iterator[np.ndarray]) -> None:
     from PIL import Image
 
-    folder.mkdir()
-    for number, frame in enumerate(frames):
-        # level 1: a third of the time for a tenth more bytes
-        Image.fromarray(frame).save(folder / f"{number:06d}.png", compress_level=1)
-
-
-def _describe(value: object) -> str:
-    shape = getattr(value, "shape", None)
-    return type(value).__name__ if shape is None else f"{value.dtype} {tuple(shape)}"
+    with atomic(path) as folder:
+        folder.mkdir()
+        for number, frame in enumerate(frames):
+            # level 1: a third of the time for a tenth more bytes
+            Image.fromarray(frame).save(folder / f"{number:06d}.png", compress_level=1)

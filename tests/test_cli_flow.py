@@ -136,8 +136,8 @@ def test_full_disk(clip, tmp_path, monkeypatch):
     def full(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("arsr_core.flow.files.replace", full)
-    with pytest.raises(InputError, match=r"out: cannot be written \(No space left on device\); check the disk"):
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(InputError, match=r"out: cannot be written \(No space left on device\); free some space"):
         flow.extract(clip, tmp_path / "out", **FAST)
     assert names(tmp_path) == ["in.mkv"]
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arsr_core import flow, metrics
+from arsr_core.colour import to_grey
 from arsr_core.errors import InputError
 
 
@@ -92,8 +93,8 @@ def test_grey_is_opencvs_on_a_grid_of_colours():
     frames = rgb.T.reshape(1, 3, 1, -1)
     assert np.array_equal(theirs, bgr)
     for x in (frames, frames / 255, (frames / 255).double(), frames / 255 + 0.4 / 255):
-        assert np.array_equal(flow.to_grey(x).flatten().numpy(), theirs)
-    assert flow.to_grey(torch.tensor([-0.3, 1.4]).expand(1, 3, 1, 2)).flatten().tolist() == [0, 255]
+        assert np.array_equal(to_grey(x).flatten().numpy(), theirs)
+    assert to_grey(torch.tensor([-0.3, 1.4]).expand(1, 3, 1, 2)).flatten().tolist() == [0, 255]
 
 
 # --- warp
@@ -218,11 +219,11 @@ frame, motion = torch.rand(1, 3, 8, 8), torch.zeros(1, 2, 8, 8)
         (lambda: flow.tvl1(frame, frame, workers=0), "workers"),
         (lambda: flow.tvl1(frame, frame[..., :7]), r"\(1, 3, 8, 8\) and \(1, 3, 8, 7\)"),
         (lambda: flow.tvl1(frame[0], frame[0]), r"\(N, 3, H, W\).* \(3, 8, 8\)"),
-        (lambda: flow.tvl1(frame.int(), frame.int()), "torch.int32"),
-        (lambda: flow.warp(frame, motion[..., :7]), r"\(1, 3, 8, 8\) and \(1, 2, 8, 7\)"),
+        (lambda: flow.tvl1(frame.int(), frame.int()), "expected float or uint8 frames .* got int32"),
+        (lambda: flow.warp(frame, motion[..., :7]), r"warp: .*\(1, 3, 8, 8\), float32 \(1, 2, 8, 7\)"),
         (lambda: flow.warp(frame[0], motion), r"image \(N, C, H, W\)"),
-        (lambda: flow.warp(frame, motion.double()), "torch.float32 and torch.float64"),
-        (lambda: flow.warp(frame.half(), motion.half()), "torch.float16"),
+        (lambda: flow.warp(frame, motion.double()), "float32 or float64 for both, got float32 .*, float64"),
+        (lambda: flow.warp(frame.half(), motion.half()), "float32 or float64 for both, got float16"),
         (lambda: flow.to_rgb(frame), r"\(N, 2, H, W\).* \(1, 3, 8, 8\)"),
         (lambda: flow.to_rgb(motion, bound=0), "bound must be positive"),
     ],

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from arsr_core import flow, metrics
 from arsr_core.errors import InputError
 from arsr_core.flow import dual_tvl1 as ours
+from arsr_core.flow import estimation
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -229,7 +230,7 @@ def test_gpu_agrees_and_never_waits():
     frame0, frame1 = (torch.cat(x) for x in zip(*pairs, strict=True))
     reference = ours.dual_tvl1(frame0, frame1)
     frame0, frame1 = frame0.cuda(), frame1.cuda()
-    for steps in (None, (ours.linearise, ours.solve)):  # kernels, plain torch
+    for steps in (estimation.fastest(frame0.device), None):  # kernels, plain torch
         ours.dual_tvl1(frame0, frame1, steps=steps)  # compiles
         torch.cuda.set_sync_debug_mode("error")
         try:

@@ -1,6 +1,9 @@
 """losses: values by hand, gradients against finite differences, where they are zero and where they must not be."""
 
 import math
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import torch
@@ -267,11 +270,9 @@ def lite0():
 
 
 @pytest.fixture
-def no_cache(tmp_path):
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(tmp_path / "hub")
-    yield tmp_path / "hub"
-    torch.hub.set_dir(before)
+def no_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))  # set_dir would outlive TORCH_HOME's patches
+    return tmp_path / "hub"
 
 
 def test_lite0_features_are_those_of_timm(lite0):
@@ -363,6 +364,31 @@ def test_vgg19_is_taken_where_its_weights_lie_and_never_fetched(no_cache, monkey
         losses.FeatureLoss("vgg19", weights=no_cache / "wrong.pth")
 
 
+# --- what an import costs
+
+
+@pytest.mark.parametrize("module, most", [("losses", 10), ("flow.warping", 5), ("metrics", 8), ("degrade", 4)])
+def test_an_import_loads_few_files(module, most):
+    code = f"import sys, arsr_core.{module}; print(*(name for name in sys.modules if name.startswith('arsr_core')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(done.stdout.split()) < most, done.stdout
+
+
+def test_names_of_flow_load_their_file():
+    code = """
+        import sys
+        from arsr_core import flow
+        assert not any(name.startswith("arsr_core.flow.") for name in sys.modules)
+        assert set(flow.__all__) == set(dir(flow)) and all(callable(getattr(flow, name)) or name.isupper()
+                                                           for name in flow.__all__)
+        try:
+            flow.nothing
+        except AttributeError as error:
+            assert "no attribute 'nothing'" in str(error)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
 # --- errors
 
 image, motion = torch.rand(1, 3, 8, 8), torch.zeros(1, 2, 8, 8)
@@ -371,12 +397,16 @@ image, motion = torch.rand(1, 3, 8, 8), torch.zeros(1, 2, 8, 8)
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: losses.mse(image, image[..., :7]), r"mse: .*\(1, 3, 8, 8\) and \(1, 3, 8, 7\)"),
+        (
+            lambda: losses.mse(image, image[..., :7]),
+            r"mse: expected float sr \(N, 3, H, W\).*\(1, 3, 8, 8\), float32 \(1, 3, 8, 7\)",
+        ),
         (lambda: losses.mse(image[0], image[0]), r"\(N, 3, H, W\)"),
-        (lambda: losses.mse(image.int(), image), "torch.int32 and torch.float32"),
+        (lambda: losses.mse(image.int(), image), "mse: expected float .* got int32 .*, float32"),
         (lambda: losses.mse(image, None), "NoneType"),
-        (lambda: losses.wmse(image, image, motion[..., :7]), r"flow \(1, 2, 8, 8\), got torch.float32 \(1, 2, 8, 7\)"),
-        (lambda: losses.wmse(image, image, image), r"flow \(1, 2, 8, 8\)"),
+        (lambda: losses.wmse(image, image, motion[..., :7]), r"flow \(N, 2, H, W\); got .* float32 \(1, 2, 8, 7\)"),
+        (lambda: losses.wmse(image, image, image), r"flow \(N, 2, H, W\); got"),
+        (lambda: losses.relativistic_d(image.int(), image), "relativistic: expected float .* got int32"),
         (lambda: losses.wmse(image, image, motion, variant="l2"), "no variant 'l2'; expected one of paper, normalised"),
         (lambda: losses.wmse(image, image, motion, floor=-1), "floor must be 0 or more"),
         (lambda: losses.siamese_warp(image, image, image, image[..., :7], motion), r"siamese_warp: .*\(1, 3, 8, 7\)"),
@@ -385,7 +415,7 @@ image, motion = torch.rand(1, 3, 8, 8), torch.zeros(1, 2, 8, 8)
             "no form 'huber'; expected one of paper, code",
         ),
         (lambda: losses.siamese_warp(*[image] * 4, motion, mask=motion[:, :1]), r"bool mask \(1, 1, 8, 8\)"),
-        (lambda: losses.siamese_warp(*[image] * 4, motion.int()), "float flow"),
+        (lambda: losses.siamese_warp(*[image] * 4, motion.int()), "expected float .* flow .* got .* int32"),
         (lambda: losses.FeatureLoss("vgg16"), "no network 'vgg16'; expected auto or one of vgg19, efficientnet_lite0"),
     ],
 )

@@ -398,13 +398,13 @@ def test_an_error_on_the_way_leaves_nothing(tmp_path, name):
         video.write(path, stumble(noise(5, 8, 8)), fps=25)
     assert not any(tmp_path.iterdir())
     for bad, words in [
-        ([], "no frames to write"),
+        ([], "no frames; expected at least one"),
         (
             [noise(1, 8, 8)[0], noise(1, 8, 9)[0]],
-            r"frame 1: expected a uint8 array \(8, 8, 3\), got uint8 \(8, 9, 3\)",
+            r"frame 1: expected a uint8 array \(8, 8, 3\), as before: .*; got uint8 \(8, 9, 3\)",
         ),
         ([np.zeros((8, 8, 3))], r"got float64 \(8, 8, 3\)"),
-        ([np.zeros((8, 8), np.uint8)], r"expected a uint8 array \(H, W, 3\), got uint8 \(8, 8\)"),
+        ([np.zeros((8, 8), np.uint8)], r"expected a uint8 array \(H, W, 3\); got uint8 \(8, 8\)"),
         (["frame"], "got str"),
     ]:
         with pytest.raises(InputError, match=words):
@@ -474,10 +474,10 @@ def test_wrong_shapes_and_types_are_refused():
         np.zeros((1, 4, 4, 1), np.uint8),
         "clip",
     ):
-        with pytest.raises(InputError, match=r"expected a uint8 array \(T, H, W, 3\), got"):
+        with pytest.raises(InputError, match=r"to_tensor: expected a uint8 array \(T, H, W, 3\); got"):
             video.to_tensor(bad)
     for bad in (torch.zeros(2, 1, 3, 4, 4), torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 3, 4, 4).int(), None):
-        with pytest.raises(InputError, match=r"expected a float tensor \(1, T, 3, H, W\), got"):
+        with pytest.raises(InputError, match=r"to_uint8: expected float clip \(1, T, 3, H, W\); got"):
             video.to_uint8(bad)
     with pytest.raises(InputError, match="NaN"):
         video.to_uint8(torch.full((1, 1, 3, 2, 2), float("nan")))

@@ -20,7 +20,7 @@ import torch
 
 from arsr_core import __version__
 from arsr_core.errors import InputError
-from arsr_core.flow.files import replace
+from arsr_core.files import write_atomically
 
 
 def cache_key(clip: np.ndarray | torch.Tensor, **made: object) -> str:
@@ -91,14 +91,7 @@ class Cache:
     def _write(self, path: Path, data: bytes) -> None:
         if len(data) > self.limit:
             raise InputError(f"cache: an entry of {len(data):,} bytes exceeds the limit of {self.limit:,}; raise it")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace(path, data)
-        except OSError as error:
-            raise InputError(
-                f"{self.folder}: cannot keep {len(data):,} bytes of flow ({error.strerror}); free space or choose "
-                "another folder; the entries there are as they were"
-            ) from error
+        write_atomically(path, data)
         self._unseen += len(data)
         if self._unseen > self.limit // 100:
             self._evict()
@@ -120,7 +113,7 @@ class Cache:
             for file in os.scandir(folder):
                 with suppress(FileNotFoundError):  # another process was faster
                     stat = file.stat()
-                    if not file.name.endswith(".tmp") or stat.st_mtime < time.time() - 3600:
+                    if not file.name.startswith(".") or stat.st_mtime < time.time() - 3600:
                         yield stat.st_mtime_ns, stat.st_size, file.path
 
 

@@ -1,37 +1,32 @@
 """Optical flow: TV-L1 as the recogniser's own tools compute it, and all that is done with flow.
 
-Flow is (N, 2, H, W) float, channel 0 = u (x, to the right), 1 = v (y, down), in pixels of its own grid.
+Flow is (N, 2, H, W) float, channel 0 = u (x, to the right), 1 = v (y, down), in pixels of its own grid. A name loads
+its file when it is first asked for, so that a loss which warps needs no flow method, no video and no OpenCV.
 """
 
-from arsr_core.colour import to_grey
-from arsr_core.flow.coding import decode_uint8, encode_uint8, stack
-from arsr_core.flow.colour import to_rgb, wheel
-from arsr_core.flow.estimation import BACKENDS, PRESETS, TVL1, tvl1
-from arsr_core.flow.extraction import extract
-from arsr_core.flow.files import read, write
-from arsr_core.flow.masks import motion_boundary, occlusion, reliable
-from arsr_core.flow.methods import METHODS, estimate, stream
-from arsr_core.flow.warping import warp
+from importlib import import_module
 
-__all__ = [
-    "BACKENDS",
-    "METHODS",
-    "PRESETS",
-    "TVL1",
-    "decode_uint8",
-    "encode_uint8",
-    "estimate",
-    "extract",
-    "motion_boundary",
-    "occlusion",
-    "read",
-    "reliable",
-    "stack",
-    "stream",
-    "to_grey",
-    "to_rgb",
-    "tvl1",
-    "warp",
-    "wheel",
-    "write",
-]
+FILES = {
+    "coding": ("decode_uint8", "encode_uint8", "stack"),
+    "colour": ("to_rgb", "wheel"),
+    "estimation": ("BACKENDS", "PRESETS", "TVL1", "tvl1"),
+    "extraction": ("extract",),
+    "files": ("read", "write"),
+    "masks": ("motion_boundary", "occlusion", "reliable"),
+    "methods": ("METHODS", "estimate", "stream"),
+    "warping": ("warp",),
+}
+__all__ = sorted(name for names in FILES.values() for name in names)
+
+
+def __getattr__(name: str) -> object:
+    """A public name, from its file (PEP 562)."""
+    for file, names in FILES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{file}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion."""
+    return __all__

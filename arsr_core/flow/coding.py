@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, require
 
 
 def encode_uint8(flow: torch.Tensor, bound: float = 20) -> torch.Tensor:
@@ -17,8 +17,7 @@ def encode_uint8(flow: torch.Tensor, bound: float = 20) -> torch.Tensor:
     [0, 0, 128, 128, 255]
     """
     _check_bound("encode_uint8", bound)
-    if not isinstance(flow, torch.Tensor) or not flow.is_floating_point():
-        raise InputError(f"encode_uint8: expected a float flow (..., 2, H, W), got {_describe(flow)}")
+    require("encode_uint8", flow=(flow, "..."))
     if flow.isnan().any():
         raise InputError("encode_uint8: the flow holds nan (unknown pixels), which 8 bits cannot say; fill them first")
     return (255 * (flow.detach().double() + bound) / (2 * bound)).round().clamp(0, 255).to(torch.uint8)
@@ -30,8 +29,7 @@ def decode_uint8(encoded: torch.Tensor, bound: float = 20) -> torch.Tensor:
     No level means zero: 128, that of no motion, is read as bound / 255 px.
     """
     _check_bound("decode_uint8", bound)
-    if not isinstance(encoded, torch.Tensor) or encoded.dtype != torch.uint8:
-        raise InputError(f"decode_uint8: expected uint8 (..., 2, H, W), got {_describe(encoded)}")
+    require("decode_uint8", "uint8", encoded=(encoded, "..."))
     return encoded.float() * (2 * bound / 255) - bound
 
 
@@ -43,8 +41,7 @@ def stack(flow: torch.Tensor, starts: Sequence[int], frames: int = 5) -> torch.T
     >>> stack(torch.zeros(1, 23, 2, 256, 340), starts=[0, 9, 18]).shape
     torch.Size([1, 3, 10, 256, 340])
     """
-    if not isinstance(flow, torch.Tensor) or flow.ndim != 5 or flow.shape[2] != 2:
-        raise InputError(f"stack: expected flow (N, T - 1, 2, H, W), got {_describe(flow)}")
+    require("stack", "any", flow=(flow, "N T-1 2 H W"))
     last = flow.shape[1] - frames
     if frames < 1 or last < 0:
         raise InputError(f"stack: expected {frames} flows or more, of {frames + 1} frames; got {flow.shape[1]}")
@@ -57,7 +54,3 @@ def stack(flow: torch.Tensor, starts: Sequence[int], frames: int = 5) -> torch.T
 def _check_bound(name: str, bound: float) -> None:
     if not bound > 0:
         raise InputError(f"{name}: bound must be positive pixels, got {bound}")
-
-
-def _describe(value: object) -> str:
-    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, require
 
 # red, yellow, green, cyan, blue, magenta, red; and the steps from each to the next
 _CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0))
@@ -28,8 +28,7 @@ def to_rgb(flow: torch.Tensor, bound: float | None = None) -> torch.Tensor:
     darker. bound=None takes the longest vector of the whole batch, so that the frames of one call compare.
     Unknown flow (nan, or beyond 1e9 as `.flo` files mark it) is black.
     """
-    if flow.ndim != 4 or flow.shape[1] != 2 or not flow.is_floating_point():
-        raise InputError(f"to_rgb: expected a float flow (N, 2, H, W), got {flow.dtype} {tuple(flow.shape)}")
+    require("to_rgb", flow=(flow, "N 2 H W"))
     if bound is not None and not bound > 0:
         raise InputError(f"to_rgb: bound must be positive pixels, got {bound}")
     known = (flow.abs() <= 1e9).all(1, keepdim=True)  # (N, 1, H, W)

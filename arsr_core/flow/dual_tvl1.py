@@ -51,10 +51,10 @@ def dual_tvl1(
 ) -> torch.Tensor:
     """Flow from frame0 to frame1, coarse to fine: grey (N, H, W) in 0..255, at least 16 px -> (N, 2, H, W) in px.
 
-    steps: `linearise` and `solve`, of this file or of `dual_tvl1_triton`; default: the fastest that run here.
+    steps: `linearise` and `solve` of `dual_tvl1_triton`; None: those of this file.
     """
     p = parameters
-    linearise, solve = steps or fastest(frame0.device)
+    steps = steps or (linearise, solve)
     pyramid = [torch.stack((frame0, frame1)).float()]  # finest first, each (2, N, H, W)
     while len(pyramid) < p.scales:
         size = [round(n * p.scale_step) for n in pyramid[-1].shape[-2:]]
@@ -68,20 +68,8 @@ def dual_tvl1(
         target = with_gradient(image1)
         dual = torch.zeros(2, *flow.shape, device=flow.device)  # p: (x and y, N, u and v, H, W)
         for _ in range(p.warps):
-            solve(flow, dual, linearise(image0, target, flow), p)
+            steps[1](flow, dual, steps[0](image0, target, flow), p)
     return flow
-
-
-def fastest(device: torch.device) -> tuple[Callable, Callable]:
-    """Triton's kernels on an NVIDIA GPU where Triton is installed, else the tensor operations of this file."""
-    if device.type == "cuda" and torch.version.cuda:
-        try:
-            from arsr_core.flow import dual_tvl1_triton as fused
-
-            return fused.linearise, fused.solve
-        except ImportError:
-            pass
-    return linearise, solve
 
 
 def resize(x: torch.Tensor, size: tuple[int, int], step: float | None = None) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """TV-L1 optical flow (Zach, Pock and Bischof 2007), as TSN's extraction tool runs it on 8-bit grey frames."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import astuple, fields
 from functools import partial
 
 import torch
@@ -23,7 +24,7 @@ def tvl1(
 ) -> torch.Tensor:
     """TV-L1 flow from frame0 to frame1: float32 (N, 2, H, W) in pixels, on the frames' device; no gradient.
 
-    frame0, frame1: (N, 3, H, W), float in [0, 1] (clamped and rounded to 8 bits) or uint8; see `to_grey`.
+    frame0, frame1: (N, 3, H, W), float in [0, 1] (clamped and rounded to 8 bits) or uint8; see `colour.to_grey`.
     backend: "torch" (or "auto"), on the frames' device, see `dual_tvl1`; or "opencv", the same algorithm, for
     comparison: as near to the truth, three to four times as slow on a CPU. parameters: fields of `TVL1`, e.g.
     `**PRESETS["fast"]`. workers: pairs computed at a time on a CPU, as threads. Results depend neither on it nor on
@@ -52,26 +53,27 @@ def tvl1(
     return BACKENDS["torch" if backend == "auto" else backend](grey0, grey1, chosen, workers).to(frame0.device)
 
 
+def fastest(device: torch.device) -> tuple[Callable, Callable] | None:
+    """The `steps` of `dual_tvl1`: Triton's kernels on an NVIDIA GPU where Triton is installed, else None."""
+    if device.type == "cuda" and torch.version.cuda:
+        try:
+            from arsr_core.flow import dual_tvl1_triton as fused
+
+            return fused.linearise, fused.solve
+        except ImportError:
+            pass
+    return None
+
+
 def _opencv(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int) -> torch.Tensor:
     import cv2
 
     if not hasattr(cv2, "optflow"):
         raise InputError("TV-L1 needs OpenCV's contributed modules: pip install opencv-contrib-python-headless")
-    p = parameters
+    *first, median = astuple(parameters)  # in OpenCV's order
 
     def one_pair(grey0, grey1):  # an estimator holds buffers: one a pair makes threads safe
-        estimator = cv2.optflow.DualTVL1OpticalFlow_create(
-            tau=p.tau,
-            lambda_=p.lambda_,
-            theta=p.theta,
-            nscales=p.scales,
-            warps=p.warps,
-            epsilon=p.epsilon,
-            innnerIterations=p.inner,  # OpenCV's own spelling
-            outerIterations=p.outer,
-            scaleStep=p.scale_step,
-            medianFiltering=p.median,
-        )
+        estimator = cv2.optflow.DualTVL1OpticalFlow_create(*first, medianFiltering=median)
         return torch.from_numpy(estimator.calc(grey0, grey1, None)).permute(2, 0, 1)  # (2, H, W)
 
     with ThreadPoolExecutor(workers) as pool:
@@ -79,12 +81,11 @@ def _opencv(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers:
 
 
 def _torch(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int) -> torch.Tensor:
-    if grey0.is_cuda:
-        pairs = max(1, PIXELS // grey0[0].numel())
-        chunks = zip(grey0.split(pairs), grey1.split(pairs), strict=True)
-        return torch.cat([dual_tvl1(*chunk, parameters) for chunk in chunks])
-    with ThreadPoolExecutor(workers) as pool:  # pair by pair: a CPU's cache holds one
-        return torch.cat(list(pool.map(partial(dual_tvl1, parameters=parameters), grey0.split(1), grey1.split(1))))
+    solve = partial(dual_tvl1, parameters=parameters, steps=fastest(grey0.device))
+    pairs = max(1, PIXELS // grey0[0].numel()) if grey0.is_cuda else 1  # a CPU's cache holds one
+    with ThreadPoolExecutor(workers) as pool:
+        run = map if grey0.is_cuda else pool.map  # another thread would leave the caller's CUDA stream
+        return torch.cat(list(run(solve, grey0.split(pairs), grey1.split(pairs))))
 
 
 BACKENDS = {"opencv": _opencv, "torch": _torch}

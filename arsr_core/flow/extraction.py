@@ -1,9 +1,7 @@
 """From a video or a folder of images to its flow on disk, streaming: a coloured video or a folder of files."""
 
-import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import torch
 
 from arsr_core import video
 from arsr_core.errors import InputError
+from arsr_core.files import atomic, require_target
 from arsr_core.flow import coding, files, methods
 from arsr_core.flow.colour import to_rgb
 
@@ -60,63 +59,53 @@ def extract(
     flows = _with_bar(flows, total, progress)
     if coloured:
         video.encode(target, _pictures(flows, bound or COLOUR_BOUND), fps or rate)
-    else:
-        _write_folder(target, flows, format or "flo", bound)
+        return
+    with atomic(target) as folder:
+        folder.mkdir()
+        for number, flow in enumerate(flows):
+            FORMATS[format or "flo"](folder, number, flow[None], bound)
+
+
+def _picture(flow: torch.Tensor, bound: float) -> np.ndarray:
+    return video.to_uint8(to_rgb(flow, bound)[None])[0]  # (1, 2, H, W) -> uint8 (H, W, 3)
 
 
 def _pictures(flows: Iterable[torch.Tensor], bound: float) -> Iterator[np.ndarray]:
-    """Coloured uint8 (H, W, 3) frames of even sides, as H.264 needs them."""
+    """Coloured frames of even sides, as H.264 needs them."""
     for flow in flows:
-        rgb = video.to_uint8(to_rgb(flow[None], bound)[None])[0]
+        rgb = _picture(flow[None], bound)
         yield np.pad(rgb, ((0, rgb.shape[0] % 2), (0, rgb.shape[1] % 2), (0, 0)), mode="edge")
-
-
-def _write_folder(target: Path, flows: Iterable[torch.Tensor], format: str, bound: float | None) -> None:
-    temporary = target.with_name(f".{uuid.uuid4().hex}")
-    try:
-        temporary.mkdir()
-        for number, flow in enumerate(flows):
-            FORMATS[format](temporary, number, flow[None], bound)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror}); check the disk's space") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 # The formats: write flow number ..., (1, 2, H, W), into a folder ---------------------------------------------
 
 
-def _flow_file(suffix: str) -> Callable:
-    return lambda folder, number, flow, bound: files.write(folder / f"{number:06d}{suffix}", flow)
+def _flow_file(suffix: str, folder: Path, number: int, flow: torch.Tensor, bound: float | None) -> None:
+    path = folder / f"{number:06d}{suffix}"
+    path.write_bytes(files.encode(path, flow))
 
 
 def _colours(folder: Path, number: int, flow: torch.Tensor, bound: float | None) -> None:
     from PIL import Image
 
-    [rgb] = video.to_uint8(to_rgb(flow, bound or COLOUR_BOUND)[None])
-    Image.fromarray(rgb).save(folder / f"{number:06d}.png", compress_level=1)
+    Image.fromarray(_picture(flow, bound or COLOUR_BOUND)).save(folder / f"{number:06d}.png", compress_level=1)
 
 
-def _eight_bit(suffix: str, **settings) -> Callable:
+def _eight_bit(suffix: str, settings: dict, folder: Path, number: int, flow: torch.Tensor, bound: float | None) -> None:
     """As TSN's tool names them: flow_x_00001 is the flow from the first frame to the second."""
+    from PIL import Image
 
-    def write(folder: Path, number: int, flow: torch.Tensor, bound: float | None) -> None:
-        from PIL import Image
-
-        for axis, image in zip("xy", coding.encode_uint8(flow, bound or CODING_BOUND)[0].numpy(), strict=True):
-            Image.fromarray(image).save(folder / f"flow_{axis}_{number + 1:05d}{suffix}", **settings)
-
-    return write
+    for axis, image in zip("xy", coding.encode_uint8(flow, bound or CODING_BOUND)[0].numpy(), strict=True):
+        Image.fromarray(image).save(folder / f"flow_{axis}_{number + 1:05d}{suffix}", **settings)
 
 
 FORMATS: dict[str, Callable[[Path, int, torch.Tensor, float | None], None]] = {
-    "flo": _flow_file(".flo"),
-    "kitti": _flow_file(".png"),
-    "npz": _flow_file(".npz"),
+    "flo": partial(_flow_file, ".flo"),
+    "kitti": partial(_flow_file, ".png"),
+    "npz": partial(_flow_file, ".npz"),
     "png": _colours,  # pictures to look at
-    "uint8": _eight_bit(".png", compress_level=1),  # two 8-bit images a pair, without loss
-    "uint8-jpg": _eight_bit(".jpg", quality=95),  # with the loss that TSN's tool accepts
+    "uint8": partial(_eight_bit, ".png", {"compress_level": 1}),  # two 8-bit images a pair, without loss
+    "uint8-jpg": partial(_eight_bit, ".jpg", {"quality": 95}),  # with the loss that TSN's tool accepts
 }
 
 
@@ -136,9 +125,6 @@ def _check(source: Path, target: Path, coloured: bool, format: str | None, bound
         raise InputError(f"{target}: expected {', '.join(VIDEOS)} for a video, or a format for a folder of files")
     if bound is not None and not bound > 0:
         raise InputError(f"bound must be positive pixels, got {bound}")
-    if not target.parent.is_dir():
-        raise InputError(f"{target}: the folder {target.parent} does not exist; create it first")
     if source.exists() and target.exists() and target.samefile(source):
         raise InputError(f"{target}: source and target are the same; choose another target")
-    if not coloured and (target.is_file() or target.is_dir() and any(target.iterdir())):
-        raise InputError(f"{target}: exists and would be overwritten; remove it or choose another name")
+    require_target(target, folder=not coloured)

@@ -1,20 +1,20 @@
-"""Flow files: Middlebury `.flo`, KITTI 16-bit PNG, and `.npz`, chosen by suffix; all of them keep unknown pixels."""
+"""Flow files: Middlebury `.flo`, KITTI 16-bit PNG, and `.npz`, chosen by suffix; all of them keep unknown pixels.
+
+Own code: OpenCV's writer of `.flo` does not notice a full disk, and its reader says of a bad file no more than nothing.
+"""
 
 import io
 import os
-import re
 import struct
-import uuid
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, require
+from arsr_core.files import natural, write_atomically
 
 TAG = 202021.25  # the first four bytes of a .flo file, PIEH, read as a float
 UNKNOWN = 1e9  # Middlebury: beyond it in either channel a pixel's flow is unknown; 1e10 is written
@@ -28,40 +28,34 @@ def read(path: str | os.PathLike) -> tuple[torch.Tensor, torch.Tensor]:
     (H, W). Raises InputError for missing, cut or damaged files and for other contents.
     """
     path = Path(path)
-    format = _format(path)
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such flow file; expected {', '.join(FORMATS)}") from None
-    try:
-        flow, valid = format.decode(data)  # (2, H, W), (H, W)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    decoder, _ = _format(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such flow file; expected {', '.join(FORMATS)}")
+    flow, valid = decoder(path, path.read_bytes())  # (2, H, W), (H, W)
     valid = valid & (np.abs(flow) <= UNKNOWN).all(0)  # false for nan too
     flow = np.where(valid, flow, np.float32(np.nan))
     return torch.from_numpy(flow)[None], torch.from_numpy(valid)[None, None]
 
 
 def write(path: str | os.PathLike, flow: torch.Tensor, valid: torch.Tensor | None = None) -> None:
-    """Writes a flow as `.flo`, KITTI `.png` (rounded to 1/64 px) or `.npz`, atomically.
+    """Writes what `encode` makes, whole or not at all."""
+    write_atomically(path, encode(path, flow, valid))
+
+
+def encode(path: str | os.PathLike, flow: torch.Tensor, valid: torch.Tensor | None = None) -> bytes:
+    """The bytes of a flow file of the path's suffix: `.flo`, KITTI `.png` (rounded to 1/64 px) or `.npz`.
 
     flow: float (1, 2, H, W) in pixels; valid: bool (1, 1, H, W), false where the flow is unknown, as is nan.
     Raises InputError for other suffixes and shapes, and for flow that KITTI's 16 bits do not hold (-512 to 511.98 px).
     """
     path = Path(path)
-    format = _format(path)
-    if not isinstance(flow, torch.Tensor) or flow.ndim != 4 or flow.shape[:2] != (1, 2) or not flow.is_floating_point():
-        raise InputError(f"{path}: expected a float flow (1, 2, H, W), got {_describe(flow)}")
-    if valid is None:
-        valid = torch.ones_like(flow[:, :1], dtype=torch.bool)
-    if valid.shape != (1, 1, *flow.shape[2:]):
-        raise InputError(f"{path}: expected valid {(1, 1, *flow.shape[2:])}, got {_describe(valid)}")
-    uv = flow[0].detach().float().cpu().numpy()
-    known = valid[0, 0].bool().cpu().numpy() & (np.abs(uv) <= UNKNOWN).all(0)
-    try:
-        replace(path, format.encode(uv, known))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    _, encoder = _format(path)
+    require(f"{path}", flow=(flow, "1 2 H W"))
+    uv, known = flow[0].detach().float().cpu().numpy(), True
+    if valid is not None:
+        require(f"{path}", "any", flow=(flow, "1 2 H W"), valid=(valid, "1 1 H W"))
+        known = valid[0, 0].bool().cpu().numpy()
+    return encoder(path, uv, known & (np.abs(uv) <= UNKNOWN).all(0))
 
 
 def listing(folder: str | os.PathLike) -> list[Path]:
@@ -74,108 +68,91 @@ def listing(folder: str | os.PathLike) -> list[Path]:
     if len(suffixes) != 1:
         found = " and ".join(suffixes) or "none"
         raise InputError(f"{folder}: expected flow files of one suffix out of {', '.join(FORMATS)}; found {found}")
-    numbers_apart = re.compile(r"([0-9]+)")
-    return sorted(paths, key=lambda p: [int(x) if x.isdecimal() else x for x in numbers_apart.split(p.name)])
+    return sorted(paths, key=natural)
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Write bytes to a temporary name in the same folder, then rename: readers see the old file or the new."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+# The formats: bytes <-> flow (2, H, W) float32, valid (H, W) bool; the path is for errors ---------------------
 
 
-# The formats: bytes <-> flow (2, H, W) float32, valid (H, W) bool --------------------------------------------
-
-
-def _decode_flo(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _decode_flo(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     if len(data) < 12 or struct.unpack("<f", data[:4])[0] != TAG:
-        raise InputError("not a .flo file: it does not start with PIEH")
+        raise InputError(f"{path}: not a .flo file: it does not start with PIEH")
     width, height = struct.unpack("<ii", data[4:12])
-    if min(width, height) < 1 or len(data) != 12 + 8 * width * height:
+    expected = 12 + 8 * width * height
+    if min(width, height) < 1 or len(data) != expected:
         raise InputError(
-            f"cut or damaged: its header announces {width}x{height} pixels, {12 + 8 * width * height:,} bytes; "
+            f"{path}: cut or damaged: its header announces {width}x{height} pixels, {expected:,} bytes; "
             f"it has {len(data):,}"
         )
     flow = np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2)
     return np.ascontiguousarray(flow.transpose(2, 0, 1), np.float32), np.ones((height, width), bool)
 
 
-def _encode_flo(flow: np.ndarray, valid: np.ndarray) -> bytes:
+def _encode_flo(path: Path, flow: np.ndarray, valid: np.ndarray) -> bytes:
     _, height, width = flow.shape
     flow = np.where(valid, flow, np.float32(10 * UNKNOWN))
     return struct.pack("<fii", TAG, width, height) + flow.transpose(1, 2, 0).astype("<f4").tobytes()
 
 
-def _decode_kitti(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _decode_kitti(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     import cv2
     from PIL import Image
 
     try:
         Image.open(io.BytesIO(data)).verify()  # OpenCV writes to the terminal what is wrong with a file
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError("damaged or no PNG; copy it again") from error
+        raise InputError(f"{path}: damaged or no PNG; copy it again") from error
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # (H, W, 3): valid, v, u
     if image is None or image.dtype != np.uint16 or image.shape[2:] != (3,):
-        raise InputError("not a KITTI flow: expected a PNG of three channels of 16 bits; a .flo or .npz will do too")
+        raise InputError(
+            f"{path}: not a KITTI flow: expected a PNG of three channels of 16 bits; a .flo or .npz will do too"
+        )
     flow = (image[..., :0:-1].astype(np.float32) - 2**15) / 64
     return np.ascontiguousarray(flow.transpose(2, 0, 1)), image[..., 0] > 0
 
 
-def _encode_kitti(flow: np.ndarray, valid: np.ndarray) -> bytes:
+def _encode_kitti(path: Path, flow: np.ndarray, valid: np.ndarray) -> bytes:
     import cv2
 
     flow = np.where(valid, flow, 0)
-    if flow.size and (flow.min() < -512 or flow.max() > KITTI_MAX):
+    if flow.min() < -512 or flow.max() > KITTI_MAX:
         raise InputError(
-            f"KITTI's 16 bits hold -512 to {KITTI_MAX:.2f} px, the flow has {flow.min():.1f} to {flow.max():.1f} px; "
-            "write .flo or .npz"
+            f"{path}: KITTI's 16 bits hold -512 to {KITTI_MAX:.2f} px, the flow has {flow.min():.1f} to "
+            f"{flow.max():.1f} px; write .flo or .npz"
         )
     uv = np.where(valid, np.rint(flow * 64) + 2**15, 0).astype(np.uint16)
     return cv2.imencode(".png", np.dstack((valid.astype(np.uint16), uv[1], uv[0])))[1].tobytes()
 
 
-def _decode_npz(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _decode_npz(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             flow = arrays["flow"]
             valid = arrays["valid"] if "valid" in arrays else np.ones(flow.shape[1:], bool)
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, AttributeError, TypeError) as error:
-        raise InputError("damaged or no .npz file; copy it again") from error
     except KeyError:
-        raise InputError("the .npz holds no array named flow; expected flow (2, H, W), float") from None
+        raise InputError(f"{path}: holds no array named flow; expected flow (2, H, W), float") from None
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: damaged or no .npz file; copy it again") from error
     if flow.ndim != 3 or len(flow) != 2 or flow.dtype.kind != "f" or valid.shape != flow.shape[1:]:
         given = f"{flow.dtype} {flow.shape}, {valid.shape}"
-        raise InputError(f"expected float arrays flow (2, H, W) and valid (H, W), got {given}")
+        raise InputError(f"{path}: expected float arrays flow (2, H, W) and valid (H, W), got {given}")
     return flow.astype(np.float32), valid.astype(bool)
 
 
-def _encode_npz(flow: np.ndarray, valid: np.ndarray) -> bytes:
+def _encode_npz(path: Path, flow: np.ndarray, valid: np.ndarray) -> bytes:
     with io.BytesIO() as file:
         np.savez_compressed(file, flow=np.where(valid, flow, np.float32(np.nan)), valid=valid)
         return file.getvalue()
 
 
-class Format(NamedTuple):
-    decode: Callable[[bytes], tuple[np.ndarray, np.ndarray]]
-    encode: Callable[[np.ndarray, np.ndarray], bytes]
-
-
-FORMATS: dict[str, Format] = {
-    ".flo": Format(_decode_flo, _encode_flo),
-    ".png": Format(_decode_kitti, _encode_kitti),
-    ".npz": Format(_decode_npz, _encode_npz),
+FORMATS = {
+    ".flo": (_decode_flo, _encode_flo),
+    ".png": (_decode_kitti, _encode_kitti),
+    ".npz": (_decode_npz, _encode_npz),
 }
 
 
-def _format(path: Path) -> Format:
+def _format(path: Path) -> tuple:
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"{path}: expected a flow file {', '.join(FORMATS)}")
     return FORMATS[path.suffix.lower()]
-
-
-def _describe(value: object) -> str:
-    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__

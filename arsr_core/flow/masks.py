@@ -6,7 +6,7 @@ them. Flow is (N, 2, H, W) in pixels, masks are bool (N, 1, H, W) on the grid of
 
 import torch
 
-from arsr_core.errors import InputError
+from arsr_core.errors import require
 from arsr_core.flow.warping import warp
 
 
@@ -16,7 +16,7 @@ def occlusion(flow: torch.Tensor, backward: torch.Tensor) -> torch.Tensor:
     flow f: t -> t+1; backward: t+1 -> t; w: backward warped by f onto the grid of t. As at the source, a point that
     leaves the frame meets the nearest border value; `warp` says which points these are.
     """
-    _check("occlusion", flow, backward)
+    require("occlusion", flow=(flow, "N 2 H W"), backward=(backward, "N 2 H W"))
     warped, _ = warp(backward, flow)
     return _squared(warped + flow) > 0.01 * (_squared(warped) + _squared(flow)) + 0.5
 
@@ -26,7 +26,7 @@ def motion_boundary(flow: torch.Tensor) -> torch.Tensor:
 
     Gradients are differences to the next pixel, zero in the last column and row.
     """
-    _check("motion_boundary", flow, flow)
+    require("motion_boundary", flow=(flow, "N 2 H W"))
     gradient = torch.zeros_like(flow[:, :1])
     gradient[..., :-1] += _squared(flow.diff(dim=-1))
     gradient[..., :-1, :] += _squared(flow.diff(dim=-2))
@@ -40,10 +40,3 @@ def reliable(flow: torch.Tensor, backward: torch.Tensor) -> torch.Tensor:
 
 def _squared(flow: torch.Tensor) -> torch.Tensor:
     return flow.square().sum(1, keepdim=True)
-
-
-def _check(name: str, *flows: torch.Tensor) -> None:
-    real = all(isinstance(f, torch.Tensor) and f.is_floating_point() for f in flows)
-    if not real or any(f.ndim != 4 or f.shape[1] != 2 or f.shape != flows[0].shape for f in flows):
-        given = " and ".join(str(tuple(getattr(f, "shape", [type(f).__name__]))) for f in flows)
-        raise InputError(f"{name}: expected float flows of one shape (N, 2, H, W), got {given}")

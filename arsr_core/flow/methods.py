@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,11 +13,9 @@ import torch
 import torch.nn.functional as F
 
 from arsr_core import devices, video
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, optional, require, require_range
 from arsr_core.flow import estimation, files
-
-SMALLEST = 16  # px a side
-OVERSHOOT = 0.2  # beyond [0, 1], which unrounded bicubic frames may have
+from arsr_core.flow.dual_tvl1 import SMALLEST
 
 
 @runtime_checkable
@@ -48,7 +47,8 @@ def estimate(clip: "torch.Tensor | ClipWithFlow", method: str = "tvl1", **option
     except TypeError as error:
         raise InputError(f"estimate: {method}: {error}") from error
     if method != "exact":
-        clip = _checked(clip if isinstance(clip, torch.Tensor) else _frames(clip))
+        clip = video.to_tensor(clip.frames) if isinstance(clip, ClipWithFlow) else clip
+        _check(clip)
     return METHODS[method](clip, **options)
 
 
@@ -64,9 +64,8 @@ def stream(
     if batch < 1:
         raise InputError(f"stream: batch must be at least 1 pair, got {batch}")
     device = devices.device(device)
-    frames = _uniform(frames)
-    last = next(frames, None)
-    following = list(islice(frames, batch))
+    frames = video.uniform("flow", frames)
+    last, following = next(frames), list(islice(frames, batch))
     if not following:
         raise InputError("flow: it needs two frames or more, the clip has fewer; choose a longer clip")
     while following:
@@ -143,7 +142,7 @@ METHODS: dict[str, Callable[..., torch.Tensor]] = {
 
 def _raft_file(download: bool) -> Path:
     """torchvision's own weights in torch's cache; fetched only where that is asked for."""
-    url = _optical_flow().Raft_Large_Weights.DEFAULT.url
+    url = _torchvision().Raft_Large_Weights.DEFAULT.url
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
     if path.is_file():
         return path
@@ -164,61 +163,27 @@ def _raft_file(download: bool) -> Path:
 def _raft_network(path: Path, changed: int) -> torch.nn.Module:
     from arsr_core import weights
 
-    network = _optical_flow().raft_large()
-    try:
-        network.load_state_dict(weights.read(path))
-    except RuntimeError as error:
-        difference = str(error).splitlines()[1].strip()
-        raise InputError(f"{path}: not the weights of torchvision's raft_large: {difference}") from error
+    with torch.device("meta"):  # no memory filled, no random number drawn
+        network = _torchvision().raft_large()
+    weights.fill(network, weights.read(path), where=f"{path}", remedy="take those of torchvision's raft_large")
     return network.eval().requires_grad_(False)
 
 
-def _optical_flow():
-    try:
-        from torchvision.models import optical_flow
-    except (ImportError, RuntimeError) as error:
-        raise InputError(f"raft needs torchvision, of the release that fits torch {torch.__version__}") from error
-    return optical_flow
-
-
-# Checks -----------------------------------------------------------------------------------------------------
+def _torchvision() -> ModuleType:
+    needed = f"raft needs torchvision, of the release that fits torch {torch.__version__}"
+    return optional("torchvision.models.optical_flow", needed)
 
 
 def _pairs(clip: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return clip[:, :-1].flatten(0, 1), clip[:, 1:].flatten(0, 1)  # (N (T - 1), 3, H, W) each
 
 
-def _uniform(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    shape = None
-    for number, frame in enumerate(frames):
-        given = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
-        shape = shape or getattr(frame, "shape", None)
-        if given != f"uint8 {shape}" or shape[2:] != (3,):
-            raise InputError(f"flow: frame {number}: expected uint8 (H, W, 3), all of one size {shape}; got {given}")
-        yield frame
-
-
-def _frames(clip: "ClipWithFlow") -> torch.Tensor:
-    if not isinstance(clip, ClipWithFlow):
-        raise InputError(f"estimate: expected a clip (N, T, 3, H, W) or an embedded clip, got {type(clip).__name__}")
-    return video.to_tensor(clip.frames)
-
-
-def _checked(clip: torch.Tensor) -> torch.Tensor:
-    real = clip.is_floating_point()
-    if clip.ndim != 5 or clip.shape[2] != 3 or not (real or clip.dtype == torch.uint8):
-        given = f"{clip.dtype} {tuple(clip.shape)}"
-        raise InputError(f"estimate: expected a clip (N, T, 3, H, W), float in [0, 1] or uint8, got {given}")
+def _check(clip: torch.Tensor) -> None:
+    require("estimate", "float or uint8", clip=(clip, "N T 3 H W"))
     n, t, _, height, width = clip.shape
     if n < 1 or t < 2:
         raise InputError(f"flow: it needs two frames or more, the clip {tuple(clip.shape)} has fewer")
     if min(height, width) < SMALLEST:
         raise InputError(f"flow: frames of {width}x{height} px are too small; expected {SMALLEST}x{SMALLEST} or more")
-    if real:
-        low, high = torch.stack(clip.detach().aminmax()).tolist()
-        if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):  # also for nan
-            raise InputError(
-                f"estimate: expected values in [0, 1], found {low:.4g} to {high:.4g}; divide 8-bit values by 255, "
-                "check what made nan"
-            )
-    return clip
+    if clip.is_floating_point():
+        require_range("estimate", clip)

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, describe, require
 
 
 def warp(image: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -20,11 +20,9 @@ def warp(image: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.T
     >>> warped.flatten().tolist(), valid.flatten().tolist()
     ([1.0, 2.0, 3.0, 3.0], [True, True, True, False])
     """
-    if image.ndim != 4 or flow.shape != (image.shape[0], 2, *image.shape[2:]):
-        shapes = f"{tuple(image.shape)} and {tuple(flow.shape)}"
-        raise InputError(f"warp: expected image (N, C, H, W) and flow (N, 2, H, W) of one size, got {shapes}")
+    require("warp", image=(image, "N C H W"), flow=(flow, "N 2 H W"))
     if image.dtype not in (torch.float32, torch.float64) or flow.dtype != image.dtype:
-        raise InputError(f"warp: expected float32 or float64 for both, got {image.dtype} and {flow.dtype}")
+        raise InputError(f"warp: expected float32 or float64 for both, got {describe(image)}, {describe(flow)}")
     height, width = image.shape[-2:]
     x = torch.arange(width, dtype=flow.dtype, device=flow.device) + flow[:, 0]  # (N, H, W)
     y = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 1]
