@@ -333,9 +333,8 @@ class Pipeline:
         except (InputError, OSError) as error:
             return Source(None, str(error))
         height, width = frames.shape[1:3]
-        smallest = SCALE * max((network.smallest for network in self.networks.values() if network), default=1)
-        if min(height, width) < smallest:
-            return Source(None, f"{clip.name}: frames of {width}x{height} px; the methods need {smallest}x{smallest}")
+        if min(height, width) < SCALE:
+            return Source(None, f"{clip.name}: frames of {width}x{height} px; the methods need {SCALE}x{SCALE}")
         source = Source(frames, keys={}, flows={})
         if self.cache:
             content = np.frombuffer(hashlib.sha256(np.ascontiguousarray(frames)).digest(), np.uint8)

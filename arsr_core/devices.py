@@ -1,6 +1,9 @@
-"""Where to compute."""
+"""Where to compute, and what is there to compute with."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 import torch
 
@@ -23,3 +26,29 @@ def device(name: str | torch.device | None = None) -> torch.device:
     if chosen.type == "cuda" and (chosen.index or 0) >= found:
         raise InputError(f"device {chosen} was asked for, but torch finds {found} CUDA devices; give 'cpu'")
     return chosen
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 natively, so that it is faster than float32."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def memory(device: torch.device, root: Path = Path("/")) -> int:
+    """Bytes: a GPU's that are free, or the machine's, or fewer where a control group (a container's) allows fewer."""
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    groups = root / "proc/self/cgroup"
+    for line in groups.read_text().splitlines() if groups.is_file() else ():
+        _, controllers, group = line.split(":", 2)  # "0::/a/b" of version 2, "4:memory:/a/b" of version 1
+        if controllers in ("", "memory"):
+            folder = root / "sys/fs/cgroup" / controllers / group.lstrip("/")
+            name = "memory.limit_in_bytes" if controllers else "memory.max"
+            limits = [place / name for place in (folder, *folder.parents) if (place / name).is_file()]
+            found += [int(text) for text in (file.read_text().strip() for file in limits) if text != "max"]
+    return min(found)

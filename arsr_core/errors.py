@@ -30,11 +30,12 @@ def describe(value: object) -> str:
     return type(value).__name__
 
 
-def require(where: str, kind: str = "float", /, **tensors: tuple[object, str]) -> None:
+def require(where: str, kind: str = "float", remedy: str = "", /, **tensors: tuple[object, str]) -> None:
     """InputError unless every tensor is of the kind and fits its pattern; a letter means the same size in all of them.
 
     kind: "float", "uint8", "bool", "any", or several, "float or uint8". Patterns hold sizes, letters, and letters less
     a number, and may start with "..."; alternatives are parted by "|" and chosen together. Only N may be 0.
+    remedy: what to do, in words, where it is not plain.
 
     >>> require("warp", image=(torch.rand(1, 3, 4, 5), "N C H W"), flow=(torch.rand(1, 2, 4, 5), "N 2 H W"))
     >>> require("psnr", sr=(torch.rand(3, 4), "N 3 H W | N T 3 H W"))
@@ -48,7 +49,8 @@ def require(where: str, kind: str = "float", /, **tensors: tuple[object, str]) -
         return
     wanted = ", ".join(f"{name} {_readable(pattern)}" for name, (_, pattern) in tensors.items())
     given = ", ".join(describe(x) for x, _ in tensors.values())
-    raise InputError(f"{where}: expected {kind} {wanted}; got {given}".replace(" any ", " "))
+    advice = remedy and f"; {remedy}"
+    raise InputError(f"{where}: expected {kind} {wanted}; got {given}{advice}".replace(" any ", " "))
 
 
 def require_range(where: str, clip: torch.Tensor) -> None:

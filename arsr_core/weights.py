@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from arsr_core import ncnn
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, optional
 
 State = dict[str, torch.Tensor]
 
@@ -21,7 +20,7 @@ AGAIN = "copy or download it again"
 
 
 def read(path: str | Path) -> State:
-    """The tensors of a .safetensors, .h5 / .hdf5, ncnn .param or PyTorch file, without wrappers and prefixes.
+    """The tensors of a .safetensors, .h5 / .hdf5 or PyTorch file, without wrappers and prefixes.
 
     What a file holds decides, not its suffix. A PyTorch file is read with weights_only=True: nothing in it is
     executed. Floats become float32. Raises InputError for a missing, damaged or unsafe file and for one without a
@@ -49,26 +48,36 @@ def fill(
     """Put the tensors into a network, which may lie on the meta device; InputError names the first differences.
 
     BatchNorm's counters of batches, which some formats lack, start at 0.
+
+    >>> fill(nn.Linear(2, 1), {"weight": torch.zeros(1, 2)}, where="w.pth", remedy="train it again")
+    Traceback (most recent call last):
+    arsr_core.errors.InputError: w.pth: bias (1,) is missing; train it again
     """
     expected = model.state_dict()
-    counters = {key: torch.tensor(0) for key in expected if key.endswith("num_batches_tracked")}
-    state = counters | state
-    faults = [f"{k} {describe_shape(v)} is missing" for k, v in expected.items() if k not in state]
-    faults += [f"{k} {describe_shape(v)} is not part of it" for k, v in state.items() if k not in expected]
-    for key, wanted in expected.items():
-        found = state.get(key, wanted)
-        if found.shape != wanted.shape or found.dtype != wanted.dtype:
-            faults.append(f"{key} is {describe_shape(found)}, expected {describe_shape(wanted)}")
-    faults += [
-        f"{k} has values that are not finite"
-        for k, v in state.items()
-        if v.is_floating_point() and not v.isfinite().all()
-    ]
-    if faults:
+    state = {key: torch.tensor(0) for key in expected if key.endswith("num_batches_tracked")} | state
+    differences = (_difference(key, expected.get(key), state.get(key)) for key in expected | state)
+    if faults := [fault for fault in differences if fault]:
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise InputError(f"{where}: {'; '.join(faults[:3])}{more}; {remedy}")
     model.load_state_dict(state, assign=True)
     return model
+
+
+def describe_shape(x: torch.Tensor) -> str:
+    """A tensor's shape, and its type where that is no float: `(64, 3, 3, 3)`, `(10,) of torch.int8`."""
+    kind = "" if x.is_floating_point() else f" of {x.dtype}"
+    return f"{tuple(x.shape)}{kind}"
+
+
+def _difference(key: str, wanted: torch.Tensor | None, found: torch.Tensor | None) -> str:
+    if found is None:
+        return f"{key} {describe_shape(wanted)} is missing"
+    if wanted is None:
+        return f"{key} {describe_shape(found)} is not part of it"
+    if found.shape != wanted.shape or found.dtype != wanted.dtype:
+        return f"{key} is {describe_shape(found)}, expected {describe_shape(wanted)}"
+    finite = not found.is_floating_point() or found.isfinite().all()
+    return "" if finite else f"{key} has values that are not finite"
 
 
 def _reader(path: Path) -> Callable[[Path], Mapping]:
@@ -81,7 +90,8 @@ def _reader(path: Path) -> Callable[[Path], Mapping]:
         return _read_hdf5
     if head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
         return _read_safetensors
-    return READERS.get(path.suffix.lower(), _read_torch)
+    by_suffix = {".safetensors": _read_safetensors, ".h5": _read_hdf5, ".hdf5": _read_hdf5}
+    return by_suffix.get(path.suffix.lower(), _read_torch)
 
 
 def _read_safetensors(path: Path) -> State:
@@ -91,15 +101,12 @@ def _read_safetensors(path: Path) -> State:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: damaged or no safetensors file ({_line(error)}); {AGAIN}") from error
+        raise _damaged(path, "safetensors file", error) from error
 
 
 def _read_hdf5(path: Path) -> State:
     """VSR-DUF's parameter files: datasets in the group `params`, `/` written `_` and `_` written `__`."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise InputError(f"{path}: HDF5 files need the package h5py; pip install h5py") from error
+    h5py = optional("h5py", f"{path}: HDF5 files need the package h5py; pip install h5py")
     try:
         with h5py.File(path) as file:
             group = file.get("params", file)
@@ -110,7 +117,7 @@ def _read_hdf5(path: Path) -> State:
                 if isinstance(group[key], h5py.Dataset) and group[key].ndim
             }
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: damaged or no HDF5 file of parameters ({_line(error)}); {AGAIN}") from error
+        raise _damaged(path, "HDF5 file of parameters", error) from error
 
 
 def _read_torch(path: Path) -> Mapping:
@@ -119,32 +126,21 @@ def _read_torch(path: Path) -> Mapping:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         with path.open("rb") as file:
-            pickled = file.read(2)[:1] == b"\x80"  # a plain pickle, or PyTorch's form of before 2020
+            pickled = file.read(1) == b"\x80"  # a plain pickle, or PyTorch's form of before 2020
         if pickled or "GLOBAL" in str(error):
             raise InputError(
                 f"{path}: holds Python objects besides tensors, which could run code; where you trust it, load it with "
                 "its own program and save model.state_dict() with safetensors.torch.save_file"
             ) from error
-        raise InputError(f"{path}: damaged or no PyTorch file; {AGAIN}") from error
+        raise _damaged(path, "PyTorch file") from error
     except Exception as error:  # whatever a damaged file leads the reader to
-        raise InputError(f"{path}: damaged or no PyTorch file ({_line(error)}); {AGAIN}") from error
+        raise _damaged(path, "PyTorch file", error) from error
     if not isinstance(state, Mapping):
         raise InputError(f"{path}: holds a {type(state).__name__}, expected a state dict")
     return state
 
 
-READERS: dict[str, Callable[[Path], Mapping]] = {
-    ".safetensors": _read_safetensors,
-    ".h5": _read_hdf5,
-    ".hdf5": _read_hdf5,
-    ".param": ncnn.rrdb_state_dict,
-}
-
-
-def describe_shape(x: torch.Tensor) -> str:
-    kind = "" if x.is_floating_point() else f" of {x.dtype}"
-    return f"{tuple(x.shape)}{kind}"
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:120]
+def _damaged(path: Path, kind: str, error: Exception | None = None) -> InputError:
+    """Says the first sentence of an error; PyTorch's own is about pickles and helps nobody."""
+    line = error and (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:120]
+    return InputError(f"{path}: damaged or no {kind}{f' ({line})' if line else ''}; {AGAIN}")

@@ -36,8 +36,7 @@ from torch import nn
 from arsr import manifest, records
 from arsr.embedded import generated
 from arsr_core import degrade, metrics, video
-from arsr_core.sr import METHODS, build
-from arsr_core.sr import namings as weights
+from arsr_core.sr import METHODS, build, namings
 from arsr_core.sr.upscaling import upscale, upscale_frames
 
 NETWORKS = ("esrgan", "rcan", "srgan", "vdsr", "spmc", "duf16", "duf28", "duf52")  # esrgan is RRDBNet, srgan SRResNet
@@ -73,8 +72,8 @@ def peers(name: str) -> dict[str, nn.Module]:
 
 def with_weights_of(theirs: nn.Module) -> nn.Module:
     """Our network of a neighbour's."""
-    builder, state = weights.recognise(theirs.state_dict())
-    return weights.network(builder, state, where="the neighbour's network")[0].eval()
+    family, state = namings.recognise(theirs.state_dict(), where="the neighbour's network")
+    return family.network(state, where="the neighbour's network")[0].eval()
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ import torch
 
 from arsr_core import ncnn, sr
 from arsr_core.errors import InputError
-from arsr_core.sr import namings as weights
+from arsr_core.sr import namings
 
 
 def write_model(folder, model, *, half=True):
@@ -43,7 +43,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, model, half):
 
 def test_conversion_notes_what_it_was(tmp_path, model):
     param, target = write_model(tmp_path, model), tmp_path / "out.safetensors"
-    note = weights.convert(param, target)
+    note = namings.convert(param, target)
     assert note["network"] == "RRDBNet" and note["source"] == "model.bin" and len(note["sha256"]) == 64
     assert int(note["parameters"]) == sum(p.numel() for p in model.parameters())
     x = torch.rand(1, 3, 8, 8)
@@ -97,7 +97,7 @@ def test_conversion_refuses_other_targets(tmp_path, model):
     param = write_model(tmp_path, model)
     for target in (tmp_path / "out.pth", tmp_path / "absent" / "out.safetensors"):
         with pytest.raises(InputError, match="ends in .safetensors, in a folder that exists"):
-            weights.convert(param, target)
+            namings.convert(param, target)
     torch.save({"x": torch.ones(3)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match="not the weights of a network known here: VDSR"):
-        weights.convert(tmp_path / "other.pth", tmp_path / "out.safetensors")
+        namings.convert(tmp_path / "other.pth", tmp_path / "out.safetensors")

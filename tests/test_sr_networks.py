@@ -75,10 +75,10 @@ def test_methods_describe_their_networks():
 
 
 @pytest.mark.parametrize("name", sr.METHODS)
-@pytest.mark.parametrize("size", [None, (5, 7)])
+@pytest.mark.parametrize("size", [(1, 1), (5, 7)])
 def test_output_is_four_times_the_input(name, size):
     model = lite(name).eval()
-    h, w = size or (model.smallest, model.smallest)
+    h, w = size
     with torch.inference_mode():
         out = model(window(model, h, w, n=2))
     assert out.shape == (2, 3, 4 * h, 4 * w)
@@ -150,6 +150,7 @@ def test_golden_values_for_weights_of_a_formula(name, changes, golden):
     assert [float(out[0, 3, 5]), float(out[1, 12, 14]), float(out[2, 20, 27])] == pytest.approx(golden, abs=3e-5)
 
 
+torch.manual_seed(0)  # a network whose units are all dead by chance sees less
 MARGINS = [
     Bicubic(),
     VDSR(layers=8, features=8),
@@ -199,22 +200,22 @@ def test_duf_keeps_the_authors_batch_norm():
 
 @pytest.mark.parametrize("shape", [(1, 3, 8), (1, 1, 8, 8), (1, 7, 3, 8, 8), (1, 3, 0, 8)])
 def test_wrong_shapes_for_one_frame(shape):
-    with pytest.raises(InputError, match=r"VDSR: expected a float tensor \(N, 3, H, W\).*got torch.float32 of shape"):
+    with pytest.raises(InputError, match=r"VDSR: expected float x \(N, 3, H, W\); got float32 \("):
         lite("vdsr")(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 8), (1, 5, 3, 8, 8), (1, 7, 1, 8, 8)])
 def test_wrong_shapes_for_seven_frames(shape):
-    with pytest.raises(InputError, match=r"DUF: expected a float tensor \(N, 7, 3, H, W\)"):
+    with pytest.raises(InputError, match=r"DUF: expected float x \(N, 7, 3, H, W\); got float32 \("):
         lite("duf16")(torch.zeros(shape))
 
 
 def test_wrong_types():
-    with pytest.raises(InputError, match="torch.uint8"):
+    with pytest.raises(InputError, match="got uint8"):
         lite("vdsr")(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
     with pytest.raises(InputError, match="got list"):
         lite("vdsr")([1.0])
-    with pytest.raises(InputError, match="torch.int64"):
+    with pytest.raises(InputError, match="got int64"):
         lite("vdsr")(x=torch.zeros(1, 3, 8, 8, dtype=torch.int64))
 
 
@@ -250,7 +251,7 @@ def test_numbers_that_make_no_network(name, hyper, message):
 @pytest.mark.parametrize("name", sr.METHODS)
 def test_a_network_without_input_says_what_it_takes(name):
     model = lite(name)
-    with pytest.raises(InputError, match=r"expected a float tensor \(N, .*got NoneType"):
+    with pytest.raises(InputError, match=r"expected float x \(N, .*got NoneType"):
         model()
 
 
@@ -408,7 +409,9 @@ def test_spmc_takes_any_odd_number_of_frames():
 def test_discriminators_give_one_logit_a_patch(build):
     model = build(patch=32, features=4)
     assert model(torch.rand(3, 3, 32, 32)).shape == (3, 1)
-    with pytest.raises(InputError, match=r"discriminator: expected \(N, 3, 32, 32\), got \(1, 3, 16, 16\)"):
+    with pytest.raises(
+        InputError, match=r"discriminator: expected float x \(N, 3, 32, 32\); got float32 \(1, 3, 16, 16\)"
+    ):
         model(torch.rand(1, 3, 16, 16))
     with pytest.raises(InputError, match="multiple"):
         build(patch=100)

@@ -13,7 +13,7 @@ from arsr_core import sr
 from arsr_core.degrade import imresize, quantise
 from arsr_core.errors import InputError
 from arsr_core.metrics import psnr
-from arsr_core.sr import namings as weights
+from arsr_core.sr import namings
 
 SMALL = {
     "vdsr": {"layers": 4, "features": 8},
@@ -345,7 +345,7 @@ def test_misfits_name_the_first_keys_and_shapes(tmp_path):
     )
     one_line(lambda: sr.load("esrgan", saved({k: v for k, v in state.items() if "rdb2" not in k}, path)), "and 17 more")
     headless = {key: value for key, value in state.items() if key != "conv_first.weight"}
-    for call in (lambda: sr.load("esrgan", path), lambda: weights.convert(path, tmp_path / "w.safetensors")):
+    for call in (lambda: sr.load("esrgan", path), lambda: namings.convert(path, tmp_path / "w.safetensors")):
         saved(headless, path)
         one_line(call, str(path), "incomplete weights of RRDBNet: conv_first.weight is missing")
         for wrong in (torch.tensor(1.0), torch.zeros(12, 3, 3), torch.zeros(0, 3, 3, 3)):

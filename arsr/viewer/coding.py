@@ -6,13 +6,14 @@ Where not every pixel fits into the budget, the whole frames are lossy and one w
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from PIL import Image
 
 from arsr_core.errors import InputError
 
@@ -22,78 +23,57 @@ QUALITIES = (90, 85, 80, 75, 70, 65, 60, 50, 40)  # AVIF's, best first
 LOSSY_SHARE = 0.5  # of the frames' budget, at most; the rest is for the window
 SHARES = tuple(n / 32 for n in range(31, 3, -1))  # sides of the window as shares of the frame's, largest first
 
-
-@dataclass(frozen=True)
-class Window:
-    """The part of every frame that is coded without loss; sheets[m]: that part of method m's frames."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-    sheets: list[list[bytes]]
+Coder = Callable[[np.ndarray], bytes]  # of a uint8 (H, W, 3) picture
+Sheets = list[list[bytes]]  # [m][k] holds frames k * rows, k * rows + 1, ... of method m, one below the other
 
 
-@dataclass(frozen=True)
-class CodedClips:
-    """Clips as pictures: sheets[m][k] holds frames k * rows, k * rows + 1, ... of method m, one below the other."""
-
-    rows: int
-    sheets: list[list[bytes]]
-    window: Window | None  # None: everything is lossless
-    sentence: str  # the coding in words, for the page
-
-
-def code_clips(clips: Sequence[np.ndarray], budget: int, interest: np.ndarray, point: tuple[int, int]) -> CodedClips:
-    """uint8 clips (T, H, W, 3) of one shape as pictures of at most `budget` bytes together.
+def code_clips(clips: Sequence[np.ndarray], budget: int, interest: np.ndarray, point: tuple[int, int]) -> dict:
+    """uint8 clips (T, H, W, 3) of one shape as pictures of at most `budget` bytes together, before base64.
 
     Lossless if that fits. Otherwise AVIF 4:4:4 of the best quality that leaves room for a lossless window, and the
     largest such window: it holds `point` (x, y) and as much as it can of the map `interest` (H, W).
+    Returns {"rows", "sheets", "window": None or {"x", "y", "width", "height", "sheets"}, "coding": that in words}.
     Raises InputError if even the lowest quality is too large.
     """
     _, height, width, _ = clips[0].shape
     rows = max(1, min(SHEET_SIDE // height, SHEET_AREA // (width * height)))
     exact = _estimate(clips, webp)  # sheets of clips that stand still are half of this
-    if exact / 2 <= budget and (sheets := _fitting((_sheets(c, rows, webp) for c in clips), budget)) is not None:
-        return CodedClips(rows, sheets, None, "Frames: every value is exact (lossless WebP).")
+    if exact / 2 <= budget and (sheets := _fitting(clips, rows, webp, budget)) is not None:
+        words = "Frames: every value is exact (lossless WebP)."
+        return {"rows": rows, "sheets": _texts(sheets), "window": None, "coding": words}
     quality, lossy = _lossy(clips, rows, budget)
-    error = _error(clips, rows, lossy)
-    window, room = None, budget - _size(lossy)
+    error, window, room = _error(clips, rows, lossy), None, budget - _size(lossy)
+    loss = f"off by {error.mean():.1f} of 255 levels on average, 99 % by at most {np.percentile(error, 99):.0f}"
+    words = f"AVIF 4:4:4 of quality {quality}, {loss}."
     for share in SHARES:
         w, h = round(share * width / 4) * 4, round(share * height / 4) * 4
         if min(w, h) < 4 or share**2 * exact / 2 > room:
             continue
         x, y = _place(interest, point, w, h)
-        crops = (np.ascontiguousarray(c[:, y : y + h, x : x + w]) for c in clips)
-        if (sheets := _fitting((_sheets(c, rows, webp) for c in crops), room)) is not None:
-            window = Window(x, y, w, h, sheets)
+        crops = [np.ascontiguousarray(c[:, y : y + h, x : x + w]) for c in clips]
+        if (sheets := _fitting(crops, rows, webp, room)) is not None:
+            window = {"x": x, "y": y, "width": w, "height": h, "sheets": _texts(sheets)}
+            where = f"inside the dashed window of {w} × {h} pixels every value is exact"
+            words = f"{where} (lossless WebP), outside it {words}"
             break
-    loss = f"off by {error.mean():.1f} of 255 levels on average, 99 % by at most {np.percentile(error, 99):.0f}"
-    sentence = f"AVIF 4:4:4 of quality {quality}, {loss}."
-    if window:
-        where = f"inside the dashed window of {window.width} × {window.height} pixels every value is exact"
-        sentence = f"{where} (lossless WebP), outside it {sentence}"
-    sentence = f"Frames: {sentence}"
-    return CodedClips(rows, lossy, window, sentence)
+    return {"rows": rows, "sheets": _texts(lossy), "window": window, "coding": f"Frames: {words}"}
 
 
 def webp(picture: np.ndarray, effort: int = 4) -> bytes:
     """A uint8 (H, W, 3) picture without loss; effort 0 takes a fifteenth of the time of 4 and a fifth more bytes."""
-    return _save(picture, "WEBP", lossless=True, method=effort, quality=75 if effort else 0)
+    return encoded(Image.fromarray(picture), "WEBP", lossless=True, method=effort, quality=75 if effort else 0)
 
 
-def thumbnail(picture: np.ndarray) -> bytes:
-    """A small lossy WebP, at most 900 pixels wide and high."""
-    from PIL import Image
-
-    image = Image.fromarray(picture)
-    image.thumbnail((900, 900))
-    return _save(np.asarray(image), "WEBP", quality=60, method=4)
+def encoded(picture: Image.Image, format: str, **options: object) -> bytes:
+    """A picture as a file of a format; options are Pillow's."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
 
 
-def png(picture: np.ndarray) -> bytes:
-    """A uint8 (H, W, 3) picture as PNG."""
-    return _save(picture, "PNG", optimize=True)
+def text(data: bytes) -> str:
+    """Bytes as base64, for HTML and JSON."""
+    return base64.b64encode(data).decode()
 
 
 def pack_flow(flow: np.ndarray, stride: int, unit: int) -> bytes:
@@ -108,15 +88,17 @@ def pack_flow(flow: np.ndarray, stride: int, unit: int) -> bytes:
     return gzip.compress(low_high.tobytes(), 6, mtime=0)
 
 
-def _lossy(clips, rows, budget) -> tuple[int, list[list[bytes]]]:
+def _avif(quality: int) -> Coder:
+    options = dict(quality=quality, subsampling="4:4:4", speed=7, max_threads=1)
+    return lambda picture: encoded(Image.fromarray(picture), "AVIF", **options)
+
+
+def _lossy(clips: Sequence[np.ndarray], rows: int, budget: int) -> tuple[int, Sheets]:
     """The best quality whose AVIF keeps to its share of the budget, by an estimate; InputError beyond the budget."""
-
-    def fits(quality):
-        return _estimate(clips, lambda picture: _avif(picture, quality)) <= LOSSY_SHARE * budget
-
     # qualities fall, so those that fit stand at the end
-    quality = QUALITIES[min(bisect_left(QUALITIES, True, key=fits), len(QUALITIES) - 1)]
-    lossy = _fitting((_sheets(c, rows, lambda sheet: _avif(sheet, quality)) for c in clips), budget)
+    first = bisect_left(QUALITIES, True, key=lambda q: _estimate(clips, _avif(q)) <= LOSSY_SHARE * budget)
+    quality = QUALITIES[min(first, len(QUALITIES) - 1)]
+    lossy = _fitting(clips, rows, _avif(quality), budget)
     if lossy is None:
         t, h, w, _ = clips[0].shape
         raise InputError(
@@ -126,46 +108,32 @@ def _lossy(clips, rows, budget) -> tuple[int, list[list[bytes]]]:
     return quality, lossy
 
 
-def _estimate(clips, coder) -> float:
+def _estimate(clips: Sequence[np.ndarray], coder: Coder) -> float:
     """Bytes of all frames from one of each clip."""
     return sum(len(coder(c[len(c) // 2])) * len(c) for c in clips)
 
 
-def _avif(picture: np.ndarray, quality: int) -> bytes:
-    return _save(picture, "AVIF", quality=quality, subsampling="4:4:4", speed=7, max_threads=1)
-
-
-def _save(picture: np.ndarray, format: str, **options) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def _sheets(clip: np.ndarray, rows: int, coder) -> list[bytes]:
-    parts = (clip[k : k + rows] for k in range(0, len(clip), rows))
-    return [coder(part.reshape(-1, *part.shape[2:])) for part in parts]
-
-
-def _fitting(sheets, budget: int) -> list[list[bytes]] | None:
-    """The sheets of all methods, or None as soon as they take more than `budget` bytes."""
-    kept = []
-    for each in sheets:
-        kept.append(each)
+def _fitting(clips: Sequence[np.ndarray], rows: int, coder: Coder, budget: int) -> Sheets | None:
+    """The sheets of all clips, or None as soon as they take more than `budget` bytes."""
+    kept: Sheets = []
+    for clip in clips:
+        parts = (clip[k : k + rows] for k in range(0, len(clip), rows))
+        kept.append([coder(part.reshape(-1, *part.shape[2:])) for part in parts])
         if _size(kept) > budget:
             return None
     return kept
 
 
-def _size(sheets: Sequence[Sequence[bytes]]) -> int:
+def _size(sheets: Sheets) -> int:
     return sum(len(sheet) for each in sheets for sheet in each)
 
 
-def _error(clips, rows, lossy) -> np.ndarray:
-    """|decoded - frame| of every sixteenth value of the lossy sheets."""
-    from PIL import Image
+def _texts(sheets: Sheets) -> list[list[str]]:
+    return [[text(sheet) for sheet in each] for each in sheets]
 
+
+def _error(clips: Sequence[np.ndarray], rows: int, lossy: Sheets) -> np.ndarray:
+    """|decoded - frame| of every sixteenth value of the lossy sheets."""
     errors = []
     for clip, sheets in zip(clips, lossy, strict=True):
         for k, sheet in enumerate(sheets):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -14,11 +13,13 @@ import anywidget
 import numpy as np
 import torch
 import traitlets
+from PIL import Image, ImageDraw, ImageFont
 
 from arsr.viewer import coding
+from arsr.viewer.coding import text
 from arsr_core import files
 from arsr_core.degrade import quantise
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, describe, require, require_range
 from arsr_core.flow import wheel
 
 LAYERS = ("frame", "flow", "flow_error", "frame_error", "weight")
@@ -26,7 +27,6 @@ MODES = ("side", "wipe")
 LENSES = (0, 4, 8, 16)
 BUDGET = 2_800_000  # bytes of a viewer's HTML: its page stays under 3 MB
 STATIC_PIXELS = 10_000_000  # of all frames together; more would not be worth looking at in so few bytes
-OVERSHOOT = 0.2  # float frames beyond [0, 1]: the bicubic cubic's
 LONGEST_FLOW = 1000  # pixels; a longer vector is no displacement
 POSTER_WIDTH = 320  # pixels of a frame, about
 PEAK_SIDE = 9  # pixels over which an error is averaged before its highest place is sought
@@ -42,6 +42,9 @@ SCRIPT = (
     f"{(_HERE / 'viewer.js').read_text(encoding='utf-8')}"
 )
 SCRIPT_TAG = f"<script data-arsr-viewer-script>(() => {{\n{SCRIPT}\ndefineElement();\n}})();</script>"
+
+
+Array = torch.Tensor | np.ndarray
 
 
 def _pixels(count: int, help: str) -> traitlets.Tuple:
@@ -85,23 +88,31 @@ class Viewer(anywidget.AnyWidget):
     linked = traitlets.Bool(False, help="move together with the page's other linked viewers").tag(sync=True, view=True)
     playing = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, clips, flows=None, scores=None, *, action=None, reference=None, alt="", budget=BUDGET, **view):
+    def __init__(
+        self,
+        clips: Mapping[str, Array],
+        flows: Mapping[str, Array] | None = None,
+        scores: Mapping[str, Mapping] | None = None,
+        *,
+        action: str | None = None,
+        reference: str | None = None,
+        alt: str = "",
+        budget: int = BUDGET,
+        **view: object,
+    ):
         self._clips = _checked_clips(clips)
         self.labels = list(self._clips)
-        first = next(iter(self._clips.values()))
-        self._count, _, self._height, self._width = first.shape
-        self._flows = _checked_flows(flows or {}, self._clips)
-        self.reference = _known(reference, self.labels, "reference") if reference is not None else self._default()
+        self._count, _, self._height, self._width = self._clips[self.labels[0]].shape
+        self._flows = _checked_flows(flows or {}, self.labels, (self._count - 1, self._height, self._width))
+        default = "HR" if "HR" in self._clips else self.labels[0]
+        self.reference = _known(default if reference is None else reference, self.labels, "reference")
         self._scores = _checked_scores(scores or {}, self.labels, action)
         self._alt, self._budget = str(alt), budget
         if unknown := sorted(view.keys() - self.trait_names(view=True)):
             raise InputError(f"viewer: no {', '.join(unknown)}; a view has {', '.join(self.trait_names(view=True))}")
         others = [label for label in self.labels if label != self.reference] or self.labels
-        super().__init__(spec=self._live_spec, **{"left": self.reference, "right": others[0]} | view)
+        super().__init__(spec=self._live_spec(), **{"left": self.reference, "right": others[0]} | view)
         self.on_msg(self._answer)
-
-    def _default(self) -> str:
-        return "HR" if "HR" in self._clips else self.labels[0]
 
     # --- the view ---
 
@@ -147,16 +158,14 @@ class Viewer(anywidget.AnyWidget):
         if self.picked is None:
             return None
         (x, y), t = self.picked, self.frame
-        true_rgb, true_flow = self._rgb(self.reference, t)[y, x].astype(float), self._flow(self.reference, t)
-        found = {}
+        true_rgb, found = self._rgb(self.reference, t)[y, x].astype(float), {}
         for label in self.labels:
-            rgb, flow = self._rgb(label, t)[y, x], self._flow(label, t)
-            both = flow is not None and true_flow is not None
+            rgb, flow, error = self._rgb(label, t)[y, x], self._flow(label, t), self._flow_error(label, t)
             found[label] = {
                 "rgb": tuple(rgb.tolist()),
                 "error": float(np.abs(rgb - true_rgb).mean()),
                 "flow": None if flow is None else tuple(flow[:, y, x].tolist()),
-                "epe": float(np.hypot(*(flow - true_flow)[:, y, x])) if both else None,
+                "epe": None if error is None else float(error[y, x]),
             }
         return found
 
@@ -182,9 +191,12 @@ class Viewer(anywidget.AnyWidget):
         """
         view = {name: getattr(self, name) for name in self.trait_names(view=True)}
         payload = json.dumps(self._payload | {"view": view}, separators=(",", ":")).replace("<", "\\u003c")
+        small = self._side_by_side()
+        small.thumbnail((900, 900))
+        poster = text(coding.encoded(small, "WEBP", quality=60, method=4))
         return (
             f'<arsr-viewer><img alt="{html.escape(self._described(), quote=True)}" style="max-width:100%" '
-            f'src="data:image/webp;base64,{_text(coding.thumbnail(self._side_by_side()))}">'
+            f'src="data:image/webp;base64,{poster}">'
             f'<script type="application/json">{payload}</script></arsr-viewer>\n{SCRIPT_TAG}'
         )
 
@@ -200,11 +212,11 @@ class Viewer(anywidget.AnyWidget):
 
     def poster(self) -> bytes:
         """The two frames side by side under their labels, as PNG; small frames are enlarged."""
-        return coding.png(self._side_by_side())
+        return coding.encoded(self._side_by_side(), "PNG", optimize=True)
 
-    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        extra = {"image/png": _text(self.poster())}
+        extra = {"image/png": text(self.poster())}
         if self._budget and len(self._clips) * self._count * self._height * self._width <= STATIC_PIXELS:
             extra["text/html"] = self.to_html()
         return data | extra, metadata
@@ -213,9 +225,7 @@ class Viewer(anywidget.AnyWidget):
         shown = f"{self.left} beside {self.right}, frame {self.frame} of 0 to {self._count - 1}"
         return f"{self._alt.rstrip('.')}: {shown}." if self._alt else f"{shown}."
 
-    def _side_by_side(self) -> np.ndarray:
-        from PIL import Image, ImageDraw, ImageFont
-
+    def _side_by_side(self) -> Image.Image:
         zoom, gap, bar = max(1, round(POSTER_WIDTH / self._width)), 8, 24
         width, height = zoom * self._width, zoom * self._height
         picture = Image.new("RGB", (2 * width + gap, bar + height), "white")
@@ -226,7 +236,7 @@ class Viewer(anywidget.AnyWidget):
             while len(label) > 1 and draw.textlength(label, font) > width:
                 label = label[:-2] + "\N{HORIZONTAL ELLIPSIS}"
             draw.text((x, 2), label, "black", font)
-        return np.asarray(picture)
+        return picture
 
     # --- what the browser gets ---
 
@@ -253,18 +263,17 @@ class Viewer(anywidget.AnyWidget):
             "alt": self._alt,
         }
 
-    @property
+    def _coded_spec(self, frames: str, **coding: int) -> dict:
+        """With what the browser needs to read frames and flow, in numbers and in words."""
+        stride, unit = coding["stride"], coding["unit"]
+        grid = "at every pixel" if stride == 1 else f"one vector for {stride} × {stride} pixels"
+        flow = f" Flow: {grid}, in steps of 1/{unit} pixel." if self._flows else ""
+        return self._spec | coding | {"coding": frames + flow}
+
     def _live_spec(self) -> dict:
         """With one frame or flow an answer."""
         stride = math.ceil(math.sqrt(self._height * self._width / LIVE_FLOW_PIXELS))
-        coding = {"rows": 1, "flowRows": 1, "stride": stride, "unit": LIVE_UNIT}
-        return (
-            self._spec | coding | {"coding": f"Frames: every value is exact.{self._flow_sentence(stride, LIVE_UNIT)}"}
-        )
-
-    def _flow_sentence(self, stride: int, unit: int) -> str:
-        grid = "at every pixel" if stride == 1 else f"one vector for {stride} × {stride} pixels"
-        return f" Flow: {grid}, in steps of 1/{unit} pixel." if self._flows else ""
+        return self._coded_spec("Frames: every value is exact.", rows=1, flowRows=1, stride=stride, unit=LIVE_UNIT)
 
     @cached_property
     def _payload(self) -> dict:
@@ -272,20 +281,14 @@ class Viewer(anywidget.AnyWidget):
         flows, stride = self._packed_flows()
         clips = [np.stack([self._rgb(label, t) for t in range(self._count)]) for label in self.labels]
         summaries = [self._summary(label, 0, self._count) for label in self.labels]
-        interest, point = self._interest(summaries)
         room = (self._budget - len(SCRIPT_TAG) - OVERHEAD) * 3 // 4 - sum(len(f) for f in flows if f)  # base64
-        coded = coding.code_clips(clips, max(0, room), interest, point)
-        window = coded.window and {
-            **{name: getattr(coded.window, name) for name in ("x", "y", "width", "height")},
-            "sheets": [[_text(sheet) for sheet in each] for each in coded.window.sheets],
-        }
+        coded = coding.code_clips(clips, max(0, room), *self._interest(summaries))
+        rows = {"rows": coded["rows"], "flowRows": max(1, self._count - 1)}
         return {
-            "spec": self._spec
-            | {"rows": coded.rows, "flowRows": max(1, self._count - 1), "stride": stride, "unit": STATIC_UNIT}
-            | {"coding": coded.sentence + self._flow_sentence(stride, STATIC_UNIT)},
-            "sheets": [[_text(sheet) for sheet in each] for each in coded.sheets],
-            "window": window,
-            "flows": [f and _text(f) for f in flows],
+            "spec": self._coded_spec(coded["coding"], **rows, stride=stride, unit=STATIC_UNIT),
+            "sheets": coded["sheets"],
+            "window": coded["window"],
+            "flows": [f and text(f) for f in flows],
             "summaries": summaries,
         }
 
@@ -300,7 +303,7 @@ class Viewer(anywidget.AnyWidget):
         packed = {label: coding.pack_flow(f, stride, STATIC_UNIT) for label, f in flows.items()}
         return [packed.get(label) for label in self.labels], stride
 
-    def _answer(self, _, message: dict, buffers) -> None:
+    def _answer(self, _: object, message: dict, buffers: list) -> None:
         """A request of the browser: one frame, one flow, or the error summary of some frames."""
         reply, data = {"id": message.get("id")}, []
         try:
@@ -333,11 +336,14 @@ class Viewer(anywidget.AnyWidget):
 
     def _error(self, label: str, t: int) -> np.ndarray | None:
         """Flow error against the reference in px or, without two flows, frame error in levels: (H, W)."""
-        if self._compares_flow:
-            flow, true = self._flow(label, t), self._flow(self.reference, t)
-            return None if flow is None or true is None else np.hypot(*(flow - true))
-        difference = self._rgb(label, t).astype(np.float32) - self._rgb(self.reference, t)
-        return np.abs(difference).mean(-1)
+        return self._flow_error(label, t) if self._compares_flow else self._frame_error(label, t)
+
+    def _flow_error(self, label: str, t: int) -> np.ndarray | None:
+        flow, true = self._flow(label, t), self._flow(self.reference, t)
+        return None if flow is None or true is None else np.hypot(*(flow - true))
+
+    def _frame_error(self, label: str, t: int) -> np.ndarray:
+        return np.abs(self._rgb(label, t).astype(np.float32) - self._rgb(self.reference, t)).mean(-1)
 
     def _summary(self, label: str, start: int, stop: int) -> list[list[float]]:
         """[mean error, highest smoothed error, its x, its y] of frames start .. stop - 1 that have one."""
@@ -358,21 +364,21 @@ class Viewer(anywidget.AnyWidget):
     @cached_property
     def _bounds(self) -> dict[str, float]:
         """The end of each layer's colours: the 99th percentile of some frames, rounded up."""
-        frames = sorted({round(x) for x in np.linspace(0, max(self._count - 2, 0), 6)})
         step = max(1, self._height * self._width // 20_000)
-        lengths, errors, differences = [], [], []
-        for t in frames:
-            true, true_flow = self._rgb(self.reference, t).astype(np.float32), self._flow(self.reference, t)
-            for label in self.labels:
-                flow = self._flow(label, t)
-                if flow is not None:
-                    lengths.append(np.hypot(*flow).ravel()[::step])
-                if flow is not None and true_flow is not None and label != self.reference:
-                    errors.append(np.hypot(*(flow - true_flow)).ravel()[::step])
-                if label != self.reference:
-                    differences.append(np.abs(self._rgb(label, t) - true).mean(-1).ravel()[::step])
-        flow = _nice(lengths, 1.0)
-        return {"flow": flow, "weight": flow, "flow_error": _nice(errors, 1.0), "frame_error": _nice(differences, 20.0)}
+        frames = sorted({round(t) for t in np.linspace(0, max(self._count - 2, 0), 6)})
+        shown = [(label, t) for t in frames for label in self.labels]
+        others = [(label, t) for label, t in shown if label != self.reference]
+        flows = (self._flow(*place) for place in shown)
+
+        def end(maps: Iterable[np.ndarray | None], default: float) -> float:
+            return _nice([x.ravel()[::step] for x in maps if x is not None], default)
+
+        flow = end((np.hypot(*x) for x in flows if x is not None), 1.0)
+        error, difference = (
+            end((f(*place) for place in others), default)
+            for f, default in ((self._flow_error, 1.0), (self._frame_error, 20.0))
+        )
+        return {"flow": flow, "weight": flow, "flow_error": error, "frame_error": difference}
 
 
 def _peak(error: np.ndarray) -> tuple[float, int, int]:
@@ -392,106 +398,85 @@ def _nice(values: list[np.ndarray], default: float) -> float:
     return float(f"{next(n for n in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if n * power >= high * 0.999) * power:.6g}")
 
 
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
 # --- checks ---
 
 
-def _known(value, known, name: str):
+def _known(value: object, known: Sequence, name: str) -> object:
     if value not in known:
         raise InputError(f"viewer: no {name} {value!r}; choose one of {', '.join(map(str, known))}")
     return value
 
 
-def _checked_clips(clips) -> dict[str, torch.Tensor]:
-    """{label: (T, 3, H, W)}, uint8 or float, all of one shape."""
-    if not isinstance(clips, Mapping) or not clips:
-        raise InputError(f"viewer: expected clips as {{label: clip}} with at least one, got {_describe(clips)}")
-    found = {}
-    for label, clip in clips.items():
-        if not isinstance(label, str) or not label.strip():
-            raise InputError(f"viewer: a clip's label must be text, got {label!r}")
-        found[label] = _checked_clip(label, clip)
-    first_label, first = next(iter(found.items()))
-    for label, clip in found.items():
-        if clip.shape != first.shape:
-            sizes = (
-                f"{n} has {c.shape[0]} frames of {c.shape[3]}x{c.shape[2]}"
-                for n, c in ((first_label, first), (label, clip))
-            )
-            raise InputError(f"viewer: {' and '.join(sizes)}; cut or resize them to one length and size")
-    return found
+def _by_label(given: object, name: str, kind: str) -> Mapping:
+    if not isinstance(given, Mapping):
+        raise InputError(f"viewer: expected {name} as {{label: {kind}}}, got {describe(given)}")
+    return given
 
 
-def _checked_clip(label: str, clip) -> torch.Tensor:
-    expected = "expected float (T, 3, H, W) or (1, T, 3, H, W) in [0, 1], or uint8 (T, H, W, 3)"
-    x = _tensor(clip)
-    if x is not None and x.ndim == 4 and x.dtype == torch.uint8 and x.shape[3] == 3:
-        x = x.permute(0, 3, 1, 2)
-    if x is None or x.ndim != 4 or x.shape[1] != 3:
-        raise InputError(f"viewer: clip {label}: {expected}, got {_describe(clip)}")
-    if not x.numel():
-        raise InputError(f"viewer: clip {label} {tuple(clip.shape)} is empty; expected at least one frame")
-    if x.is_floating_point():
-        low, high = (v.item() for v in x.aminmax())
-        if math.isnan(low) or low < -OVERSHOOT or high > 1 + OVERSHOOT:
-            raise InputError(
-                f"viewer: clip {label}: expected values in [0, 1], found {low:.4g} to {high:.4g}; "
-                "divide 8-bit values by 255, and check what made NaN"
-            )
-    return x
-
-
-def _tensor(value) -> torch.Tensor | None:
-    """A float or uint8 tensor without a leading 1; None for anything else."""
+def _tensor(value: object) -> object:
+    """An array as a tensor, and without the 1 of (1, T, C, H, W); what is neither stays as it is."""
     if isinstance(value, np.ndarray) and (value.dtype == np.uint8 or value.dtype.kind == "f"):
         value = torch.from_numpy(np.require(value, requirements=["C", "W"]))
-    if not isinstance(value, torch.Tensor) or not (value.is_floating_point() or value.dtype == torch.uint8):
-        return None
+    if not isinstance(value, torch.Tensor):
+        return value
     return value.detach()[0] if value.ndim == 5 and value.shape[0] == 1 else value.detach()
 
 
-def _checked_flows(flows, clips: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """{label: float (T - 1, 2, H, W)}."""
-    if not isinstance(flows, Mapping):
-        raise InputError(f"viewer: expected flows as {{label: flow}}, got {_describe(flows)}")
-    t, _, h, w = next(iter(clips.values())).shape
-    found = {}
-    for label, flow in flows.items():
-        _known(label, list(clips), "clip for the flow of")
-        expected = f"expected float ({t - 1}, 2, {h}, {w}) in pixels"
-        x = _tensor(flow)
-        if x is None or x.shape != (t - 1, 2, h, w) or not x.is_floating_point():
-            raise InputError(f"viewer: flow of {label}: {expected}, got {_describe(flow)}")
-        if x.numel() and not x.abs().max().item() <= LONGEST_FLOW:
-            raise InputError(
-                f"viewer: flow of {label} holds NaN or vectors beyond {LONGEST_FLOW} px; set unknown vectors to 0"
-            )
+def _checked_clips(clips: Mapping[str, Array]) -> dict[str, torch.Tensor]:
+    """{label: (T, 3, H, W)}, uint8 or float, all of one shape."""
+    found: dict[str, torch.Tensor] = {}
+    for label, clip in _by_label(clips, "clips", "clip").items():
+        if not isinstance(label, str) or not label.strip():
+            raise InputError(f"viewer: a clip's label must be text, got {label!r}")
+        x, where = _tensor(clip), f"viewer: clip {label}"
+        if isinstance(x, torch.Tensor) and x.dtype == torch.uint8 and x.ndim == 4 and x.shape[3] == 3:
+            x = x.permute(0, 3, 1, 2)
+        forms = "give float (T, 3, H, W) or (1, T, 3, H, W) in [0, 1], or uint8 (T, H, W, 3)"
+        require(where, "float or uint8", forms, clip=(x, "T 3 H W"))
+        if x.is_floating_point():
+            require_range(where, x)
         found[label] = x
-    return found if t > 1 else {}
+    if not found:
+        raise InputError("viewer: expected clips as {label: clip} with at least one, got none")
+    sizes = {x.shape: f"{label} has {len(x)} frames of {x.shape[3]}x{x.shape[2]}" for label, x in found.items()}
+    if len(sizes) > 1:
+        raise InputError(f"viewer: {' and '.join(sizes.values())}; cut or resize them to one length and size")
+    return found
 
 
-def _checked_scores(scores, labels: list[str], action: str | None) -> list[list[dict]]:
-    """What the browser shows of them: for each label a list of streams, see `_stream`."""
-    if not isinstance(scores, Mapping):
-        raise InputError(f"viewer: expected scores as {{label: {{class: score}}}}, got {_describe(scores)}")
-    streams = {}
-    for label, given in scores.items():
+def _checked_flows(
+    flows: Mapping[str, Array], labels: list[str], size: tuple[int, int, int]
+) -> dict[str, torch.Tensor]:
+    """{label: float (T - 1, 2, H, W)}; size: T - 1, H, W."""
+    found = {}
+    for label, flow in _by_label(flows, "flows", "flow").items():
+        _known(label, labels, "clip for the flow of")
+        x, where, (t, h, w) = _tensor(flow), f"viewer: flow of {label}", size
+        require(where, "float", "in pixels, from t to t + 1", flow=(x, f"{t} 2 {h} {w}"))
+        if x.numel() and not x.abs().max().item() <= LONGEST_FLOW:
+            raise InputError(f"{where} holds NaN or vectors beyond {LONGEST_FLOW} px; set unknown vectors to 0")
+        found[label] = x
+    return found if size[0] else {}
+
+
+def _checked_scores(scores: Mapping[str, Mapping], labels: list[str], action: str | None) -> list[list[dict]]:
+    """What the browser shows of them: for each label a list of streams, see `_ranked`."""
+    found: dict[str, list[dict]] = {label: [] for label in labels}
+    for label, given in _by_label(scores, "scores", "{class: score}").items():
         _known(label, labels, "clip for the scores of")
         nested = isinstance(given, Mapping) and given and all(isinstance(s, Mapping) for s in given.values())
-        by_stream = given if nested else {"": given}
-        streams[label] = {str(name): _stream(label, s, action) for name, s in by_stream.items()}
-    for name in {name for each in streams.values() for name in each}:  # one scale for all methods of a stream
-        same = [each[name] for each in streams.values() if name in each]
+        for stream, by_class in (given if nested else {"": given}).items():
+            found[label].append(_ranked(label, by_class, action) | {"stream": str(stream)})
+    everything = [stream for streams in found.values() for stream in streams]
+    for name in {stream["stream"] for stream in everything}:  # one scale for all methods of a stream
+        same = [stream for stream in everything if stream["stream"] == name]
         ends = {"low": min(0.0, *(s["low"] for s in same)), "high": max(s["high"] for s in same)}
-        for each in same:
-            each |= ends
-    return [[s | {"stream": name} for name, s in streams.get(label, {}).items()] for label in labels]
+        for stream in same:
+            stream |= ends
+    return list(found.values())
 
 
-def _stream(label: str, scores, action: str | None) -> dict:
+def _ranked(label: str, scores: Mapping[str, float], action: str | None) -> dict:
     """{"top": the three best as [class, score, rank], "true": the true class alike, "low", "high": the ends}."""
     if not (isinstance(scores, Mapping) and scores and all(math.isfinite(s) for s in scores.values())):
         raise InputError(f"viewer: scores of {label}: expected {{class: finite score}}, got {scores!r}")
@@ -499,10 +484,5 @@ def _stream(label: str, scores, action: str | None) -> dict:
         raise InputError(f"viewer: scores of {label} lack the true class {action!r}; give a score for each class")
     order = sorted(scores, key=lambda name: -scores[name])
     rows = {name: [str(name), float(scores[name]), rank] for rank, name in enumerate(order, start=1)}
-    ends = {"low": float(scores[order[-1]]), "high": float(scores[order[0]])}
-    return {"top": [rows[name] for name in order[:3]], "true": None if action is None else rows[action], **ends}
-
-
-def _describe(value) -> str:
-    shape = getattr(value, "shape", None)
-    return type(value).__name__ if shape is None else f"{value.dtype} {tuple(shape)}"
+    true = None if action is None else rows[action]
+    return {"top": [rows[n] for n in order[:3]], "true": true, "low": rows[order[-1]][1], "high": rows[order[0]][1]}

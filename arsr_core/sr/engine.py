@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import chain, islice, pairwise
-from pathlib import Path
+from itertools import chain, count, islice, pairwise
 
 import torch
 from torch import nn
@@ -36,7 +34,7 @@ PIXELS = {"cpu": 5_000, "cuda": 500_000}  # LR pixels a forward: a CPU's caches 
 
 @dataclass(frozen=True)
 class Settings:
-    """How frames pass a network; see `upscaling.upscale`."""
+    """How frames pass a network; see `upscaling.upscale`. Raises InputError for a setting that is none."""
 
     padding: str = "replicate"
     tile: int | str | None = "auto"
@@ -45,14 +43,13 @@ class Settings:
     precision: str = "auto"
 
     def __post_init__(self):
-        if self.padding not in PADDINGS:
-            raise InputError(f"upscale: expected padding as one of {', '.join(PADDINGS)}; got {self.padding!r}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"upscale: expected precision as one of {', '.join(PRECISIONS)}; got {self.precision!r}")
-        if self.batch != "auto" and not _is_count(self.batch):
-            raise InputError(f"upscale: expected batch as 'auto' or frames a forward, at least 1; got {self.batch!r}")
-        if self.tile not in ("auto", None) and not _is_count(self.tile):
-            raise InputError(f"upscale: expected tile as 'auto', None or LR pixels, at least 1; got {self.tile!r}")
+        known = {"padding": tuple(PADDINGS), "precision": PRECISIONS, "batch": ("auto",), "tile": ("auto", None)}
+        counts = {"batch": " or frames a forward, at least 1", "tile": " or LR pixels, at least 1"}
+        for name, words in known.items():
+            value = getattr(self, name)
+            if value not in words and not (name in counts and _is_count(value)):
+                choices = ", ".join(map(repr, words)) + counts.get(name, "")
+                raise InputError(f"upscale: expected {name} as {choices}; got {value!r}")
 
 
 def engine(
@@ -62,14 +59,22 @@ def engine(
 
     All frames are of one size and float in [0, 1] or uint8, SR frames are float32 in [0, 1]. They are computed and
     stay on the settings' device; None: where the network's tensors are, or `otherwise` if it has none.
+    Raises InputError for a model that is no network of ours, and for settings that do not suit it.
     """
+    needed, name = ("scale", "frames", "margin"), type(model).__name__
+    if not isinstance(model, nn.Module) or not all(hasattr(model, attribute) for attribute in needed):
+        expected = f"a network with {', '.join(needed)}, as arsr_core.sr.build gives it"
+        raise InputError(f"upscale: expected {expected}; got {name}")
+    tensors = [*model.parameters(), *model.buffers()]
+    if any(x.is_meta for x in tensors):
+        raise InputError(f"upscale: {name} lies on the meta device, without numbers; load weights first")
     if _is_count(settings.tile) and model.margin is None:
-        raise InputError(
-            f"upscale: {type(model).__name__} looks at the whole frame at once (margin None), so tiles would change "
-            f"its result; give tile=None or 'auto' instead of {settings.tile}"
-        )
-    device = _device(model, settings.device, otherwise)
-    half = settings.precision == "bfloat16" or (settings.precision == "auto" and _multiplies_bfloat16(device))
+        reason = "looks at the whole frame at once (margin None), so tiles would change its result"
+        raise InputError(f"upscale: {name} {reason}; give tile=None or 'auto' instead of {settings.tile}")
+    device = settings.device if settings.device is not None else tensors[0].device if tensors else otherwise
+    device = devices.device(device)
+    native = settings.precision == "auto" and devices.multiplies_bfloat16(device)
+    half = settings.precision == "bfloat16" or native
     channels_last = half or model.frames == 1  # measured: 3-D convolutions in float32 are slower with it
     network = _twin(model, device, channels_last, pack=half and device.type == "cpu")
 
@@ -80,34 +85,14 @@ def engine(
         side, size = _plan(model, height, width, settings, device, half)
         pieces = _pieces(model, height, width, side)
         windows = chain([first], windows)
-        while chunk := list(islice(windows, size)):
-            yield _forward(network, _stack(chunk, device, channels_last), pieces, half)
+        while batch := list(islice(windows, size)):
+            yield _forward(network, _stack(batch, device, channels_last), pieces, half)
 
     return run
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _device(model: nn.Module, device: str | torch.device | None, otherwise: torch.device) -> torch.device:
-    """`device`, checked; None: where the model's tensors are, or `otherwise` for a model that has none."""
-    tensors = list(chain(model.parameters(), model.buffers()))
-    if any(x.is_meta for x in tensors):
-        raise InputError(
-            f"upscale: {type(model).__name__} lies on the meta device, without numbers; load weights first"
-        )
-    if device is None:
-        device = tensors[0].device if tensors else otherwise
-    return devices.device(device)
-
-
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _twin(module: nn.Module, device: torch.device, channels_last: bool, pack: bool) -> nn.Module:
@@ -141,8 +126,8 @@ def _windows(
 ) -> Iterator[list[torch.Tensor]]:
     """For each frame (wanted: for these) the `length` frames around it; holds no more than these."""
     frames, radius, place = iter(frames), length // 2, PADDINGS[padding]
-    near, read, t = {}, 0, 0  # frames by number, how many were read, the window's centre
-    while True:
+    near, read = {}, 0  # frames by number, how many were read
+    for t in count():  # the window's centre
         for frame in islice(frames, t + radius + 1 - read):
             near[read] = frame
             read += 1
@@ -153,7 +138,6 @@ def _windows(
             numbers = [place(i, read) for i in range(t - radius, t + radius + 1)]
             yield [torch.zeros_like(near[t]) if i is None else near[i] for i in numbers]
         near.pop(t - radius, None)
-        t += 1
 
 
 def _stack(windows: list[list[torch.Tensor]], device: torch.device, channels_last: bool) -> torch.Tensor:
@@ -182,10 +166,8 @@ def _forward(network: nn.Module, x: torch.Tensor, pieces: list[tuple], half: boo
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
-        raise InputError(
-            f"upscale: {len(x)} x {width}x{height} in {len(pieces)} piece(s) do not fit into memory; "
-            "give a smaller batch or tile"
-        ) from error
+        what = f"{len(x)} x {width}x{height} in {len(pieces)} piece(s)"
+        raise InputError(f"upscale: {what} do not fit into memory; give a smaller batch or tile") from error
 
 
 def _pieces(model: nn.Module, height: int, width: int, side: int | None) -> list[tuple]:
@@ -195,9 +177,9 @@ def _pieces(model: nn.Module, height: int, width: int, side: int | None) -> list
     """
     axes = []
     for n in (height, width):
-        count = min(math.ceil(n / (side or n)), n // model.smallest)
-        cuts = [i * n // count for i in range(count + 1)]
-        margin = model.margin if count > 1 else 0
+        number = math.ceil(n / (side or n))
+        cuts = [i * n // number for i in range(number + 1)]
+        margin = model.margin if number > 1 else 0
         axes.append([(a, b, slice(max(a - margin, 0), min(b + margin, n))) for a, b in pairwise(cuts)])
     return [(*y[:2], *x[:2], (y[2], x[2])) for y in axes[0] for x in axes[1]]
 
@@ -209,11 +191,7 @@ def _plan(
 
     Raises InputError where even that would take more than three quarters of the memory there is.
     """
-    if device.type == "cuda":
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        memory = torch.cuda.mem_get_info(device)[0] + cached
-    else:
-        memory = _memory()
+    memory = devices.memory(device)
     pixel = getattr(model, "footprint", FOOTPRINT) * (2 if half else 4)  # bytes
     pixels = memory // pixel // (2 if device.type == "cuda" else 4)
     tile, batch, margin = settings.tile, settings.batch, model.margin
@@ -230,29 +208,12 @@ def _plan(
         batch = max(1, min(pixels, PIXELS[device.type]) // region(tile))
     needed = batch * region(tile) * pixel
     if needed > 0.75 * memory:
+        smaller = ["frames"] + ["a smaller tile"] * (margin is not None) + ["a smaller batch"] * (batch > 1)
         raise InputError(
             f"upscale: {type(model).__name__} would take {needed / 2**30:.1f} GiB for {batch} x {width}x{height}, "
-            f"{memory / 2**30:.1f} GiB are there; give smaller frames{'' if margin is None else ', a smaller tile'}"
-            f"{', a smaller batch' if batch > 1 else ''}"
+            f"{memory / 2**30:.1f} GiB are there; give smaller {', '.join(smaller)}"
         )
     return tile, batch
-
-
-def _memory(root: Path = Path("/")) -> int:
-    """Bytes of memory of this machine, or fewer where a control group (a container's, a batch job's) allows fewer."""
-    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    groups = root / "proc/self/cgroup"
-    for line in groups.read_text().splitlines() if groups.is_file() else ():
-        _, controllers, group = line.split(":", 2)  # "0::/a/b" of version 2, "4:memory:/a/b" of version 1
-        if controllers == "memory":
-            folder, name = root / "sys/fs/cgroup/memory" / group.lstrip("/"), "memory.limit_in_bytes"
-        elif not controllers:
-            folder, name = root / "sys/fs/cgroup" / group.lstrip("/"), "memory.max"
-        else:
-            continue
-        limits = [place / name for place in (folder, *folder.parents) if (place / name).is_file()]
-        found += [int(text) for text in (file.read_text().strip() for file in limits) if text != "max"]
-    return min(found)
 
 
 @contextmanager

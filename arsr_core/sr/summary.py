@@ -2,41 +2,40 @@
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from arsr_core.sr import METHODS, build
 
 SIZE = (16, 20)  # of the LR frame: small and quick; costs a pixel change little with it (borders, RCAN's attention)
 
 
-def shapes(name: str, size: tuple[int, int] = SIZE):
-    """Top-level parts of a method's network for an LR frame of `size` (H, W), as a pandas frame.
+def shapes(name: str, size: tuple[int, int] = SIZE) -> list[dict[str, str | int]]:
+    """Top-level parts of a method's network for an LR frame of `size` (H, W), in the order of the forward pass.
 
-    Columns: part, output (shape without the batch), calls, parameters.
+    Each has: part, output (shape without the batch), calls, parameters.
 
-    >>> shapes("esrgan").iloc[0].tolist()
+    >>> list(shapes("esrgan")[0].values())
     ['conv_first', '64 × 16 × 20', 1, 1792]
     """
-    import pandas as pd
-
-    rows: dict[str, dict] = {}
-
-    def note(part: str):
-        def hook(module: nn.Module, inputs: tuple, output) -> None:
-            output = output[0] if isinstance(output, tuple) else output
-            parameters = sum(p.numel() for p in module.parameters())
-            row = rows.setdefault(part, {"part": part, "output": "", "calls": 0, "parameters": parameters})
-            row["output"] = " × ".join(map(str, output.shape[1:]))
-            row["calls"] += 1
-
-        return hook
-
     model, x = _fresh(name, size)
+    names: dict[nn.Module, str] = {}
     for part, module in model.named_children():
-        for child, inner in module.named_children() if isinstance(module, nn.ModuleList) else [("", module)]:
-            inner.register_forward_hook(note(f"{part}.{child}".rstrip(".")))
+        inner = module.named_children() if isinstance(module, nn.ModuleList) else [("", module)]
+        names |= {child: f"{part}.{number}".rstrip(".") for number, child in inner}
+    rows: dict[nn.Module, dict] = {}
+
+    def note(module: nn.Module, inputs: tuple, output: torch.Tensor | tuple) -> None:
+        output = output[0] if isinstance(output, tuple) else output
+        parameters = sum(p.numel() for p in module.parameters())
+        row = rows.setdefault(module, {"part": names[module], "output": "", "calls": 0, "parameters": parameters})
+        row["output"] = " × ".join(map(str, output.shape[1:]))
+        row["calls"] += 1
+
+    for module in names:
+        module.register_forward_hook(note)
     with torch.inference_mode():
         model(x)
-    return pd.DataFrame(list(rows.values()), columns=["part", "output", "calls", "parameters"])
+    return list(rows.values())
 
 
 def cost(name: str, size: tuple[int, int] = SIZE) -> tuple[int, float]:
@@ -45,8 +44,6 @@ def cost(name: str, size: tuple[int, int] = SIZE) -> tuple[int, float]:
     >>> cost("esrgan")[0]
     16697987
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
     model, x = _fresh(name, size)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         pixels = model(x)[0, 0].numel()

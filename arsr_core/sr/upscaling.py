@@ -6,22 +6,18 @@ grow with it) and `upscale_video` (file to file).
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from arsr_core import video
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, describe, require, require_range
 from arsr_core.sr.engine import Settings, engine
-
-OVERSHOOT = 0.2  # beyond [0, 1]: the unrounded bicubic LR frames of `degrade.to_lr` reach 0.18
 
 
 def upscale(
@@ -57,23 +53,24 @@ def upscale(
     >>> upscale(build("vdsr"), torch.rand(1, 7, 3, 60, 80)).shape
     torch.Size([1, 7, 3, 240, 320])
     """
-    _check_model(model)
     settings = Settings(padding, tile, batch, device, precision)
-    _check_clip(clip)
+    require("upscale", "float", "video.to_tensor makes a clip of uint8 frames", clip=(clip, "N T 3 H W"))
+    if not len(clip) or clip.is_meta:
+        raise InputError(f"upscale: the clip {tuple(clip.shape)} is empty; expected at least one frame")
+    require_range("upscale", clip)
     n, t, _, h, w = clip.shape
-    _check_size("upscale", model, h, w)
     wanted = range(t) if frames is None else list(frames)
     if not wanted or any(not 0 <= i < t for i in wanted) or any(a >= b for a, b in pairwise(wanted)):
         raise InputError(f"upscale: expected rising numbers of frames from 0 to {t - 1}, got {list(wanted)}")
     run = engine(model, settings, clip.device, set(wanted))
     sr = clip.new_empty(n * len(wanted), 3, model.scale * h, model.scale * w, dtype=torch.float32)
     done = 0
-    with _bar(progress, len(sr)) as advance:
+    with _bar(progress, len(sr)) as bar:
         for part in run(clip.detach()):
             sr[done : done + len(part)] = part
             done += len(part)
-            advance(len(part))
-    _check_result(model, sr)
+            bar.update(len(part))
+    _refuse_nan(model, sr)
     return sr.unflatten(0, (n, -1))
 
 
@@ -83,7 +80,7 @@ def upscale_frames(
     *,
     progress: bool | None = None,
     total: int | None = None,
-    **settings,
+    **settings: object,
 ) -> Iterator[np.ndarray]:
     """Super-resolves a stream of uint8 (H, W, 3) RGB frames, yields uint8 (4H, 4W, 3): clamped, rounded half up.
 
@@ -92,9 +89,8 @@ def upscale_frames(
 
     >>> for frame in upscale_frames(model, video.frames("lr.avi")): ...
     """
-    _check_model(model)
     run = engine(model, Settings(**settings), torch.device("cpu"))
-    return _stream(run, model, frames, progress, total)
+    return _stream(run, model, frames, _bar(progress, total))
 
 
 def upscale_video(
@@ -104,7 +100,7 @@ def upscale_video(
     *,
     fps: float | None = None,
     lossless: bool = False,
-    **settings,
+    **settings: object,
 ) -> None:
     """Super-resolves a video file or a folder of images, streaming; the target appears when it is complete.
 
@@ -121,8 +117,6 @@ def upscale_video(
     info = video.probe(source)
     if target.exists() and target.samefile(source):
         raise InputError(f"{target}: source and target are the same file; choose another target")
-    _check_model(model)
-    _check_size(str(source), model, info.height, info.width)
     if not source.is_dir() and target.suffix and fps is None:
         video.require_constant_rate(source)
     sr = upscale_frames(model, video.frames(source), **{"total": info.frames} | settings)
@@ -135,89 +129,37 @@ def upscale_video(
         video.encode(target, sr, rate, aspect=info.aspect, sound=source if info.fps and rate == info.fps else None)
 
 
-def _stream(
-    run: Callable, model: nn.Module, frames: Iterable[np.ndarray], progress: bool | None, total: int | None
-) -> Iterator[np.ndarray]:
-    with _bar(progress, total) as advance:
-        for part in run([_tensors(model, frames)]):
-            _check_result(model, part)
-            advance(len(part))
+def _stream(run: Callable, model: nn.Module, frames: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
+    with bar:
+        for part in run([_tensors(frames)]):
+            _refuse_nan(model, part)
+            bar.update(len(part))
             yield from video.to_uint8(part[None])
 
 
-@contextmanager
-def _bar(progress: bool | None, total: int | None) -> Iterator[Callable[[int], object]]:
-    if progress is False or (progress is None and not sys.stderr.isatty()):
-        yield lambda frames: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=" frames", delay=0 if progress else 2) as bar:
-        yield bar.update
-
-
-# Checks -----------------------------------------------------------------------------------------------------
-
-
-def _check_model(model: nn.Module) -> None:
-    needed = ("scale", "frames", "margin", "smallest")
-    if not isinstance(model, nn.Module) or not all(hasattr(model, name) for name in needed):
-        raise InputError(
-            f"upscale: expected a network with {', '.join(needed)}, as arsr_core.sr.build gives it; "
-            f"got {type(model).__name__}"
-        )
-
-
-def _check_clip(clip: torch.Tensor) -> None:
-    if not isinstance(clip, torch.Tensor) or not clip.is_floating_point() or clip.ndim != 5 or clip.shape[2] != 3:
-        raise InputError(
-            f"upscale: expected a float clip (N, T, 3, H, W) in [0, 1], got {_describe(clip)}; "
-            "video.to_tensor makes one of uint8 frames"
-        )
-    if not clip.numel() or clip.is_meta:
-        raise InputError(f"upscale: the clip {tuple(clip.shape)} is empty; expected at least one frame")
-    low, high = (x.item() for x in clip.detach().aminmax())
-    if math.isnan(low):
-        raise InputError(f"upscale: the clip {tuple(clip.shape)} contains NaN; check what made it")
-    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
-        raise InputError(
-            f"upscale: expected values in [0, 1], found {low:.4g} to {high:.4g}; divide 8-bit values by 255"
-        )
-
-
-def _check_size(name: str, model: nn.Module, height: int, width: int) -> None:
-    if min(height, width) < model.smallest:
-        raise InputError(
-            f"{name}: frames of {width}x{height} are too small for {type(model).__name__}; "
-            f"it needs at least {model.smallest}x{model.smallest} pixels"
-        )
-
-
-def _check_result(model: nn.Module, sr: torch.Tensor) -> None:
-    if sr.isnan().any():
-        raise InputError(f"upscale: {type(model).__name__} gave NaN; check its weights, or try precision='float32'")
-
-
-def _tensors(model: nn.Module, frames: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
+def _tensors(frames: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
     """uint8 (H, W, 3) arrays, each of them checked, -> uint8 (3, H, W) tensors with memory of their own."""
     shape = None
     for number, frame in enumerate(frames):
         array = isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3
         if not array or frame.shape[2] != 3 or not frame.size:
-            raise InputError(f"upscale: frame {number}: expected a uint8 array (H, W, 3), got {_describe(frame)}")
-        if shape is None:
-            _check_size("upscale", model, *frame.shape[:2])
-        elif frame.shape != shape:
-            raise InputError(
-                f"upscale: frame {number} is {frame.shape[1]}x{frame.shape[0]}, the frames before it are "
-                f"{shape[1]}x{shape[0]}; expected one size: crop or resize the frames"
-            )
-        shape = frame.shape
+            raise InputError(f"upscale: frame {number}: expected a uint8 array (H, W, 3), got {describe(frame)}")
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            (h, w, _), (height, width, _) = frame.shape, shape
+            sizes = f"frame {number} is {w}x{h}, the frames before it are {width}x{height}"
+            raise InputError(f"upscale: {sizes}; expected one size: crop or resize the frames")
         yield torch.from_numpy(frame.copy()).permute(2, 0, 1)
     if shape is None:
         raise InputError("upscale: there are no frames; expected at least one")
 
 
-def _describe(value: object) -> str:
-    shape = getattr(value, "shape", None)
-    return type(value).__name__ if shape is None else f"{value.dtype} {tuple(shape)}"
+def _refuse_nan(model: nn.Module, sr: torch.Tensor) -> None:
+    if sr.isnan().any():
+        raise InputError(f"upscale: {type(model).__name__} gave NaN; check its weights, or try precision='float32'")
+
+
+def _bar(progress: bool | None, total: int | None) -> tqdm:
+    return tqdm(
+        total=total, unit=" frames", delay=0 if progress else 2, disable=None if progress is None else not progress
+    )

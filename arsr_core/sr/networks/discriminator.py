@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, require
 
 
 def esrgan(*, patch: int = 128, features: int = 64) -> "Discriminator":
@@ -38,8 +38,7 @@ class Discriminator(nn.Module):
         self.classifier = nn.Sequential(nn.Linear(inputs * side**2, hidden), _leaky(), nn.Linear(hidden, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.ndim != 4 or x.shape[1:] != (3, self.patch, self.patch):
-            raise InputError(f"discriminator: expected (N, 3, {self.patch}, {self.patch}), got {tuple(x.shape)}")
+        require("discriminator", x=(x, f"N 3 {self.patch} {self.patch}"))
         return self.classifier(self.features(x).flatten(1))
 
 

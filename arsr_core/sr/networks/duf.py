@@ -22,7 +22,7 @@ class DUF(nn.Module):
     enlarge bilinearly, to which random ones, the authors', come only after thousands of steps.
     """
 
-    scale, frames, smallest = 4, 1 + 2 * REDUCING, 1
+    scale, frames = 4, 1 + 2 * REDUCING
 
     def __init__(
         self,
@@ -40,10 +40,9 @@ class DUF(nn.Module):
         self.footprint = self.frames * (3 * (features + (blocks - REDUCING) * growth) + growth + 3)
         self.margin = blocks + 2
         self.conv1 = _conv(3, features, (1, 3, 3), padding=(0, 1, 1))
-        self.blocks = nn.ModuleList()
-        for i in range(blocks):
-            keeps_frames = i < blocks - REDUCING
-            self.blocks.append(_dense(features + i * growth, growth, keeps_frames, momentum))
+        self.blocks = nn.ModuleList(
+            _dense(features + i * growth, growth, i < blocks - REDUCING, momentum) for i in range(blocks)
+        )
         channels = features + blocks * growth
         self.bn2 = _norm(channels, momentum)
         self.conv2 = _conv(channels, width, (1, 3, 3), padding=(0, 1, 1))
@@ -105,7 +104,7 @@ def _norm(channels: int, momentum: float) -> nn.BatchNorm3d:
     return nn.BatchNorm3d(channels, eps=1e-3, momentum=momentum)  # the authors' eps, which their weights need
 
 
-def _conv(inputs: int, outputs: int, size, padding=0) -> nn.Conv3d:
+def _conv(inputs: int, outputs: int, size: int | tuple, padding: int | tuple = 0) -> nn.Conv3d:
     conv = nn.Conv3d(inputs, outputs, size, padding=padding)
     nn.init.kaiming_normal_(conv.weight)
     nn.init.zeros_(conv.bias)

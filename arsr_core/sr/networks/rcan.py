@@ -19,7 +19,7 @@ class RCAN(nn.Module):
     weights. The attention averages over the whole frame: tiles cannot be exact, so `margin` is None.
     """
 
-    scale, frames, margin, smallest = 4, 1, None, 1
+    scale, frames, margin = 4, 1, None
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ class RRDBNet(nn.Module):
     dense block's convolutions adds. Upsampling by nearest neighbour and convolution, twice. No batch norm.
     """
 
-    scale, frames, smallest = 4, 1, 1
+    scale, frames = 4, 1
 
     def __init__(self, *, features: int = 64, blocks: int = 23, growth: int = 32):
         super().__init__()
@@ -42,6 +42,8 @@ class RRDBNet(nn.Module):
 
 
 class RRDB(nn.Module):
+    """x + BETA * three dense blocks of x: residual in residual."""
+
     def __init__(self, features: int, growth: int):
         super().__init__()
         self.rdb1, self.rdb2, self.rdb3 = (DenseBlock(features, growth) for _ in range(3))

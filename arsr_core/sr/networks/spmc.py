@@ -24,7 +24,7 @@ class SPMC(nn.Module):
     of the flow network; reach: the most that each of its two stages moves a pixel, in LR pixels (our choice).
     """
 
-    scale, smallest = 4, 1
+    scale = 4
     margin = None  # flow may take a pixel anywhere, and the strides tie a tile to its place in the frame
 
     def __init__(self, *, frames: int = 3, features: int = 32, motion: int = 24, reach: float = 4.0):
@@ -70,10 +70,8 @@ class Motion(nn.Module):
     def __init__(self, c: int, reach: float):
         super().__init__()
         self.register_buffer("reach", torch.tensor(float(reach)))
-        first, second = (_conv(2, c, 5, stride=2), _conv(c, c, 3)), (_conv(c, c, 5, stride=2), _conv(c, c, 3))
-        self.coarse = _stage(*first, *second, _conv(c, 2 * 4**2, 3), nn.PixelShuffle(4))
-        first, second = (_conv(5, c, 5, stride=2), _conv(c, c, 3)), (_conv(c, c, 3), _conv(c, c, 3))
-        self.fine = _stage(*first, *second, _conv(c, 2 * 2**2, 3), nn.PixelShuffle(2))
+        self.coarse = _stage(_conv(2, c, 5, 2), _conv(c, c, 3), _conv(c, c, 5, 2), _conv(c, c, 3), scale=4)
+        self.fine = _stage(_conv(5, c, 5, 2), _conv(c, c, 3), _conv(c, c, 3), _conv(c, c, 3), scale=2)
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         pair = torch.cat((frame, reference), 1)
@@ -121,9 +119,9 @@ def scatter(frame: torch.Tensor, flow: torch.Tensor, scale: int) -> torch.Tensor
     return out.view(n, c, height, width).to(frame.dtype)
 
 
-def _stage(*layers: nn.Module) -> nn.Sequential:
-    *convs, last, shuffle = layers
-    return nn.Sequential(*(m for conv in convs for m in (conv, nn.ReLU())), last, nn.Tanh(), shuffle)
+def _stage(*convs: nn.Conv2d, scale: int) -> nn.Sequential:
+    layers = [layer for conv in convs for layer in (conv, nn.ReLU())]
+    return nn.Sequential(*layers, _conv(convs[-1].out_channels, 2 * scale**2, 3), nn.Tanh(), nn.PixelShuffle(scale))
 
 
 def _conv(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:

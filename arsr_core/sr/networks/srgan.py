@@ -25,7 +25,7 @@ class MSRResNet(nn.Module):
     differently (upconv1, upsample1.upsample_conv), so a file of weights tells which it needs.
     """
 
-    scale, frames, smallest = 4, 1, 1
+    scale, frames = 4, 1
 
     def __init__(self, *, blocks: int = 16, features: int = 64, activated: bool = True):
         super().__init__()
@@ -58,6 +58,8 @@ class MSRResNet(nn.Module):
 
 
 class Block(nn.Module):
+    """x + conv(relu(conv(x)))."""
+
     def __init__(self, features: int):
         super().__init__()
         self.conv1 = conv(features, features, gain=0.1)
@@ -70,7 +72,7 @@ class Block(nn.Module):
 class SRResNet(nn.Module):
     """The paper's Figure 4: 9x9 convolutions at both ends, batch norm, parametric ReLU, pixel shuffle twice."""
 
-    scale, frames, smallest = 4, 1, 1
+    scale, frames = 4, 1
 
     def __init__(self, *, blocks: int = 16, features: int = 64):
         super().__init__()
@@ -89,6 +91,8 @@ class SRResNet(nn.Module):
 
 
 class NormBlock(nn.Module):
+    """x + norm(conv(prelu(norm(conv(x)))))."""
+
     def __init__(self, features: int):
         super().__init__()
         self.layers = nn.Sequential(*_normed(features), nn.PReLU(), *_normed(features))

@@ -16,7 +16,7 @@ Y_TO_RGB = 255 / 219  # adding d to BT.601 luma, chroma kept, adds d * 255 / 219
 class Bicubic(nn.Module):
     """MATLAB's `imresize` x4: (N, 3, H, W) -> (N, 3, 4H, 4W). The baseline, and the first step of VDSR."""
 
-    scale, frames, margin, smallest, footprint = 4, 1, 2, 1, 130
+    scale, frames, margin, footprint = 4, 1, 2, 130
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return imresize(x, self.scale)
@@ -31,7 +31,7 @@ class VDSR(nn.Module):
     layers: convolutions of 3x3 in all; features: their channels.
     """
 
-    scale, frames, smallest = 4, 1, 1
+    scale, frames = 4, 1
 
     def __init__(self, *, layers: int = 20, features: int = 64):
         super().__init__()
@@ -53,6 +53,8 @@ class VDSR(nn.Module):
 
 
 class Layer(nn.Module):
+    """A convolution and ReLU; exact: in float32 whatever autocast says."""
+
     def __init__(self, features: int, *, exact: bool = False):
         super().__init__()
         self.conv = _conv(features, features)
