@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -42,8 +42,6 @@ SCRIPT = (
     f"{(_HERE / 'viewer.js').read_text(encoding='utf-8')}"
 )
 SCRIPT_TAG = f"<script data-arsr-viewer-script>(() => {{\n{SCRIPT}\ndefineElement();\n}})();</script>"
-
-
 Array = torch.Tensor | np.ndarray
 
 
@@ -128,13 +126,13 @@ class Viewer(anywidget.AnyWidget):
         return self.reference in self._flows and len(self._flows) > 1
 
     @traitlets.validate("left", "right", "layer", "mode", "lens")
-    def _one_of(self, proposal):
+    def _one_of(self, proposal: dict) -> object:
         name = proposal["trait"].name
         known = {"layer": self.layers, "mode": MODES, "lens": LENSES}.get(name, self.labels)
         return _known(proposal["value"], known, name)
 
     @traitlets.validate("frame", "opacity", "scale", "wipe", "fps")
-    def _within(self, proposal):
+    def _within(self, proposal: dict) -> float:
         name, value = proposal["trait"].name, proposal["value"]
         ranges = {"frame": (0, self._count - 1), "scale": (1 / 1024, 1024), "fps": (0.1, 120)}
         low, high = ranges.get(name, (0, 100))
@@ -143,7 +141,7 @@ class Viewer(anywidget.AnyWidget):
         return value
 
     @traitlets.validate("picked", "line")
-    def _inside(self, proposal):
+    def _inside(self, proposal: dict) -> tuple | None:
         for x, y in zip(*[iter(proposal["value"] or ())] * 2, strict=True):
             if not (0 <= x < self._width and 0 <= y < self._height):
                 raise InputError(f"viewer: pixel ({x}, {y}) lies outside a frame of {self._width}x{self._height}")
@@ -334,6 +332,10 @@ class Viewer(anywidget.AnyWidget):
             return None
         return self._flows[label][t].float().cpu().numpy()
 
+    def _speed(self, label: str, t: int) -> np.ndarray | None:
+        flow = self._flow(label, t)
+        return None if flow is None else np.hypot(*flow)
+
     def _error(self, label: str, t: int) -> np.ndarray | None:
         """Flow error against the reference in px or, without two flows, frame error in levels: (H, W)."""
         return self._flow_error(label, t) if self._compares_flow else self._frame_error(label, t)
@@ -350,13 +352,10 @@ class Viewer(anywidget.AnyWidget):
         errors = (self._error(label, t) for t in range(start, stop))
         return [[round(float(e.mean()), 4), *_peak(e)] for e in errors if e is not None]
 
-    def _interest(self, summaries) -> tuple[np.ndarray, tuple[int, int]]:
+    def _interest(self, summaries: list[list[list[float]]]) -> tuple[np.ndarray, tuple[int, int]]:
         """Where a static page's exact pixels are worth most: the summed error (H, W), and the worst place (x, y)."""
-        total = np.zeros((self._height, self._width))
-        for label in self.labels:
-            for t in range(self._count):
-                if (error := self._error(label, t)) is not None:
-                    total += error
+        errors = (self._error(label, t) for label in self.labels for t in range(self._count))
+        total = sum((e for e in errors if e is not None), np.zeros((self._height, self._width)))
         rows = [row for each in summaries for row in each]
         worst = max(rows, key=lambda row: row[1], default=(0, 0, self._width // 2, self._height // 2))
         return total, (worst[2], worst[3])
@@ -368,16 +367,13 @@ class Viewer(anywidget.AnyWidget):
         frames = sorted({round(t) for t in np.linspace(0, max(self._count - 2, 0), 6)})
         shown = [(label, t) for t in frames for label in self.labels]
         others = [(label, t) for label, t in shown if label != self.reference]
-        flows = (self._flow(*place) for place in shown)
 
-        def end(maps: Iterable[np.ndarray | None], default: float) -> float:
+        def end(measure: Callable[[str, int], np.ndarray | None], places: list, default: float) -> float:
+            maps = (measure(*place) for place in places)
             return _nice([x.ravel()[::step] for x in maps if x is not None], default)
 
-        flow = end((np.hypot(*x) for x in flows if x is not None), 1.0)
-        error, difference = (
-            end((f(*place) for place in others), default)
-            for f, default in ((self._flow_error, 1.0), (self._frame_error, 20.0))
-        )
+        flow, error = end(self._speed, shown, 1.0), end(self._flow_error, others, 1.0)
+        difference = end(self._frame_error, others, 20.0)
         return {"flow": flow, "weight": flow, "flow_error": error, "frame_error": difference}
 
 
