@@ -131,6 +131,12 @@ def plain(frame: pd.DataFrame, name: str, label: str):
     return frame.style.hide(axis="index").format(thousands=",").set_uuid(name).set_table_attributes(attributes)
 
 
+def folded(rows: Sequence[dict], name: str, title: str, text: str) -> str:
+    """A title that unfolds to a text and a `plain` table of the rows: HTML."""
+    head = f"<summary>{html.escape(title)}</summary><p>{html.escape(text)}</p>"
+    return f"<details>{head}{plain(pd.DataFrame(rows), name, title).to_html()}</details>"
+
+
 def _cell(row) -> str:
     if row is None:
         return '<td data-value="">\N{EN DASH}</td>'
