@@ -13,16 +13,19 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
+from annotated_types import Ge, MinLen
+from pydantic import AfterValidator
 from torch import nn
 
 from arsr import processes, records, scores
@@ -30,57 +33,80 @@ from arsr.data import clips as sources
 from arsr.data import flow_cache, folders
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
+from arsr.names import SCORES, STREAMS
+from arsr.settings import settings
 from arsr_core import degrade, devices, flow, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
-from arsr_core.recognition import PROTOCOLS, Protocol, STResNet
+from arsr_core.recognition import PROTOCOLS, Protocol
 
 SCALE = 4
-STREAMS = ("spatial", "temporal")
 AHEAD = 2  # clips decoded, and methods whose flow is computed, before they are needed
 CHUNK = 32  # frames super-resolved at a time: bounds memory
 
 
-@dataclass(frozen=True)
+def pair(method: str) -> tuple[str, str]:
+    """The SR methods of the frames and of the flow: of "sosr+tosr" sosr and tosr, of "hr" twice hr."""
+    spatial, _, temporal = method.partition("+")
+    return spatial, temporal or spatial
+
+
+def _known(method: str) -> str:
+    if unknown := sorted(set(pair(method)) - {"hr", *sr.METHODS}):
+        raise InputError(f"unknown method {unknown[0]!r}; expected hr, {', '.join(sr.METHODS)}, or two joined by +")
+    return method
+
+
+Method = Annotated[str, AfterValidator(_known)]  # hr, a name in sr.METHODS, or two joined by +
+
+
+@settings
 class Evaluation:
     """What is evaluated, by what and how."""
 
-    dataset: str  # embedded, or a name in folders.DATASETS
-    out: str | Path  # file of scores; rows that it has are not computed again
-    recognisers: tuple[str, ...]  # files: TSN streams, or one ST-ResNet; {fold} stands for the group it never saw
-    methods: tuple[str, ...] = ("hr", "bicubic")  # hr, names in sr.METHODS, or pairs: sosr+tosr is frames + flow
-    weights: dict[str, str | Path] = field(default_factory=dict)  # SR method: file
-    protocol: Protocol = PROTOCOLS["full"]
-    flow: str = "reference"  # a name in flow.PRESETS
+    dataset: str  # embedded, ucf101, hmdb51, weizmann or ut_interaction
+    out: str | Path  # OUT.parquet, of scores; goes on with what is there
+    recognisers: Annotated[tuple[str, ...], MinLen(1)]  # files of TSN streams, or an ST-ResNet; {fold}: group unseen
+    methods: Annotated[tuple[Method, ...], MinLen(1)] = ("hr", "bicubic")  # hr, vdsr ..., sosr+tosr (frames, flow)
+    weights: dict[str, str | Path] = field(default_factory=dict)  # weights of SR methods: METHOD=FILE
+    protocol: Protocol = PROTOCOLS["full"]  # which snippets are seen, in which crops
+    flow: Literal["reference", "fast"] = "reference"  # preset of TV-L1
     backend: str = "auto"  # of TV-L1
-    precision: str = "auto"  # SR in bfloat16 where that is native; "float32"; "bfloat16": the recogniser, too
-    network: str | None = None  # its name in the rows; None: tsn or st-resnet
-    root: str | Path | None = None  # folder of a real data set
-    splits: str | Path | None = None  # folder of its official split files
-    split: int = 1
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: SR as hardware likes; bfloat16: recognisers, too
+    network: str | None = None  # its name in the table; default: tsn or st-resnet
+    root: str | Path | None = None  # the data set's folder
+    splits: str | Path | None = None  # folder of the official split files
+    split: int = 1  # official split
     present_only: bool = False  # do without clips that are missing
-    clips: int = 180  # embedded clips ...
-    seed: int = 0  # ... and their seed
+    clips: Annotated[int, Ge(1)] = 180  # embedded clips
+    seed: Annotated[int, Ge(0)] = 0  # of the embedded clips
     # what follows changes the speed, not the scores
-    cache: str | Path | None = None  # folder of coded flow, to be found again by another network or run
-    device: str | None = None
-    workers: int = 0  # pairs of frames at a time in TV-L1 on a CPU; 0: one a core
-    batch: int = 0  # images a forward of the recogniser; 0: as the device likes
+    cache: str | Path | None = None  # folder that keeps flow for the next network or run
+    device: str | None = None  # cpu, cuda, cuda:1 ...; default: cuda where there is one
+    workers: Annotated[int, Ge(0)] = 0  # pairs of frames at a time on a CPU; 0: one a core
+    batch: Annotated[int, Ge(0)] = 0  # images a forward of the recogniser; 0: as the device likes
 
     def __post_init__(self):
-        names = {name for method in self.methods for name in _pair(method)}
-        if unknown := sorted(names - {"hr", *sr.METHODS}):
-            raise InputError(f"unknown method {unknown[0]!r}; expected hr, {', '.join(sr.METHODS)}, or two joined by +")
-        if idle := sorted(self.weights.keys() - names):
+        if idle := sorted(self.weights.keys() - {name for method in self.methods for name in pair(method)}):
             raise InputError(f"weights of {idle[0]}, but the methods are {', '.join(self.methods)}; name it there, too")
-        if self.flow not in flow.PRESETS:
-            raise InputError(f"unknown preset of flow {self.flow!r}; expected {' or '.join(flow.PRESETS)}")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise InputError(f"expected precision auto, float32 or bfloat16, got {self.precision!r}")
-        if not self.methods or not self.recognisers or self.clips < 1 or min(self.batch, self.workers) < 0:
-            given = f"{self.clips} clips, batch {self.batch}, workers {self.workers}"
-            given = f"methods {self.methods}, recognisers {self.recognisers}, {given}"
-            raise InputError(f"expected methods, recognisers, clips from 1, batch and workers from 0, got {given}")
+
+    def fold(self, clip: Clip) -> str:
+        """What the clip's recogniser was not trained on: the clip's group, or the test part of an official split."""
+        if any("{fold}" in path for path in self.recognisers):
+            return clip.group
+        dataset = folders.DATASETS.get(self.dataset)
+        return str(self.split) if dataset and dataset.splits else ""
+
+    def files(self, fold: str) -> list[Path]:
+        """The recognisers of a fold; InputError for one that is not there."""
+        paths = [Path(name.replace("{fold}", fold)) for name in self.recognisers]
+        if absent := [path for path in paths if not path.is_file()]:
+            raise InputError(f"{absent[0]}: no such recogniser; 'arsr train' makes one")
+        return paths
+
+    def tvl1(self) -> dict:
+        """The parameters of TV-L1 by name."""
+        return asdict(flow.TVL1(**flow.PRESETS[self.flow]))
 
 
 def evaluate(
@@ -104,16 +130,18 @@ def evaluate(
     if clips is None:
         clips, classes = dataset_clips(config)
     check(clips, classes, present_only=config.present_only)
-    clips = sorted(clips, key=lambda clip: (_fold(config, clip), clip.label, clip.name))
+    clips = sorted(clips, key=lambda clip: (config.fold(clip), clip.label, clip.name))
     state = processes.this(config.device)
     device = state.device if config.device is None or state.num_processes > 1 else devices.device(config.device)
-    pipeline = Pipeline(config, tuple(classes), device, _fold(config, clips[0]))
+    pipeline = Pipeline(config, tuple(classes), device, config.fold(clips[0]))
     header = pipeline.header(clips, provenance or provenance_of(config))
     out = Path(config.out)
     parts = out.with_name(f"{out.name}.parts")
-    kept, _ = scores.rows(*_files(out, parts), header=header)
-    done = {scores.key(row) for row in kept if row["status"] == "ok"}
 
+    def files() -> list[Path]:
+        return [path for path in (out, *sorted(parts.glob("*.parquet"))) if path.exists()]
+
+    done = {scores.key(row) for row in scores.rows(*files(), header=header)[0] if row["status"] == "ok"}
     with state.split_between_processes(clips) as mine:
         todo = [(clip, units) for clip in mine if (units := pipeline.missing(clip, done))]
         disable = True if not state.is_main_process else None if progress is None else not progress
@@ -125,7 +153,7 @@ def evaluate(
                 bar.update()
     state.wait_for_everyone()
     if state.is_main_process and parts.exists():
-        scores.merge(_files(out, parts), out)
+        scores.merge(files(), out)
         shutil.rmtree(parts)
     state.wait_for_everyone()
     return out
@@ -152,12 +180,11 @@ def check(clips: Sequence[Clip], classes: Sequence[str], *, present_only: bool =
                 f"clip {clip.name!r}: label {clip.label}, class {clip.action!r}; expected a label from 0 to "
                 f"{len(classes) - 1} in the order {', '.join(classes[:3])} ..."
             )
-    present = {clip.label for clip in clips}
-    lacking = [name for label, name in enumerate(classes) if label not in present]
+    lacking = sorted(set(range(len(classes))) - {clip.label for clip in clips})
     if not clips or (lacking and not present_only):
         raise InputError(
-            f"no clips of {', '.join(lacking[:5])} ({len(lacking)} of {len(classes)} classes); add some (of "
-            f"embedded clips: --clips {len(classes)} or more), or take what there is (--present-only)"
+            f"no clips of {', '.join(classes[i] for i in lacking[:5])} ({len(lacking)} of {len(classes)} classes); add "
+            f"some (of embedded clips: --clips {len(classes)} or more), or take what there is (--present-only)"
         )
 
 
@@ -166,18 +193,56 @@ def provenance_of(config: Evaluation, command: str | None = None) -> records.Pro
     code = None
     with suppress(InputError):  # no checkout, or changed since its commit
         code = records.commit(Path(__file__).parents[1], "arsr", "arsr_core")
-    return records.Provenance(
-        kind="measured",
-        source="arsr evaluate",
-        command=command or f"evaluate({config})",
-        data=config.dataset,
-        machine=records.machine(),
-        code=code,
-        versions=records.versions(),
-    )
+    return records.measured("arsr evaluate", command or f"evaluate({config})", config.dataset, code)
 
 
 # The stages -------------------------------------------------------------------------------------------------
+
+
+class Unit(NamedTuple):
+    """What is scored at once: frames of one SR method, flow of one, which may be another, or both."""
+
+    method: str  # in the rows
+    spatial: str | None
+    temporal: str | None
+    coupled: bool = False  # by an ST-ResNet, whose streams see each other
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The scores that come of it."""
+        return SCORES if self.coupled else tuple(stream for stream in STREAMS if getattr(self, stream))
+
+
+class Plan(NamedTuple):
+    """What of a clip a unit shows, by numbers of frames."""
+
+    spots: list[int]  # frames that are seen as they are
+    stacks: list[int]  # the first fields of the stacks of flow
+    pairs: list[int]  # flow from frame p to p + 1, each once
+    reason: str = ""  # why there are no stacks
+
+    @property
+    def ends(self) -> set[int]:
+        """The frames between which flow is computed."""
+        return {*self.pairs, *(p + 1 for p in self.pairs)}
+
+
+def plan(frames: int, unit: Unit, protocol: Protocol) -> Plan:
+    """Which of a clip's frames a unit shows. An ST-ResNet sees the frame in the middle of each stack.
+
+    >>> plan(9, Unit("hr", "hr", "hr"), PROTOCOLS["lite"])
+    Plan(spots=[0, 2, 4, 6, 8], stacks=[0, 0, 0, 0, 0], pairs=[0, 1, 2, 3, 4], reason='')
+    """
+    length, stacks, reason = protocol.flow_frames, [], ""
+    try:
+        stacks = recognition.starts(frames - 1, protocol, length).tolist() if unit.temporal else []
+    except InputError as error:
+        reason = str(error)
+    if unit.coupled:
+        spots = [first + length // 2 for first in stacks]
+    else:
+        spots = recognition.starts(frames, protocol).tolist() if unit.spatial else []
+    return Plan(spots, stacks, sorted({first + i for first in stacks for i in range(length)}), reason)
 
 
 @torch.inference_mode()
@@ -208,7 +273,8 @@ def see(
         x = x[torch.from_numpy(index.reshape(windows.shape)).to(device)]  # (K, window, 3, h, w)
         if network:
             x = degrade.quantise(sr.upscale(network, x, frames=[radius], precision=precision, progress=False))
-        parts.append(_eight_bit(recognition.resize(x[:, 0], protocol)))  # (K, 3, *size)
+        x = recognition.resize(x[:, 0], protocol)  # (K, 3, *size)
+        parts.append((x.clamp(0, 1) * 255 + 0.5).to(torch.uint8))  # rounds half up, as degrade.quantise
     return torch.cat(parts)
 
 
@@ -234,34 +300,16 @@ def score(
         return recognition.crop(x.float() / 255, protocol)
 
     with torch.autocast(snippets[0].device.type, torch.bfloat16, enabled=half):
-        if isinstance(net, STResNet):  # it couples the snippets of a crop
+        if net.stream == "both":  # it couples the snippets of a crop
             clips = [crops(x).transpose(0, 1).split(max(1, batch // len(x))) for x in snippets]  # [(N, S, C, h, w)]
             parts = [net(*pair) for pair in zip(*clips, strict=True)]
-            return {stream: torch.cat([p[stream] for p in parts]).float().mean(0) for stream in scores.STREAMS}
+            return {stream: torch.cat([p[stream] for p in parts]).float().mean(0) for stream in SCORES}
         images = (crops(x).flatten(0, 1) for x in snippets[0].split(max(1, batch // protocol.crops)))  # (B, C, h, w)
         parts = [net.snippets(x.contiguous(memory_format=torch.channels_last)[None])[0] for x in images]
-    return {_kind(net): torch.cat(parts).float().mean(0)}
+    return {net.stream: torch.cat(parts).float().mean(0)}
 
 
 # Their interplay --------------------------------------------------------------------------------------------
-
-
-class Unit(NamedTuple):
-    """What is scored at once: frames of one SR method, flow of one, which may be another, or both."""
-
-    method: str  # in the rows
-    spatial: str | None
-    temporal: str | None
-    streams: tuple[str, ...]  # that come of it
-
-
-class Source(NamedTuple):
-    """A decoded clip, or the reason why there is none."""
-
-    frames: np.ndarray | None  # uint8 (T, H, W, 3)
-    reason: str = ""
-    keys: dict[str, str] = {}  # SR method: the name of its flow in the cache ...
-    flows: dict[str, torch.Tensor] = {}  # ... and the flow, where the cache has it
 
 
 class Pipeline:
@@ -269,150 +317,116 @@ class Pipeline:
 
     def __init__(self, config: Evaluation, classes: tuple[str, ...], device: torch.device, fold: str):
         self.config, self.classes, self.device = config, classes, device
-        names = dict.fromkeys(name for method in config.methods for name in _pair(method))
+        names = dict.fromkeys(name for method in config.methods for name in pair(method))
         self.networks = {m: None if m == "hr" else sr.load(m, config.weights.get(m)).to(device) for m in names}
         self.hashes = {m: sha256(path) for m, path in config.weights.items()}
         self.cache = flow_cache.Cache(config.cache) if config.cache else None
         self.fold, self.recognisers = fold, _recognisers(config, fold, classes, device)
-        self.kinds = tuple(self.recognisers)  # spatial and temporal, or both; in the order of config.recognisers
-        self.network = config.network or ("st-resnet" if "both" in self.kinds else "tsn")
-        self.units = _units(config.methods, self.kinds)
+        self.network = config.network or ("st-resnet" if "both" in self.recognisers else "tsn")
+        self.units = _units(config.methods, self.recognisers)
 
-    def header(self, clips: Sequence[Clip], provenance: records.Provenance) -> scores.Header:
+    def header(self, clips: Iterable[Clip], provenance: records.Provenance) -> scores.Header:
         """What the rows of this evaluation have in common."""
         config, hashes = self.config, {}
-        for fold in dict.fromkeys(_fold(config, clip) for clip in clips):
-            for kind, path in zip(self.kinds, _paths(config, fold), strict=True):
+        for fold in dict.fromkeys(map(config.fold, clips)):
+            for kind, path in zip(self.recognisers, config.files(fold), strict=True):
                 hashes[f"{self.network}/{kind}/{fold}"] = sha256(path)
         return scores.Header(
             classes=self.classes,
             protocol=asdict(config.protocol),
-            flow={"method": "tvl1", "backend": config.backend, **_parameters(config)},
+            flow={"method": "tvl1", "backend": config.backend, **config.tvl1()},
             precision=config.precision,
             weights=self.hashes,
             recognisers=hashes,
             runs=(provenance,),
         )
 
-    def missing(self, clip: Clip, done: set[tuple]) -> list[Unit]:
+    def missing(self, clip: Clip, done: set[tuple[str, ...]]) -> list[Unit]:
         """The units of which a row is not done yet."""
-        return [u for u in self.units if any(scores.key(self.row(clip, u.method, s)) not in done for s in u.streams)]
+        return [u for u in self.units if not {scores.key(row) for row in self.rows(clip, u, {})} <= done]
 
-    def row(self, clip: Clip, method: str, stream: str, values: torch.Tensor | None = None, reason: str = "") -> dict:
+    def rows(self, clip: Clip, unit: Unit, found: dict[str, torch.Tensor], reason: str = "") -> list[dict]:
+        """A unit's rows of a clip, one a stream: with scores (classes,) where they were found, else with the reason."""
         where = dict(dataset=self.config.dataset, network=self.network, protocol=self.config.protocol.name)
-        whose = dict(clip=clip.name, group=clip.group, label=clip.label, action=clip.action)
-        state = dict(status="unreadable", scores=[]) if values is None else dict(status="ok", scores=values.tolist())
-        return dict(stream=stream, method=method, fold=_fold(self.config, clip), reason=reason) | where | whose | state
+        where |= dict(method=unit.method, fold=self.config.fold(clip))
+        where |= dict(clip=clip.name, group=clip.group, label=clip.label, action=clip.action)
+        no, ok = dict(status="unreadable", reason=reason, scores=[]), dict(status="ok", reason="")
+        states = {s: ok | dict(scores=found[s].tolist()) if s in found else no for s in unit.streams}
+        return [where | dict(stream=stream) | state for stream, state in states.items()]
 
     def run(self, todo: Iterable[tuple[Clip, list[Unit]]]) -> Iterator[list[dict]]:
-        """The rows of each clip in turn. A unit pauses where it would wait for its flow; the next begin meanwhile."""
+        """The rows of each clip in turn. While a unit waits for its flow, the next ones begin."""
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as estimator:
-
-            def decode(job: tuple[Clip, list[Unit]]) -> tuple[Clip, list[Unit], Future]:
-                return *job, reader.submit(self.read, *job)
-
-            def begin(step: tuple[Clip, Unit, Future, bool]) -> tuple[Iterator[list[dict]], bool]:
-                clip, unit, source, last = step
-                scoring = self.follow(clip, unit, source.result(), estimator)
-                next(scoring)
-                return scoring, last
-
-            decoded = _ahead(decode, todo)
+            decoded = _ahead(lambda job: (*job, reader.submit(self.read, *job)), todo)
             steps = ((clip, unit, source, unit is units[-1]) for clip, units, source in decoded for unit in units)
+            begun = _ahead(lambda step: (self.begin(*step[:3], estimator), step[3]), steps)
             rows = []
-            for scoring, last in _ahead(begin, steps):
-                rows += next(scoring)
+            for finish, last in begun:
+                rows += finish()
                 if last:
                     yield rows
                     rows = []
 
-    def read(self, clip: Clip, units: list[Unit]) -> Source:
-        """Decodes a clip and looks for its flow in the cache."""
-        try:
-            frames = clip.read()
-        except (InputError, OSError) as error:
-            return Source(None, str(error))
+    def read(self, clip: Clip, units: Sequence[Unit]) -> tuple[np.ndarray, dict[str, str], dict]:
+        """A clip's frames, uint8 (T, H, W, 3), and by SR method the key of its flow in the cache, and what is there.
+
+        Raises InputError or OSError for a clip that cannot be read, or of frames too small for the methods.
+        """
+        frames = clip.read()
         height, width = frames.shape[1:3]
         if min(height, width) < SCALE:
-            return Source(None, f"{clip.name}: frames of {width}x{height} px; the methods need {SCALE}x{SCALE}")
-        source = Source(frames, keys={}, flows={})
-        if self.cache:
-            content = np.frombuffer(hashlib.sha256(np.ascontiguousarray(frames)).digest(), np.uint8)
-            for method in {unit.temporal for unit in units} - {None}:
-                source.keys[method] = self._key(content, frames.shape, method)
-                with suppress(_Absent):
-                    source.flows[method] = self.cache.get(source.keys[method], _absent)
-        return source
+            raise InputError(f"{clip.name}: frames of {width}x{height} px; the methods need {SCALE}x{SCALE}")
+        if not self.cache:
+            return frames, {}, {}
+        content, p = hashlib.sha256(np.ascontiguousarray(frames)).digest(), self.config.protocol
+        made = dict(size=p.size, snippets=p.snippets, fields=p.flow_frames, bound=p.bound, shape=frames.shape)
+        made |= dict(flow="tvl1", precision=self.config.precision, backend=self.config.backend, **self.config.tvl1())
+        key = partial(flow_cache.cache_key, np.frombuffer(content, np.uint8), **made)
+        methods = {unit.temporal for unit in units} - {None}
+        keys = {method: key(sr=method, weights=self.hashes.get(method)) for method in methods}
+        return frames, keys, {method: self.cache.peek(key) for method, key in keys.items()}
 
-    def follow(self, clip: Clip, unit: Unit, source: Source, estimator: Executor) -> Iterator[list[dict]]:
-        """One unit of one clip: yields no rows yet when its flow is on the way, then its rows."""
-        protocol, length = self.config.protocol, self.config.protocol.flow_frames
-        if self.fold != _fold(self.config, clip):
-            self.fold = _fold(self.config, clip)
-            self.recognisers = _recognisers(self.config, self.fold, self.classes, self.device)
-        nets, reason, spots, fields = self.recognisers, source.reason, [], []  # frames shown, first fields of stacks
-        if source.frames is not None:
-            try:
-                if unit.temporal:
-                    fields = recognition.starts(len(source.frames) - 1, protocol, length).tolist()
-            except InputError as error:
-                reason = f"{clip.name}: {error}"
-            if "both" in nets:
-                spots = [first + length // 2 for first in fields]  # the middle of each stack
-            elif unit.spatial:
-                spots = recognition.starts(len(source.frames), protocol).tolist()
-        pairs = sorted({first + i for first in fields for i in range(length)})  # flow from frame p to p + 1
-        known = source.flows.get(unit.temporal)
-
-        shown = defaultdict(set)
-        shown[unit.spatial] |= set(spots)
-        if known is None:
-            shown[unit.temporal] |= {*pairs, *(p + 1 for p in pairs)}
-        settings = dict(protocol=protocol, device=self.device, precision=self.config.precision)
-        numbers = {m: sorted(wanted) for m, wanted in shown.items() if wanted}
-        frames = {m: see(source.frames, chosen, self.networks[m], **settings) for m, chosen in numbers.items()}
-
-        def pick(method: str, chosen: Sequence[int]) -> torch.Tensor:
-            return frames[method][torch.from_numpy(np.searchsorted(numbers[method], chosen)).to(self.device)]
-
-        if pairs and known is None:
-            first, following = pick(unit.temporal, pairs), pick(unit.temporal, [p + 1 for p in pairs])
-            coming = estimator.submit(self.estimate, first, following, source.keys.get(unit.temporal))
-        batch = self.config.batch or (250 if self.device.type == "cuda" else 10)  # measured: a CPU's cache holds few
-        settings = dict(protocol=protocol, batch=batch, half=self.config.precision == "bfloat16")
-        rgb = [pick(unit.spatial, spots)] if spots else []
-        found = score(nets["spatial"], *rgb, **settings) if rgb and "spatial" in nets else {}
-        yield []
-        if pairs:
-            coded = known if known is not None else coming.result()
-            places = np.searchsorted(pairs, fields).tolist()
-            stacks = flow.stack(coded.to(self.device)[None], places, length)[0]  # (S, 2 length, H, W)
-            inputs = [*rgb, stacks] if "both" in nets else [stacks]
-            found |= score(nets.get("both") or nets["temporal"], *inputs, **settings)
-        yield [self.row(clip, unit.method, s, found.get(s), "" if s in found else reason) for s in unit.streams]
-
-    def estimate(self, frames: torch.Tensor, following: torch.Tensor, key: str | None) -> torch.Tensor:
-        config = self.config
-        workers = config.workers or len(os.sched_getaffinity(0))
-        coded = coded_flow(frames, following, config.protocol, config.flow, config.backend, workers)
-        return self.cache.get(key, lambda: coded) if key else coded
-
-    def _key(self, content: np.ndarray, shape: tuple[int, ...], method: str) -> str:
-        """The name of a method's flow in the cache: what the clip holds, and all that is done with it."""
+    def begin(self, clip: Clip, unit: Unit, source: Future, estimator: Executor) -> Callable[[], list[dict]]:
+        """Show a unit of a clip, send its flow on its way, score its frames; to call what is left gives the rows."""
         config, protocol = self.config, self.config.protocol
-        made = dict(sr=method, weights=self.hashes.get(method), precision=config.precision, backend=config.backend)
-        snippets = dict(
-            size=protocol.size, snippets=protocol.snippets, fields=protocol.flow_frames, bound=protocol.bound
-        )
-        return flow_cache.cache_key(content, shape=shape, flow="tvl1", **made, **snippets, **_parameters(config))
+        try:
+            frames, keys, known = source.result()
+        except (InputError, OSError) as error:
+            return partial(self.rows, clip, unit, {}, str(error))
+        if self.fold != config.fold(clip):
+            self.fold = config.fold(clip)
+            self.recognisers = _recognisers(config, self.fold, self.classes, self.device)
+        nets, coded, chosen = self.recognisers, known.get(unit.temporal), plan(len(frames), unit, protocol)
+        wanted = {unit.spatial: set(chosen.spots)}
+        wanted[unit.temporal] = wanted.get(unit.temporal, set()) | (chosen.ends if coded is None else set())
+        how = dict(protocol=protocol, device=self.device, precision=config.precision)
+        seen = {}
+        for method, numbers in ((method, sorted(numbers)) for method, numbers in wanted.items() if numbers):
+            seen[method] = dict(zip(numbers, see(frames, numbers, self.networks[method], **how), strict=True))
 
+        def pick(method: str, numbers: Iterable[int]) -> torch.Tensor:  # uint8 (K, 3, *protocol.size)
+            return torch.stack([seen[method][n] for n in numbers])
 
-class _Absent(Exception):
-    pass
+        if chosen.pairs and coded is None:
+            ends = pick(unit.temporal, chosen.pairs), pick(unit.temporal, [p + 1 for p in chosen.pairs])
+            workers = config.workers or len(os.sched_getaffinity(0))
+            compute = partial(coded_flow, *ends, protocol, config.flow, config.backend, workers)
+            coded = estimator.submit(*(self.cache.get, keys[unit.temporal], compute) if self.cache else (compute,))
+        batch = config.batch or (250 if self.device.type == "cuda" else 10)  # measured: a CPU's cache holds few
+        how = dict(protocol=protocol, batch=batch, half=config.precision == "bfloat16")
+        rgb = [pick(unit.spatial, chosen.spots)] if chosen.spots else []
+        found = score(nets["spatial"], *rgb, **how) if rgb and not unit.coupled else {}
 
+        def finish() -> list[dict]:
+            if chosen.stacks:
+                motion = (coded.result() if isinstance(coded, Future) else coded).to(self.device)  # uint8 (P, 2, H, W)
+                places = np.searchsorted(chosen.pairs, chosen.stacks).tolist()
+                stacks = flow.stack(motion[None], places, protocol.flow_frames)[0]  # (S, 2 flow_frames, H, W)
+                both = score(nets["both"], *rgb, stacks, **how) if unit.coupled else {}
+                found.update(both or score(nets["temporal"], stacks, **how))
+            return self.rows(clip, unit, found, f"{clip.name}: {chosen.reason}")
 
-def _absent() -> torch.Tensor:
-    raise _Absent
+        return finish
 
 
 def _ahead(start: Callable, items: Iterable) -> Iterator:
@@ -425,52 +439,23 @@ def _ahead(start: Callable, items: Iterable) -> Iterator:
     yield from started
 
 
-def _pair(method: str) -> tuple[str, str]:
-    """The SR methods of the frames and of the flow."""
-    spatial, _, temporal = method.partition("+")
-    return spatial, temporal or spatial
-
-
-def _units(methods: Sequence[str], kinds: Sequence[str]) -> list[Unit]:
-    if "both" in kinds:  # its streams see each other: a pair is a method of its own
-        return [Unit(method, *_pair(method), scores.STREAMS) for method in methods]
-    of_frames, of_flow = ([pair[i] for pair in map(_pair, methods) if kind in kinds] for i, kind in enumerate(STREAMS))
-    units = []
-    for name in dict.fromkeys([*of_frames, *of_flow]):
-        sides = name if name in of_frames else None, name if name in of_flow else None
-        units.append(Unit(name, *sides, tuple(s for s, side in zip(STREAMS, sides, strict=True) if side)))
-    return units
-
-
-def _fold(config: Evaluation, clip: Clip) -> str:
-    """What the clip's recogniser was not trained on: the clip's group, or the test part of an official split."""
-    if any("{fold}" in path for path in config.recognisers):
-        return clip.group
-    dataset = folders.DATASETS.get(config.dataset)
-    return str(config.split) if dataset and dataset.splits else ""
-
-
-def _paths(config: Evaluation, fold: str) -> list[Path]:
-    paths = [Path(name.replace("{fold}", fold)) for name in config.recognisers]
-    if absent := [path for path in paths if not path.is_file()]:
-        raise InputError(f"{absent[0]}: no such recogniser; 'arsr train' makes one")
-    return paths
+def _units(methods: Sequence[str], kinds: Iterable[str]) -> list[Unit]:
+    if "both" in kinds:  # a pair is a method of its own
+        return [Unit(method, *pair(method), coupled=True) for method in methods]
+    spatial, temporal = ([pair(m)[i] for m in methods if s in kinds] for i, s in enumerate(STREAMS))
+    names = dict.fromkeys([*spatial, *temporal])
+    return [Unit(name, *(name if name in side else None for side in (spatial, temporal))) for name in names]
 
 
 def _recognisers(config: Evaluation, fold: str, classes: tuple[str, ...], device: torch.device) -> dict[str, nn.Module]:
     """Those of a fold by kind: spatial and temporal, or both."""
     nets, protocol = {}, config.protocol
-    for path in _paths(config, fold):
-        if path.suffix == ".safetensors":
-            net = recognition.load(path, classes=classes)
-        else:
-            net = recognition.load_public(path)
+    for path in config.files(fold):
+        own = path.suffix == ".safetensors"
+        net = recognition.load(path, classes=classes) if own else recognition.load_public(path, classes=len(classes))
         if not isinstance(net, recognition.Recogniser):
             raise InputError(f"{path}: a {type(net).__name__}; expected a TSN or an ST-ResNet")
-        kind, count = _kind(net), net.arguments["classes"]
-        if count != len(classes):
-            raise InputError(f"{path}: a recogniser of {count} classes, {config.dataset} has {len(classes)}")
-        trained = getattr(net, "metadata", {}).get("protocol", {})
+        kind, trained = net.stream, net.metadata.get("protocol", {})
         stacks = net.arguments["flow_frames"], trained.get("bound", protocol.bound)
         if kind != "spatial" and stacks != (protocol.flow_frames, protocol.bound):
             raise InputError(
@@ -481,20 +466,3 @@ def _recognisers(config: Evaluation, fold: str, classes: tuple[str, ...], device
             raise InputError(f"{path}: one recogniser too many; expected one TSN a stream, or one ST-ResNet")
         nets[kind] = net.to(device, memory_format=torch.channels_last)
     return nets
-
-
-def _kind(net: nn.Module) -> str:
-    return "both" if isinstance(net, STResNet) else {"rgb": "spatial", "flow": "temporal"}[net.modality]
-
-
-def _parameters(config: Evaluation) -> dict:
-    return asdict(flow.TVL1(**flow.PRESETS[config.flow]))
-
-
-def _eight_bit(x: torch.Tensor) -> torch.Tensor:
-    """Float in [0, 1] -> uint8, rounded half up as `degrade.quantise`."""
-    return (x.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
-
-
-def _files(out: Path, parts: Path) -> list[Path]:
-    return [path for path in (out, *sorted(parts.glob("*.parquet"))) if path.exists()]

@@ -155,6 +155,12 @@ def commit(root: Path, *folders: str) -> str:
     return git("rev-parse", "--short=12", "HEAD")
 
 
+def measured(source: str, command: str, data: str, code: str | None = None, **more: str | None) -> Provenance:
+    """Where a number that is measured here and now comes from; more: its profile, a note. code: the `commit`."""
+    here = dict(machine=machine(), versions=versions())
+    return Provenance(kind="measured", source=source, command=command, data=data, code=code, **here, **more)
+
+
 def save(records: Iterable[Record], path: str | os.PathLike) -> Path:
     """Write records as sorted JSON, atomically; a key that occurs twice is an error."""
     path = Path(path)

@@ -37,16 +37,9 @@ def weights(words: list[str]) -> dict[str, str]:
 def provenance(source: str, data: str, note: str | None = None, *, keep: bool = True) -> results.Provenance:
     """Of what the running script measures, with its command as typed; keep: uncommitted code is an InputError."""
     script = Path(sys.argv[0]).resolve().relative_to(ROOT)
-    return results.Provenance(
-        kind="measured",
-        source=source,
-        command=shlex.join(["python", script.as_posix(), *sys.argv[1:]]),
-        data=data,
-        machine=results.machine(),
-        code=results.commit(ROOT, "arsr", "arsr_core", "benchmarks", "weights") if keep else None,
-        note=note,
-        versions=results.versions(),
-    )
+    command = shlex.join(["python", script.as_posix(), *sys.argv[1:]])
+    code = results.commit(ROOT, "arsr", "arsr_core", "benchmarks", "weights") if keep else None
+    return results.measured(source, command, data, code, note=note)
 
 
 def records(

@@ -79,7 +79,7 @@ WRONG = [
     (("embedded", "s.parquet", *RGB, "--protocol", "half"), "unknown protocol 'half'"),
     (("embedded", "s.parquet", *RGB, "-m", "magic"), "unknown method 'magic'"),
     (("embedded", "s.parquet", *RGB, "-m", "vdsr", "--weights", "vdsr"), "expected METHOD=FILE"),
-    (("embedded", "s.parquet", *RGB, "--preset", "quick"), "unknown preset of flow 'quick'"),
+    (("embedded", "s.parquet", *RGB, "--preset", "quick"), "expected flow 'reference' or 'fast', got 'quick'"),
 ]
 
 

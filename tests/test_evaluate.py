@@ -399,12 +399,12 @@ def test_present_only(config):
     [
         (dict(methods=("hr", "magic")), "unknown method 'magic'"),
         (dict(methods=("hr+bicubic+vdsr",)), "unknown method 'bicubic.vdsr'"),
-        (dict(methods=()), "expected methods"),
-        (dict(recognisers=()), "recognisers"),
+        (dict(methods=()), "methods: tuple should have at least 1 item"),
+        (dict(recognisers=()), "recognisers: tuple should have at least 1 item"),
         (dict(weights={"vdsr": "w"}), "weights of vdsr, but the methods are hr, bicubic"),
-        (dict(flow="quick"), "unknown preset of flow 'quick'"),
+        (dict(flow="quick"), "expected flow 'reference' or 'fast', got 'quick'"),
         (dict(precision="int8"), "precision"),
-        (dict(batch=-1), "batch"),
+        (dict(batch=-1), "expected batch greater than or equal to 0, got -1"),
         (dict(workers=-1), "workers"),
         (dict(clips=0), "clips"),
     ],
@@ -430,7 +430,7 @@ def test_bad_recognisers(config, files, tmp_path):
         | {f"fc.{k}": v for k, v in public.fc.state_dict().items()},
         tmp_path / "public.pth",
     )
-    refused("a recogniser of 4 classes, synthetic has 3", recognisers=(str(tmp_path / "public.pth"),))
+    refused("a recogniser of 4 classes, expected 3", recognisers=(str(tmp_path / "public.pth"),))
     refused("drink", CLASSES[::-1], [replace(made(f"{i}", 2 - i), label=i) for i in range(3)])
     refused("stacks of 2 fields coded to 5 px", protocol=replace(PROTOCOL, flow_frames=3))
     refused("coded to 5 px; the protocol tiny has 2 and 20 px", protocol=replace(PROTOCOL, bound=20.0))

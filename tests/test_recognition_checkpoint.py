@@ -104,7 +104,7 @@ def test_a_failed_save_leaves_the_old_file(saved, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError):
+    with pytest.raises(InputError, match="No space left on device.; free some space"):
         save(model, path)
     assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == [path.name]
 

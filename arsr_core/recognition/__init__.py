@@ -12,31 +12,3 @@ from arsr_core.recognition.protocol import PROTOCOLS, Protocol, crop, mirrored, 
 from arsr_core.recognition.recogniser import Recogniser, freeze, parameter_groups, partial_bn
 from arsr_core.recognition.st_resnet import STResNet
 from arsr_core.recognition.tsn import TSN
-
-__all__ = [
-    "AUGMENTATIONS",
-    "Augmentation",
-    "BACKBONES",
-    "Backbone",
-    "Fusion",
-    "PROTOCOLS",
-    "Protocol",
-    "Recogniser",
-    "STResNet",
-    "TSN",
-    "augment",
-    "crop",
-    "cross_modality",
-    "freeze",
-    "fuse",
-    "load",
-    "load_public",
-    "mirrored",
-    "parameter_groups",
-    "partial_bn",
-    "resize",
-    "save",
-    "starts",
-    "train_fusion",
-    "train_starts",
-]

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from arsr_core.errors import InputError
+from arsr_core.errors import require
 from arsr_core.recognition.protocol import bilinear, mirrored
 
 
 @dataclass(frozen=True)
 class Augmentation:
+    """What is drawn at random for each training sample."""
+
     scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)  # of the shorter side; height and width by neighbouring ones
     mirror: float = 0.5  # share of the samples
     degrade: float = 0.0  # share of the samples whose frames lose resolution: recognisers then bear LR better
@@ -30,10 +32,8 @@ def augment(
     A sample keeps one crop over all its snippets and, given frames and flow, over both. Crops lie on TSN's 13 places.
     generator: on the CPU; the same seed gives the same result.
     """
+    require("augment", **{f"clips{i or ''}": (x, f"N S{i or ''} C{i or ''} H W") for i, x in enumerate(clips)})
     h, w = clips[0].shape[-2:]
-    if any(x.ndim != 5 or x.shape[-2:] != (h, w) or len(x) != len(clips[0]) for x in clips):
-        shapes = " and ".join(str(tuple(x.shape)) for x in clips)
-        raise InputError(f"augment: expected clips (N, S, C, H, W) of as many samples and one size, got {shapes}")
     draws = [_draw(h, w, crop, augmentation, generator) for _ in clips[0]]
     out = tuple(torch.stack([_apply(x, draw, crop) for x, draw in zip(c, draws, strict=True)]) for c in clips)
     return out if len(out) > 1 else out[0]

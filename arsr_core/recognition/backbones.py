@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -39,18 +40,15 @@ class Backbone:
         return torch.tensor(mean).view(-1, 1, 1), torch.tensor(std).view(-1, 1, 1)
 
 
-def _resnet(name: str) -> Callable[[int], nn.Module]:
-    def build(channels: int) -> nn.Module:
-        import torchvision
+def _resnet(name: str, channels: int) -> nn.Module:
+    import torchvision
 
-        model = getattr(torchvision.models, name)()
-        if channels != 3:
-            model.conv1 = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
-            nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
-        model.fc = nn.Identity()
-        return model
-
-    return build
+    model = getattr(torchvision.models, name)()
+    if channels != 3:
+        model.conv1 = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
+        nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.fc = nn.Identity()
+    return model
 
 
 def _efficientnet_lite0(channels: int) -> nn.Module:
@@ -59,51 +57,20 @@ def _efficientnet_lite0(channels: int) -> nn.Module:
     return timm.create_model("tf_efficientnet_lite0", in_chans=channels, num_classes=0)
 
 
-_RESNET = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "flow_std": 0.226}
+_CAFFE = dict(mean=(123 / 255, 117 / 255, 104 / 255), std=(1 / 255,) * 3, flow_std=1 / 255)  # levels of 0 to 255
+_IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), flow_std=0.226)
+_RESNET = dict(parts=("conv1", "bn1", "layer1", "layer2", "layer3", "layer4"), residual=True, **_IMAGENET)
+_LITE0 = dict(parts=("conv_stem", "bn1", *(f"blocks.{i}" for i in range(7)), "conv_head", "bn2"))
+_LITE0 |= dict(mean=(127 / 255,) * 3, std=(128 / 255,) * 3, flow_std=128 / 255)
 
 BACKBONES: dict[str, Backbone] = {
     backbone.name: backbone
     for backbone in (
-        Backbone(
-            name="bn_inception",
-            paper="Ioffe and Szegedy, ICML 2015",
-            build=BNInception,
-            features=1024,
-            mean=(123 / 255, 117 / 255, 104 / 255),
-            std=(1 / 255,) * 3,  # Caffe: levels of 0 to 255
-            flow_std=1 / 255,
-            multiple=32,
-        ),
-        Backbone(
-            name="resnet18",
-            paper="He et al., CVPR 2016",
-            build=_resnet("resnet18"),
-            features=512,
-            parts=_RESNET,
-            residual=True,
-            **_IMAGENET,
-        ),
-        Backbone(
-            name="resnet50",
-            paper="He et al., CVPR 2016",
-            build=_resnet("resnet50"),
-            features=2048,
-            parts=_RESNET,
-            residual=True,
-            **_IMAGENET,
-        ),
-        Backbone(
-            name="efficientnet_lite0",
-            paper="Tan and Le, ICML 2019; Lite variant of its authors, 2020",
-            build=_efficientnet_lite0,
-            features=1280,
-            mean=(127 / 255,) * 3,
-            std=(128 / 255,) * 3,
-            flow_std=128 / 255,
-            parts=("conv_stem", "bn1", *(f"blocks.{i}" for i in range(7)), "conv_head", "bn2"),
-        ),
-        Backbone(name="lite", paper="ours", build=Lite, features=96, residual=True, **_IMAGENET),
+        Backbone("bn_inception", "Ioffe and Szegedy, ICML 2015", BNInception, 1024, multiple=32, **_CAFFE),
+        Backbone("resnet18", "He et al., CVPR 2016", partial(_resnet, "resnet18"), 512, **_RESNET),
+        Backbone("resnet50", "He et al., CVPR 2016", partial(_resnet, "resnet50"), 2048, **_RESNET),
+        Backbone("efficientnet_lite0", "Tan and Le, ICML 2019; Lite: 2020", _efficientnet_lite0, 1280, **_LITE0),
+        Backbone("lite", "ours", Lite, 96, residual=True, **_IMAGENET),
     )
 }
 

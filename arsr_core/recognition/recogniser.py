@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 import torch
@@ -13,14 +14,20 @@ from arsr_core.recognition.backbones import backbone, first_conv
 
 
 class Recogniser(nn.Module):
-    """arguments: what builds the network again; classes: their names in the order of the scores, where known."""
+    """arguments: what builds the network again; classes: their names in the order of the scores, where known.
 
-    def __init__(self, classes: int, **arguments):
+    stream: "spatial", "temporal" or "both"; metadata: what its file says of it.
+    """
+
+    stream: str
+
+    def __init__(self, classes: int, **arguments: object):
         super().__init__()
         if not isinstance(classes, int) or classes < 1:
             raise InputError(f"{type(self).__name__}: expected a number of classes from 1, got {classes!r}")
         self.arguments = {"classes": classes, **arguments}
         self.classes: tuple[str, ...] | None = None
+        self.metadata: dict = {}
         self.partial_bn = False
         self.frozen: list[nn.Module] = []  # parts that training leaves as they are
 
@@ -28,7 +35,8 @@ class Recogniser(nn.Module):
         """("rgb" or "flow", its backbone), one or both."""
         raise NotImplementedError
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> Recogniser:
+        """As any module, but for what `partial_bn` and `freeze` hold still."""
         super().train(mode)
         if mode and self.partial_bn:
             for norm in _later_norms(self):
@@ -64,29 +72,15 @@ def parameter_groups(model: Recogniser, rate: float, decay: float, first: float 
     convolution of a flow stream learns `first` times as fast (its bias twice that). Frozen parameters are left out.
     """
     fast = {id(p) for modality, net in model.streams() if modality == "flow" for p in first_conv(net)[1].parameters()}
-    groups: dict[tuple[float, float], list[torch.Tensor]] = {}
+    groups: dict[tuple[float, float], list[torch.Tensor]] = defaultdict(list)
     for module in model.modules():
         norm = isinstance(module, _BatchNorm)
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad:
                 bias = name == "bias" and not norm
-                key = (
-                    rate * (first if id(parameter) in fast else 1) * (2 if bias else 1),
-                    0.0 if bias or norm else decay,
-                )
-                groups.setdefault(key, []).append(parameter)
+                speed = rate * (first if id(parameter) in fast else 1) * (2 if bias else 1)
+                groups[speed, 0.0 if bias or norm else decay].append(parameter)
     return [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
-
-
-def require_clips(name: str, x: torch.Tensor, channels: int, multiple: int = 1) -> None:
-    """InputError unless x is (N, S, channels, H, W), float, its sides multiples of `multiple`."""
-    if not isinstance(x, torch.Tensor):
-        raise InputError(f"{name}: expected a float tensor (N, S, {channels}, H, W), got {type(x).__name__}")
-    shape = tuple(x.shape)
-    if x.ndim != 5 or x.shape[2] != channels or not x.is_floating_point() or 0 in shape:
-        raise InputError(f"{name}: expected a float tensor (N, S, {channels}, H, W), got {x.dtype} of shape {shape}")
-    if x.shape[3] % multiple or x.shape[4] % multiple:
-        raise InputError(f"{name}: expected sides that are multiples of {multiple} px, got {shape[3]}x{shape[4]}")
 
 
 def _later_norms(model: Recogniser) -> Iterator[nn.Module]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, require
 from arsr_core.recognition.backbones import backbone as find_backbone
 from arsr_core.recognition.recogniser import Recogniser
 from arsr_core.recognition.tsn import TSN
@@ -39,6 +39,8 @@ class STResNet(Recogniser):
 
     dropout: before the classifiers of (spatial, temporal). Start from two trained streams with `from_streams`.
     """
+
+    stream = "both"
 
     def __init__(
         self,
@@ -82,11 +84,9 @@ class STResNet(Recogniser):
         return model
 
     def forward(self, rgb: torch.Tensor, flow: torch.Tensor) -> dict[str, torch.Tensor]:
-        a, m = self.spatial.normalise(rgb), self.temporal.normalise(flow)  # (N S, C, H, W): appearance, motion
-        if rgb.shape[:2] != flow.shape[:2]:
-            shapes = f"{tuple(flow.shape[:2])} and {tuple(rgb.shape[:2])}"
-            raise InputError(f"STResNet: expected as many flow stacks as frames, got (N, S) of {shapes}")
+        require("STResNet", rgb=(rgb, "N S 3 H W"), flow=(flow, f"N S {self.temporal.channels} H W"))
         n, s = rgb.shape[:2]
+        a, m = self.spatial.normalise(rgb), self.temporal.normalise(flow)  # (N S, C, H, W): appearance, motion
         a, m = _stem(self.spatial.backbone, a), _stem(self.temporal.backbone, m)
         for stage, a_time, m_time in zip(STAGES, self.spatial_time, self.temporal_time, strict=True):
             (a1, a2, *a_rest), (m1, m2, *m_rest) = (

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, require
 from arsr_core.recognition import public
 from arsr_core.recognition.backbones import backbone as find_backbone
 from arsr_core.recognition.backbones import cross_modality, first_conv
-from arsr_core.recognition.recogniser import Recogniser, require_clips
+from arsr_core.recognition.recogniser import Recogniser
 from arsr_core.weights import fill
 
 
@@ -46,7 +46,8 @@ class TSN(Recogniser):
         if not 0 <= dropout < 1 or not isinstance(flow_frames, int) or flow_frames < 1:
             raise InputError(f"TSN: expected 0 <= dropout < 1 and flow_frames from 1, got {dropout}, {flow_frames}")
         kind = find_backbone(backbone)
-        self.modality, self.multiple = modality, kind.multiple
+        self.modality, self.stream = modality, "spatial" if modality == "rgb" else "temporal"
+        self.multiple = kind.multiple
         self.channels = 3 if modality == "rgb" else 2 * flow_frames
         self.backbone = kind(self.channels)
         if imagenet:
@@ -69,7 +70,10 @@ class TSN(Recogniser):
 
     def normalise(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, C, H, W) in [0, 1] -> what the backbone sees: (N S, C, H, W)."""
-        require_clips(f"TSN ({self.modality})", x, self.channels, self.multiple)
+        require(f"TSN ({self.modality})", clips=(x, f"N S {self.channels} H W"))
+        if any(side % self.multiple for side in x.shape[3:]):
+            sides = "{}x{}".format(*x.shape[3:])
+            raise InputError(f"TSN: expected sides that are multiples of {self.multiple} px, got {sides}; crop them")
         return (x.flatten(0, 1) - self.mean) / self.std
 
     def streams(self) -> Iterator[tuple[str, nn.Module]]:
