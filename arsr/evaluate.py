@@ -104,6 +104,13 @@ class Evaluation:
             raise InputError(f"{absent[0]}: no such recogniser; 'arsr train' makes one")
         return paths
 
+    def items(self) -> list[folders.Item]:
+        """The test clips of a real data set, as its folder has them."""
+        if self.root is None:
+            raise InputError(f"{self.dataset}: give the folder of its clips, root=")
+        options = dict(splits=self.splits, split=self.split, present_only=self.present_only)
+        return folders.items(self.dataset, self.root, **options)
+
     def tvl1(self) -> dict:
         """The parameters of TV-L1 by name."""
         return asdict(flow.TVL1(**flow.PRESETS[self.flow]))
@@ -163,11 +170,7 @@ def dataset_clips(config: Evaluation) -> tuple[list[Clip], tuple[str, ...]]:
     """The test clips of config.dataset, and its classes in the order of the labels."""
     if config.dataset == "embedded":
         return sources.embedded(config.clips, "test", seed=config.seed), tuple(ACTIONS)
-    if config.root is None:
-        raise InputError(f"{config.dataset}: give the folder of its clips, root=")
-    options = dict(splits=config.splits, split=config.split, present_only=config.present_only)
-    items = folders.items(config.dataset, config.root, **options)
-    return sources.from_items(items), folders.DATASETS[config.dataset].classes
+    return sources.from_items(config.items()), folders.DATASETS[config.dataset].classes
 
 
 def check(clips: Sequence[Clip], classes: Sequence[str], *, present_only: bool = False) -> None:

@@ -17,15 +17,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from arsr import manifest, reproduce, scores
-from arsr import records as results
+from arsr import manifest, records, reproduce, scores
 from arsr.data.folders import HMDB51_CLASSES
 from arsr.embedded import generated
 from arsr.reproduce import Study
 from arsr_core import recognition, sr, video
 from arsr_core.errors import InputError
 
-HERE = results.Provenance(kind="measured", source="a test", command="arsr reproduce", profile="paper")
+HERE = records.Provenance(kind="measured", source="a test", command="arsr reproduce", profile="paper")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +68,7 @@ def test_the_plan_names_what_is_there_and_what_is_not(data, tmp_path):
     ]
     assert "esrgan: no weights of esrgan" in plan.missing and "sosr+tosr: no weights of tosr" in plan.missing
     assert "ucf101, tsn: no weights of tsn-rgb-ucf101 and tsn-flow-ucf101" in plan.missing
-    assert [(part.config.network, method) for part, method in plan.jobs()] == [
+    assert [(part.config.network, method) for part, method, _ in plan.jobs()] == [
         (network, method) for method in ("hr", "bicubic", "vdsr") for network in ("tsn", "st-resnet")
     ]
 
@@ -85,11 +84,11 @@ def test_needs_count_what_evaluate_shows(data, tmp_path):
 def test_estimate_and_its_words(data, tmp_path):
     plan = reproduce.prepare(study(data, tmp_path))
     costs = reproduce.estimate(plan)
-    assert [c.method for c in costs] == ["hr", "hr", "bicubic", "bicubic", "vdsr", "vdsr"]
-    first, second = costs[:2]  # the second recogniser finds the flow in the cache
+    assert costs["method"].tolist() == ["hr", "hr", "bicubic", "bicubic", "vdsr", "vdsr"]
+    first, second = costs.iloc[0], costs.iloc[1]  # the second recogniser finds the flow in the cache
     assert first.pairs == plan.parts[0].needs()[2] and second.pairs == 0 and first.frames > second.frames
-    assert all(c.seconds > 0 and c.clips == 3 for c in costs) and first.disk > 0
-    pair = reproduce.estimate(reproduce.prepare(study(data, tmp_path, methods=("vdsr", "hr+vdsr"))))[-1]
+    assert (costs["hours"] > 0).all() and (costs["clips"] == 3).all() and first.disk > 0
+    pair = reproduce.estimate(reproduce.prepare(study(data, tmp_path, methods=("vdsr", "hr+vdsr")))).iloc[-1]
     assert pair.method == "hr+vdsr" and pair.pairs == 0  # a pair finds its second method's flow there, too
     text = reproduce.describe(plan, costs, processes=2)
     assert "hmdb51, tsn: 3 clips, 27 frames" in text and "on 2 processes" in text
@@ -101,23 +100,24 @@ def test_whole_study_and_its_second_run(data, tmp_path):
     reproduce.score(plan, say=said.append)
     assert said[0] == "1 of 7: hmdb51, tsn, hr" and len(said) == 7  # TSN needs no run for the pair
     assert not any((tmp_path / "flow").iterdir())
-    assert reproduce.estimate(plan) == [] and "every score is there" in reproduce.describe(plan, [])
-    table, records = reproduce.tables(plan, HERE)
+    nothing = reproduce.estimate(plan)
+    assert nothing.empty and "every score is there" in reproduce.describe(plan, nothing)
+    table, found = reproduce.tables(plan, HERE)
     assert set(table["network"]) == {"tsn", "st-resnet"} and "hr+vdsr" in set(table["method"])
-    keys = {record.key for record in records}
+    keys = {record.key for record in found}
     assert {"paper.benchmark.hmdb51.tsn.vdsr.fused", "paper.benchmark.hmdb51.st-resnet.hr.spatial"} <= keys
     for network in ("tsn", "st-resnet"):
         assert f"paper.benchmark.hmdb51.{network}.temporal.hr.to_bicubic.accuracy" in keys
-    kept = reproduce.keep(plan, records, tmp_path / "results")
+    kept = reproduce.keep(plan, found, tmp_path / "results")
     assert [path.name for path in kept] == [
         "benchmark-paper.json",
         "hmdb51-tsn.parquet",
         "hmdb51-st-resnet.parquet",
     ]
-    assert len(results.load(kept[0])) == len(records)
+    assert len(records.load(kept[0])) == len(found)
     part = plan.parts[0]
     fewer = replace(plan, parts=[replace(part, clips=part.clips[:2])])
-    frame, _ = scores.load(reproduce.keep(fewer, records, tmp_path / "fewer")[1])
+    frame, _ = scores.load(reproduce.keep(fewer, found, tmp_path / "fewer")[1])
     assert set(frame["clip"]) == {clip.name for clip in part.clips[:2]}  # the scores that the records were made from
     before = {path: path.read_bytes() for path in tmp_path.glob("*.parquet")}
     reproduce.score(plan, say=said.append)
@@ -169,7 +169,7 @@ def test_killed_and_continued_by_two_processes(data, tmp_path):
         assert whole.drop(columns="scores").equals(again.drop(columns="scores"))
         for one, other in zip(whole["scores"], again["scores"], strict=True):
             assert one == pytest.approx(other, rel=1e-4, abs=1e-6)  # rounding differs between processes
-    assert len(results.load(out / "records.json")) == len(reproduce.tables(plan, HERE)[1])
+    assert len(records.load(out / "records.json")) == len(reproduce.tables(plan, HERE)[1])
 
 
 def test_real_clips(shared_data, data, tmp_path):
@@ -187,12 +187,12 @@ def test_real_clips(shared_data, data, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"profile": "small"}, "no profile 'small'; expected paper or embedded"),
+        ({"profile": "small"}, "expected profile 'paper' or 'embedded', got 'small'"),
         ({"data": None}, "give the folder that holds hmdb51, ucf101 and weights, --data FOLDER"),
-        ({"methods": ("hr", "sosr+best")}, "method best; expected some of bicubic, "),
-        ({"methods": ()}, "method none; expected some of"),
-        ({"datasets": ("kinetics",)}, "data set kinetics; expected some of hmdb51, ucf101"),
-        ({"protocol": "fast"}, "protocol fast, preset None; expected of full, light"),
+        ({"methods": ("hr", "sosr+best")}, "unknown method 'best'; expected hr, bicubic, "),
+        ({"methods": ()}, "methods: tuple should have at least 1 item"),
+        ({"datasets": ("kinetics",)}, "expected datasets.0 'hmdb51' or 'ucf101', got 'kinetics'"),
+        ({"protocol": "fast"}, "expected protocol 'full', 'light', .*, got 'fast'"),
     ],
 )
 def test_bad_settings(tmp_path, changed, message):
