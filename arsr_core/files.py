@@ -17,12 +17,16 @@ from arsr_core.errors import InputError
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+class Unwritable(InputError):
+    """A file or folder cannot be written: the disk is full, or the path is wrong or not allowed."""
+
+
 @contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """A name beside `path` to write to: the file takes its own name when the block ends well, else it goes.
 
     Readers see the old file or the new one. The block may also make a folder, whose target is absent or empty. Raises
-    InputError with the target where it cannot be written.
+    Unwritable, an InputError, with the target where it cannot be written.
 
     >>> with atomic("_build/numbers.txt") as temporary:
     ...     _ = temporary.write_text("1 2 3")
@@ -37,7 +41,7 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); {remedy(error)}") from error
+        raise Unwritable(f"{path}: cannot be written ({error.strerror or error}); {remedy(error)}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.unlink(missing_ok=True)

@@ -494,7 +494,7 @@ def test_real_clips(config, shared_data, files, tmp_path):
     from arsr.data import clips as sources
     from arsr.data import folders
 
-    classes = folders.WEIZMANN_CLASSES
+    classes = folders.DATASETS["weizmann"].classes
     items = [i for i in folders.items("weizmann", shared_data / "weizmann") if i.group in ("ido", "eli")]
     torch.manual_seed(0)
     for modality in ("rgb", "flow"):

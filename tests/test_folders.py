@@ -44,7 +44,9 @@ def ucf101(tmp_path, clip, monkeypatch) -> Path:
         "".join(f"{n} {labels[n.split('/')[0]]}\r\n" for n in names if "_g01_" not in n)
     )
     (lists / "testlist01.txt").write_text("".join(f"{n}\n" for n in names if "_g01_" in n))
-    (lists / "classInd.txt").write_text("".join(f"{n} {c}\n" for n, c in enumerate(folders.UCF101_CLASSES, 1)))
+    (lists / "classInd.txt").write_text(
+        "".join(f"{n} {c}\n" for n, c in enumerate(folders.DATASETS["ucf101"].classes, 1))
+    )
     known = replace(folders.DATASETS["ucf101"], splits={1: {"train": 3, "test": 2}})
     monkeypatch.setitem(folders.DATASETS, "ucf101", known)
     return root
@@ -56,7 +58,7 @@ def hmdb51(tmp_path, clip, monkeypatch) -> Path:
     root = tmp_path / "hmdb51_org"
     lists = tmp_path / "testTrainMulti_7030_splits"
     lists.mkdir()
-    for action in folders.HMDB51_CLASSES:
+    for action in folders.DATASETS["hmdb51"].classes:
         names = [f"{ODD}_{action}_f_cm_np{n}_fr_med_{n}.avi" for n in (1, 10)] + ["x_wave_u_nm_np2_ba_bad_0.avi"]
         lines = [f"{name} {code} \n" for name, code in zip(names, "120", strict=True)]
         count = 3 if action == "wave" else 2
@@ -70,7 +72,7 @@ def hmdb51(tmp_path, clip, monkeypatch) -> Path:
 @pytest.fixture
 def weizmann(tmp_path, clip) -> Path:
     root = tmp_path / "weizmann"
-    for action in folders.WEIZMANN_CLASSES:
+    for action in folders.DATASETS["weizmann"].classes:
         put(clip, *(root / action / f"{actor}_{action}.avi" for actor in folders.WEIZMANN_ACTORS))
     return root
 
@@ -127,7 +129,7 @@ def test_names_in_any_encoding(hmdb51):
     path = hmdb51.parent / "testTrainMulti_7030_splits" / "wave_test_split1.txt"
     path.write_bytes(b"\xef\xbb\xbfR\xe4d_wave_f_cm_np1_fr_med_0.avi 2\n")  # a mark in front, and Latin-1
     name = b"wave/R\xe4d_wave_f_cm_np1_fr_med_0.avi".decode("utf-8", "surrogateescape")
-    assert (f"{name}", "no such file") in folders.check("hmdb51", hmdb51).missing
+    assert folders.check("hmdb51", hmdb51).missing[name] == "no such file"
 
 
 def test_weizmann_in_both_releases(weizmann, clip):
@@ -139,7 +141,7 @@ def test_weizmann_in_both_releases(weizmann, clip):
         put(clip, *(weizmann / action / f"lena_{action}{take}.avi" for take in (1, 2)))
     assert len(folders.items("weizmann", weizmann)) == 93 and folders.check("weizmann", weizmann).complete
     (weizmann / "run" / "lena_run2.avi").unlink()
-    assert folders.check("weizmann", weizmann).missing == [("run/lena_run2.avi", "no such file")]
+    assert folders.check("weizmann", weizmann).missing == {"run/lena_run2.avi": "no such file"}
 
 
 @pytest.mark.parametrize("prefix", ["", "segmented_"])
@@ -166,15 +168,15 @@ def test_layouts(ucf101, hmdb51, tmp_path):
     for file in moved.iterdir():
         shutil.copy(file, ucf101 / "UCF-101")  # beside the class folders
     assert beside == folders.items("ucf101", ucf101 / "UCF-101")
-    assert folders.check("ucf101", ucf101 / "UCF-101").extra == []
+    assert folders.check("ucf101", ucf101 / "UCF-101").extra == {}
     assert len(folders.items("hmdb51", tmp_path)) == 51  # the folder above holds both
 
 
 def test_split_files_are_not_extra(hmdb51):
     lists = hmdb51.parent / "testTrainMulti_7030_splits"
     shutil.copytree(lists, hmdb51 / lists.name)
-    assert folders.check("hmdb51", hmdb51).extra == []
-    assert folders.check("hmdb51", hmdb51, splits=lists).extra == []
+    assert folders.check("hmdb51", hmdb51).extra == {}
+    assert folders.check("hmdb51", hmdb51, splits=lists).extra == {}
 
 
 def test_missing_clips_raise_or_are_left_out(ucf101):
@@ -309,26 +311,26 @@ def test_everything_odd_is_reported_with_its_reason(ucf101, clip):
     (home / "Thumbs.db").touch()
     report = folders.check("ucf101", ucf101)
     assert not report.complete
-    assert report.missing == [
-        ("Archery/v_Archery_g01_c01.avi", "no such file"),
-        ("HandstandPushups/v_HandStandPushups_g01_c01.avi", "no folder HandstandPushups"),
-        ("HandstandPushups/v_HandStandPushups_g08_c01.avi", "no folder HandstandPushups"),
-    ]
-    assert report.unreadable == [
-        ("Archery/v_Archery_g08_c01.avi", "the file is empty (0 bytes); copy or download it again")
-    ]
-    assert report.extra == [
-        ("Archery/copy of v_Archery_g08_c01.avi", "not a clip that UCF101 names"),
-        ("Dancing/", "unknown folder, 1 entries"),
-        ("Thumbs.db", "not in a class folder"),
-    ]
+    assert report.missing == {
+        "Archery/v_Archery_g01_c01.avi": "no such file",
+        "HandstandPushups/v_HandStandPushups_g01_c01.avi": "no folder HandstandPushups",
+        "HandstandPushups/v_HandStandPushups_g08_c01.avi": "no folder HandstandPushups",
+    }
+    assert report.unreadable == {
+        "Archery/v_Archery_g08_c01.avi": "the file is empty (0 bytes); copy or download it again"
+    }
+    assert report.extra == {
+        "Archery/copy of v_Archery_g08_c01.avi": "not a clip that UCF101 names",
+        "Dancing/": "unknown folder, 1 entries",
+        "Thumbs.db": "not in a class folder",
+    }
     table = report.table.set_index("class")
     assert table.loc["Archery"].tolist() == [3, 2, 1, 1, 1]
     assert table.loc["HandstandPushups"].tolist() == [2, 0, 2, 0, 0]
     assert table.loc["(no class)"].tolist() == [0, 0, 0, 0, 2]
     text = str(report)
     assert text.startswith(f"UCF101 in {home}, split 1: INCOMPLETE\nexpected 2 test, 3 train\n")
-    for name, reason in report.missing + report.unreadable + report.extra:
+    for name, reason in (report.missing | report.unreadable | report.extra).items():
         assert f"  {name}: {reason}" in text
     assert text.splitlines()[7].split() == ["(all)", "5", "2", "3", "1", "3"]
 
@@ -341,8 +343,8 @@ def test_decoding_finds_what_opening_does_not(weizmann):
     path.write_bytes(data)
     assert folders.check("weizmann", weizmann).complete
     report = folders.check("weizmann", weizmann, decode=True)
-    assert [finding.name for finding in report.unreadable] == ["bend/ido_bend.avi"] and not report.complete
-    assert "the picture ends after" in report.unreadable[0].reason
+    assert list(report.unreadable) == ["bend/ido_bend.avi"] and not report.complete
+    assert "the picture ends after" in report.unreadable["bend/ido_bend.avi"]
 
 
 def test_a_split_that_is_not_the_official_one_is_not_complete(ucf101):
@@ -354,7 +356,7 @@ def test_a_split_that_is_not_the_official_one_is_not_complete(ucf101):
 
 
 def test_long_lists_are_cut_in_the_text_only(weizmann):
-    for action in folders.WEIZMANN_CLASSES[1:]:
+    for action in folders.DATASETS["weizmann"].classes[1:]:
         shutil.rmtree(weizmann / action)
     report = folders.check("weizmann", weizmann)
     assert len(report.missing) == 81 and "and 61 more" in str(report) and len(str(report).splitlines()) < 60

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from arsr import manifest, records, reproduce, scores
-from arsr.data.folders import HMDB51_CLASSES
+from arsr.data import folders
 from arsr.embedded import generated
 from arsr.reproduce import Study
 from arsr_core import recognition, sr, video
@@ -35,7 +35,7 @@ def data(tmp_path_factory):
     lists = folder / "hmdb51" / "testTrainMulti_7030_splits"
     lists.mkdir(parents=True)
     wave = [f"v{i}_wave_f_nm_np1_fr_goo_{i}.avi" for i in range(3)]
-    for action in HMDB51_CLASSES:
+    for action in folders.DATASETS["hmdb51"].classes:
         names = wave if action == "wave" else [f"x_{action}_f_nm_np1_fr_goo_0.avi"]
         code = 2 if action in ("wave", "walk") else 1
         (lists / f"{action}_test_split1.txt").write_text("".join(f"{name} {code}\n" for name in names))
@@ -43,7 +43,7 @@ def data(tmp_path_factory):
         name = wave[i] if action == "wave" else "x_walk_f_nm_np1_fr_goo_0.avi"
         (folder / "hmdb51" / action).mkdir(exist_ok=True)
         video.write(folder / "hmdb51" / action / name, generated.clip(i, split="test", frames=8 + i).frames, fps=25)
-    about = dict(classes=list(HMDB51_CLASSES), protocol={"bound": 10.0})
+    about = dict(classes=list(folders.DATASETS["hmdb51"].classes), protocol={"bound": 10.0})
     (folder / "weights").mkdir()
     for modality in ("rgb", "flow"):
         net = recognition.TSN(51, modality, "lite")

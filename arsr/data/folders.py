@@ -13,52 +13,28 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import yaml
+
+from arsr import names
+from arsr.data.stores import reasons
 from arsr_core import video
 from arsr_core.errors import InputError
 
 if TYPE_CHECKING:
     import pandas
 
-# Labels are positions in these tuples: the official order, alphabetical without regard to case
-UCF101_CLASSES = tuple(
-    """
-    ApplyEyeMakeup ApplyLipstick Archery BabyCrawling BalanceBeam BandMarching BaseballPitch Basketball
-    BasketballDunk BenchPress Biking Billiards BlowDryHair BlowingCandles BodyWeightSquats Bowling
-    BoxingPunchingBag BoxingSpeedBag BreastStroke BrushingTeeth CleanAndJerk CliffDiving CricketBowling
-    CricketShot CuttingInKitchen Diving Drumming Fencing FieldHockeyPenalty FloorGymnastics FrisbeeCatch
-    FrontCrawl GolfSwing Haircut Hammering HammerThrow HandstandPushups HandstandWalking HeadMassage
-    HighJump HorseRace HorseRiding HulaHoop IceDancing JavelinThrow JugglingBalls JumpingJack JumpRope
-    Kayaking Knitting LongJump Lunges MilitaryParade Mixing MoppingFloor Nunchucks ParallelBars
-    PizzaTossing PlayingCello PlayingDaf PlayingDhol PlayingFlute PlayingGuitar PlayingPiano PlayingSitar
-    PlayingTabla PlayingViolin PoleVault PommelHorse PullUps Punch PushUps Rafting RockClimbingIndoor
-    RopeClimbing Rowing SalsaSpin ShavingBeard Shotput SkateBoarding Skiing Skijet SkyDiving
-    SoccerJuggling SoccerPenalty StillRings SumoWrestling Surfing Swing TableTennisShot TaiChi TennisSwing
-    ThrowDiscus TrampolineJumping Typing UnevenBars VolleyballSpiking WalkingWithDog WallPushups
-    WritingOnBoard YoYo
-    """.split()  # noqa: SIM905 (a list would take a line a name)
-)
-HMDB51_CLASSES = tuple(
-    """
-    brush_hair cartwheel catch chew clap climb climb_stairs dive draw_sword dribble drink eat fall_floor
-    fencing flic_flac golf handstand hit hug jump kick kick_ball kiss laugh pick pour pullup punch push
-    pushup ride_bike ride_horse run shake_hands shoot_ball shoot_bow shoot_gun sit situp smile smoke
-    somersault stand swing_baseball sword sword_exercise talk throw turn walk wave
-    """.split()  # noqa: SIM905 (a list would take a line a name)
-)
-WEIZMANN_CLASSES = ("bend", "jack", "jump", "pjump", "run", "side", "skip", "walk", "wave1", "wave2")
+Subset = Literal["train", "test", "unused"]
+NO_CLASS = "(no class)"
+HMDB51_CODES: dict[str, Subset] = {"1": "train", "2": "test", "0": "unused"}
 WEIZMANN_ACTORS = ("daria", "denis", "eli", "ido", "ira", "lena", "lyova", "moshe", "shahar")
-UT_CLASSES = ("handshake", "hug", "kick", "point", "punch", "push")
 UT_SEQUENCES = {  # each clip's label; clips count from 0 in each set, sequences from 1 through both
     "set1": "421305 450213 421350 412035 042135 25130 054231 0244531 352401 045312",
     "set2": "425031 035142 421350 015342 104235 301425 103542 241350 014352 105342",
 }
-NO_CLASS = "(no class)"
-HMDB51_CODES = {"1": "train", "2": "test", "0": "unused"}
 
 
 @dataclass(frozen=True)
@@ -70,68 +46,44 @@ class Item:
     action: str
     label: int
     group: str  # UCF101: g08, HMDB51: source video, Weizmann: actor, UT-Interaction: set1_4 (set and sequence)
-    subset: Literal["train", "test", "unused"] | None  # None: no official split
+    subset: Subset | None  # None: no official split
+
+
+class Named(NamedTuple):
+    """A clip as a split file, or the data set's own rule, names it."""
+
+    folder: str
+    file: str
+    action: str
+    group: str
+    subset: Subset | None = None
+    where: str = ""  # "FILE, line N"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is known of a data set without having it."""
+    """What is known of a data set without having it; `datasets.yaml` says what the fields mean."""
 
     title: str
     classes: tuple[str, ...]
     clips: int
-    splits: dict[int, dict[str, int]]  # official split: subset: number of clips
-    folders: tuple[str, ...]  # that hold the clips
-    homes: tuple[str, ...]  # usual names of those folders' parent
-    lists: tuple[str, ...]  # usual names of the split files' folder
-    list_name: str  # one split file, with {split}
-    scan: Callable[[Path, Path | None, int], list[Item]]  # (home, lists, split) -> every official clip
+    splits: dict[int, dict[str, int]]
+    folders: tuple[str, ...]
+    homes: tuple[str, ...]
+    lists: tuple[str, ...]
+    list_name: str
+    named: Callable[[Path, Path | None, int], Iterator[Named]]  # (home, lists, split) -> every official clip
 
-
-class Finding(NamedTuple):
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """The outcome of `check`; the table counts clips, expected = found + missing, unreadable among found."""
-
-    title: str
-    root: Path
-    split: int | None
-    expected: dict[str, int]  # subset: clips that the split files name
-    official: dict[str, int]  # subset: clips of the official split
-    table: pandas.DataFrame  # class, expected, found, missing, unreadable, extra
-    missing: list[Finding]
-    unreadable: list[Finding]
-    extra: list[Finding]
-
-    @property
-    def complete(self) -> bool:
-        """Every official clip is there and readable; extra files do no harm."""
-        return not self.missing and not self.unreadable and self.expected == self.official
-
-    def __str__(self) -> str:
-        def counts(subsets: dict[str, int]) -> str:
-            return ", ".join(f"{number:,} {subset}" for subset, number in subsets.items())
-
-        split = "" if self.split is None else f", split {self.split}"
-        lines = [f"{self.title} in {self.root}{split}: {'complete' if self.complete else 'INCOMPLETE'}"]
-        lines.append(f"expected {counts(self.expected)}")
-        if self.expected != self.official:
-            lines.append(f"the official split has {counts(self.official)}; download the split files again")
-        odd = self.table[self.table[["missing", "unreadable", "extra"]].any(axis=1)].copy()
-        if len(odd):
-            total = self.table.sum(numeric_only=True)
-            odd.loc[len(self.table)] = ["(all)", *total]
-            lines += ["", odd.to_string(index=False)]
-        for kind in ("missing", "unreadable", "extra"):
-            findings = getattr(self, kind)
-            lines += [f"\n{kind} ({len(findings):,})"] if findings else []
-            lines += [f"  {name}: {reason}" for name, reason in findings[:20]]
-            lines += [f"  and {len(findings) - 20:,} more"] if len(findings) > 20 else []
-        return "\n".join(lines)
+    def scan(self, home: Path, lists: Path | None, split: int) -> list[Item]:
+        """Every official clip, there or not; InputError for one that is named twice."""
+        found, seen = [], {}
+        for folder, file, action, group, subset, where in self.named(home, lists, split):
+            name = f"{folder}/{file}"
+            if name in seen:
+                raise InputError(f"{where}: {file!r} again, first in {seen[name]}; expected each clip once")
+            seen[name] = where
+            found.append(Item(home / folder / file, name, action, self.classes.index(action), group, subset))
+        return found
 
 
 def items(
@@ -140,7 +92,7 @@ def items(
     *,
     splits: str | Path | None = None,
     split: int = 1,
-    subset: Literal["train", "test", "unused"] | None = "test",
+    subset: Subset | None = "test",
     present_only: bool = False,
 ) -> list[Item]:
     """Every clip of a subset (None: of all), sorted by label and name.
@@ -166,62 +118,84 @@ def items(
     return present
 
 
+@dataclass(frozen=True)
+class Completeness:
+    """The outcome of `check`; the table counts clips, expected = found + missing, unreadable among found."""
+
+    title: str
+    root: Path
+    split: int | None
+    expected: dict[str, int]  # subset: clips that the split files name
+    official: dict[str, int]  # subset: clips of the official split
+    table: pandas.DataFrame  # class, expected, found, missing, unreadable, extra
+    missing: dict[str, str]  # clip: reason
+    unreadable: dict[str, str]
+    extra: dict[str, str]
+
+    @property
+    def complete(self) -> bool:
+        """Every official clip is there and readable; extra files do no harm."""
+        return not self.missing and not self.unreadable and self.expected == self.official
+
+    def __str__(self) -> str:
+        expected, official = (", ".join(f"{n:,} {s}" for s, n in x.items()) for x in (self.expected, self.official))
+        split = "" if self.split is None else f", split {self.split}"
+        lines = [f"{self.title} in {self.root}{split}: {'complete' if self.complete else 'INCOMPLETE'}"]
+        lines.append(f"expected {expected}")
+        if self.expected != self.official:
+            lines.append(f"the official split has {official}; download the split files again")
+        odd = self.table[self.table[["missing", "unreadable", "extra"]].any(axis=1)].copy()
+        if len(odd):
+            odd.loc[len(self.table)] = ["(all)", *self.table.sum(numeric_only=True)]
+            lines += ["", odd.to_string(index=False)]
+        for kind in ("missing", "unreadable", "extra"):
+            lines += reasons(f"\n{kind} ({len(getattr(self, kind)):,})", getattr(self, kind))
+        return "\n".join(lines)
+
+
 def check(
     kind: str, root: str | Path, *, splits: str | Path | None = None, split: int = 1, decode: bool = False
-) -> Report:
+) -> Completeness:
     """Looks for every clip of a data set and opens it (decode: reads all its frames); reports all it finds.
 
     A terminal shows a progress bar after two seconds. Raises InputError for missing folders and malformed
     split files; missing, unreadable and extra clips are in the report, each with the reason.
     """
     import pandas
-    from tqdm import tqdm
+    from tqdm.contrib.concurrent import thread_map  # FFmpeg releases the interpreter's lock
 
     dataset = _dataset(kind)
     home, lists, expected = _scan(kind, root, splits, split)
-    read = video.count if decode else video.probe
 
     def fault(item: Item) -> tuple[str, str] | None:
-        if not item.path.parent.is_dir():
-            return "missing", f"no folder {item.path.parent.name}"
         if not item.path.exists():
-            return "missing", "no such file"
+            folder = item.path.parent
+            return "missing", "no such file" if folder.is_dir() else f"no folder {folder.name}"
         try:
-            read(item.path)
+            (video.count if decode else video.probe)(item.path)
         except InputError as error:
             return "unreadable", str(error).removeprefix(f"{item.path}: ")
         return None
 
-    pool = ThreadPoolExecutor()  # FFmpeg releases the interpreter's lock
-    try:
-        faults = list(tqdm(pool.map(fault, expected), kind, len(expected), delay=2, disable=None, unit="clip"))
-    finally:  # an interrupt does not wait for 13,320 clips
-        pool.shutdown(cancel_futures=True)
-    findings = {"missing": [], "unreadable": []}
-    counts = {
-        "expected": Counter(item.action for item in expected),
-        "missing": Counter(),
-        "unreadable": Counter(),
-    }
-    for item, (kind_of_fault, reason) in ((i, f) for i, f in zip(expected, faults, strict=True) if f):
-        findings[kind_of_fault].append(Finding(item.name, reason))
-        counts[kind_of_fault][item.action] += 1
-    extra = list(_extra(dataset, home, lists, {item.name for item in expected}))
-    counts["extra"] = Counter(action for action, _ in extra)
+    faults = thread_map(fault, expected, desc=kind, delay=2, disable=None, unit="clip")
+    found: dict[str, dict[str, str]] = {"missing": {}, "unreadable": {}}
+    for item, (state, reason) in ((i, f) for i, f in zip(expected, faults, strict=True) if f):
+        found[state][item.name] = reason
+    actions = {item.name: item.action for item in expected}
+    found["extra"] = dict(_extra(dataset, home, lists, set(actions)))
+
+    def count(clips: Iterable[str]) -> Counter:
+        of = (actions.get(name, name.partition("/")[0]) for name in clips)
+        return Counter(action if action in dataset.classes else NO_CLASS for action in of)
+
+    counts = {"expected": count(actions)} | {state: count(clips) for state, clips in found.items()}
     counts["found"] = counts["expected"] - counts["missing"]
     rows = [*dataset.classes] + [NO_CLASS] * (NO_CLASS in counts["extra"])
     columns = ("expected", "found", "missing", "unreadable", "extra")
-    named = dict(sorted(Counter(item.subset or "clips" for item in expected).items()))
-    return Report(
-        title=dataset.title,
-        root=home,
-        split=split if dataset.splits else None,
-        expected=named,
-        official=dataset.splits[split] if dataset.splits else named,
-        table=pandas.DataFrame({"class": rows} | {c: [counts[c][row] for row in rows] for c in columns}),
-        extra=[finding for _, finding in extra],
-        **findings,
-    )
+    table = pandas.DataFrame({"class": rows} | {c: [counts[c][row] for row in rows] for c in columns})
+    subsets = dict(sorted(Counter(item.subset or "clips" for item in expected).items()))
+    official = dataset.splits[split] if dataset.splits else subsets
+    return Completeness(dataset.title, home, split if dataset.splits else None, subsets, official, table, **found)
 
 
 def matching(root: str | Path, patterns: Iterable[str], count: int) -> list[Path]:
@@ -287,23 +261,19 @@ def _lists(dataset: Dataset, root: Path, splits: Path | None, split: int) -> Pat
     )
 
 
-def _extra(dataset: Dataset, home: Path, lists: Path | None, expected: set[str]) -> Iterator[tuple[str, Finding]]:
-    """(class, finding) for everything in the data set's folder that it does not name."""
+def _extra(dataset: Dataset, home: Path, lists: Path | None, expected: set[str]) -> Iterator[tuple[str, str]]:
+    """(name, reason) for everything in the data set's folder that it does not name."""
     for entry in sorted(home.iterdir()):
         if entry.is_dir() and entry.name in dataset.folders:
-            action = entry.name if entry.name in dataset.classes else NO_CLASS
-            for file in sorted(entry.iterdir()):
-                name = f"{entry.name}/{file.name}"
-                if name not in expected:
-                    yield action, Finding(name, f"not a clip that {dataset.title} names")
+            inside = [f"{entry.name}/{file.name}" for file in sorted(entry.iterdir())]
+            yield from ((name, f"not a clip that {dataset.title} names") for name in inside if name not in expected)
         elif entry.is_dir() and entry != lists and entry.name not in dataset.lists:
-            number = sum(1 for _ in entry.iterdir())
-            yield NO_CLASS, Finding(f"{entry.name}/", f"unknown folder, {number:,} entries")
+            yield f"{entry.name}/", f"unknown folder, {sum(1 for _ in entry.iterdir()):,} entries"
         elif not entry.is_dir() and not (home == lists and entry.suffix == ".txt"):
-            yield NO_CLASS, Finding(entry.name, "not in a class folder")
+            yield entry.name, "not in a class folder"
 
 
-# Split files ------------------------------------------------------------------------------------------------
+# Split files, and the rules of the sets without them ----------------------------------------------------------
 
 
 def _entries(file: Path, pattern: str, expected: str) -> Iterator[tuple[str, re.Match]]:
@@ -312,152 +282,86 @@ def _entries(file: Path, pattern: str, expected: str) -> Iterator[tuple[str, re.
         text = file.read_text("utf-8-sig", "surrogateescape")  # names verbatim, whatever their encoding
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}); download the split files again") from error
-    entries = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        match = re.fullmatch(pattern, line.rstrip())
+    lines = [(number, line.rstrip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    for number, line in lines:
+        match = re.fullmatch(pattern, line)
         if not match:
             raise InputError(f"{file}, line {number}: expected {expected}, got {line[:100]!r}")
-        entries += 1
         yield f"{file}, line {number}", match
-    if not entries:
+    if not lines:
         raise InputError(f"{file}: the file is empty; expected lines of {expected}: download the split files again")
 
 
-def _once(seen: dict[str, str], name: str, where: str) -> None:
-    if name in seen:
-        raise InputError(f"{where}: {name!r} again, first in {seen[name]}; expected each clip once")
-    seen[name] = where
-
-
-def _scan_ucf101(home: Path, lists: Path, split: int) -> list[Item]:
+def _ucf101(home: Path, lists: Path, split: int) -> Iterator[Named]:
+    classes = DATASETS["ucf101"].classes
     index = lists / "classInd.txt"
     if index.exists():  # the labels in the lists are these numbers
         for where, match in _entries(index, r"([0-9]+) +(\S+)", "'1 ApplyEyeMakeup'"):
             number = int(match[1])
-            if UCF101_CLASSES[number - 1 : number] != (match[2],):
+            if classes[number - 1 : number] != (match[2],):
                 raise InputError(f"{where}: expected the official class {match[1]}, got {match[2]!r}")
-    found, seen = [], {}
-    for subset in ("train", "test"):
-        label_there = "" if subset == "train" else "?"  # the test lists have none
+    forms = {"train": ("", "'CLASS/v_CLASS_gNN_cNN.avi LABEL'"), "test": ("?", "'CLASS/v_CLASS_gNN_cNN.avi'")}
+    for subset, (label_there, form) in forms.items():
         pattern = r"([^/\\\0]+)/(v_[^/\\\0]+_(g[0-9]+)_c[0-9]+\.avi)(?:\s+([0-9]+))" + label_there
-        form = "'CLASS/v_CLASS_gNN_cNN.avi" + (" LABEL'" if subset == "train" else "'")
         for where, match in _entries(lists / f"{subset}list{split:02d}.txt", pattern, form):
             action, file, group, label = match.groups()
-            if action not in UCF101_CLASSES:
+            if action not in classes:
                 raise InputError(f"{where}: unknown class {action!r}; expected one of UCF101's 101 classes")
-            number = UCF101_CLASSES.index(action)
-            if label and int(label) != number + 1:
-                raise InputError(f"{where}: expected label {number + 1} for {action}, got {label}")
-            name = f"{action}/{file}"
-            _once(seen, name, where)
-            found.append(Item(home / action / file, name, action, number, group, subset))
-    return found
+            number = classes.index(action) + 1
+            if label and int(label) != number:
+                raise InputError(f"{where}: expected label {number} for {action}, got {label}")
+            yield Named(action, file, action, group, subset, where)
 
 
-def _scan_hmdb51(home: Path, lists: Path, split: int) -> list[Item]:
-    files = {file.name.removesuffix(f"_test_split{split}.txt"): file for file in lists.glob(f"*_test_split{split}.txt")}
-    for action in sorted(set(files) ^ set(HMDB51_CLASSES)):
-        if action in files:
-            raise InputError(f"{files[action]}: unknown class {action!r}; expected one of HMDB51's 51 classes")
-        missing = lists / f"{action}_test_split{split}.txt"
-        raise InputError(f"{missing}: no such file; expected one for each of 51 classes: download them again")
-    found = []
-    for label, action in enumerate(HMDB51_CLASSES):
-        seen = {}
+def _hmdb51(home: Path, lists: Path, split: int) -> Iterator[Named]:
+    classes, suffix = DATASETS["hmdb51"].classes, f"_test_split{split}.txt"
+    listed = {file.name.removesuffix(suffix) for file in lists.glob(f"*{suffix}")}
+    for action in sorted(listed ^ set(classes)):
+        if action in listed:
+            raise InputError(f"{lists / action}{suffix}: unknown class {action!r}; expected one of HMDB51's 51 classes")
+        raise InputError(f"{lists / action}{suffix}: no such file; expected one for each of 51 classes: download again")
+    for action in classes:
         tags = re.compile(rf"(.+)_{action}(?:_[a-z]+){{2}}_np[0-9]+(?:_[a-z]+){{2}}_[0-9]+\.avi")
-        for where, match in _entries(files[action], r"([^/\\\0]+\.avi)\s+([0-9]+)", "'NAME.avi CODE'"):
+        for where, match in _entries(lists / f"{action}{suffix}", r"([^/\\\0]+\.avi)\s+([0-9]+)", "'NAME.avi CODE'"):
             file, code = match.groups()
             if code not in HMDB51_CODES:
                 raise InputError(f"{where}: unknown code {code}; expected 1 (train), 2 (test) or 0 (unused)")
             source = tags.fullmatch(file)
             if not source:
                 raise InputError(f"{where}: expected 'VIDEO_{action}_TAGS_N.avi', got {file!r}")
-            _once(seen, file, where)
-            name = f"{action}/{file}"
-            found.append(Item(home / action / file, name, action, label, source[1], HMDB51_CODES[code]))
-    return found
+            yield Named(action, file, action, source[1], HMDB51_CODES[code], where)
 
 
-def _scan_weizmann(home: Path, lists: None, split: int) -> list[Item]:
-    found = []
-    for label, action in enumerate(WEIZMANN_CLASSES):
+def _weizmann(home: Path, lists: None, split: int) -> Iterator[Named]:
+    for action in DATASETS["weizmann"].classes:
         for actor in WEIZMANN_ACTORS:
             files = [f"{actor}_{action}.avi"]
             # the first release has Lena's run, skip and walk twice, as lena_run1 and lena_run2
             twice = [f"{actor}_{action}{take}.avi" for take in (1, 2)]
-            if (actor, action) in {("lena", "run"), ("lena", "skip"), ("lena", "walk")} and any(
-                (home / action / file).is_file() for file in twice
-            ):
-                files = twice
-            found += [Item(home / action / f, f"{action}/{f}", action, label, actor, None) for f in files]
-    return found
+            if actor == "lena" and action in ("run", "skip", "walk"):
+                files = twice if any((home / action / file).is_file() for file in twice) else files
+            yield from (Named(action, file, action, actor) for file in files)
 
 
-def _scan_ut_interaction(home: Path, lists: None, split: int) -> list[Item]:
-    found, sequence = [], 0
+def _ut_interaction(home: Path, lists: None, split: int) -> Iterator[Named]:
+    classes, sequence = DATASETS["ut_interaction"].classes, 0
     for name, sequences in UT_SEQUENCES.items():
         folder = next((f for f in (name, f"segmented_{name}") if (home / f).is_dir()), name)
         identifier = 0
         for labels in sequences.split():
             sequence += 1
             for label in map(int, labels):
-                file = f"{identifier}_{sequence}_{label}.avi"
-                group = f"{name}_{sequence}"
-                action = UT_CLASSES[label]
-                found.append(Item(home / folder / file, f"{folder}/{file}", action, label, group, None))
+                yield Named(folder, f"{identifier}_{sequence}_{label}.avi", classes[label], f"{name}_{sequence}")
                 identifier += 1
-    return found
 
 
-DATASETS: dict[str, Dataset] = {
-    "ucf101": Dataset(
-        title="UCF101",
-        classes=UCF101_CLASSES,
-        clips=13_320,
-        splits={
-            1: {"train": 9_537, "test": 3_783},
-            2: {"train": 9_586, "test": 3_734},
-            3: {"train": 9_624, "test": 3_696},
-        },
-        folders=UCF101_CLASSES,
-        homes=("UCF-101", "UCF101", "ucf101", "videos"),
-        lists=("ucfTrainTestlist", "ucf101_splits", "splits"),
-        list_name="trainlist{split:02d}.txt",
-        scan=_scan_ucf101,
-    ),
-    "hmdb51": Dataset(
-        title="HMDB51",
-        classes=HMDB51_CLASSES,
-        clips=6_766,
-        splits={split: {"train": 3_570, "test": 1_530, "unused": 1_666} for split in (1, 2, 3)},
-        folders=HMDB51_CLASSES,
-        homes=("hmdb51_org", "HMDB51", "hmdb51", "videos"),
-        lists=("testTrainMulti_7030_splits", "hmdb51_splits", "splits"),
-        list_name="*_test_split{split}.txt",
-        scan=_scan_hmdb51,
-    ),
-    "weizmann": Dataset(
-        title="Weizmann",
-        classes=WEIZMANN_CLASSES,
-        clips=90,
-        splits={},
-        folders=WEIZMANN_CLASSES,
-        homes=("weizmann", "Weizmann", "videos"),
-        lists=(),
-        list_name="",
-        scan=_scan_weizmann,
-    ),
-    "ut_interaction": Dataset(
-        title="UT-Interaction",
-        classes=UT_CLASSES,
-        clips=120,
-        splits={},
-        folders=("set1", "set2", "segmented_set1", "segmented_set2"),
-        homes=("ut_interaction", "UT-Interaction", "videos"),
-        lists=(),
-        list_name="",
-        scan=_scan_ut_interaction,
-    ),
-}
+def _known() -> Iterator[tuple[str, Dataset]]:
+    rules = {"ucf101": _ucf101, "hmdb51": _hmdb51, "weizmann": _weizmann, "ut_interaction": _ut_interaction}
+    facts = yaml.safe_load(Path(__file__).with_name("datasets.yaml").read_text("utf-8"))
+    for kind, row in facts.items():
+        row = {"folders": row["classes"], "lists": [], "list_name": ""} | row
+        row = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+        yield kind, Dataset(names.title(kind), named=rules[kind], **row)
+
+
+DATASETS: dict[str, Dataset] = dict(_known())

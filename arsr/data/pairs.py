@@ -15,62 +15,58 @@ room of windows cut out, and a window is a slice of them.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import re
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, MultipleOf
 
+from arsr.data import stores
 from arsr.embedded import generated
+from arsr.settings import settings
 from arsr_core import flow, metrics, video
 from arsr_core.degrade import imresize, quantise, to_lr
 from arsr_core.errors import InputError
-from arsr_core.files import write_atomically
+from arsr_core.files import atomic, write_atomically
 from arsr_core.flow import files
 
 SCALE = 4
 VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv", ".y4m")
 COLUMNS = ("frame", "row", "pair", "x", "y", "motion", "warps")  # of a window; row in frames.npy, pair in flow.npy
 CHUNK = 16  # pairs of frames whose flow is in memory at a time
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+AGAIN = "prepare the pairs again, 'arsr data pairs' goes on"
+Count = Annotated[int, Ge(1)]
 
 
-@dataclass(frozen=True)
+@settings
 class Pairs:
     """How windows are drawn; the defaults are the paper's, or its released code's where the paper is silent."""
 
-    sources: tuple[str, ...] = ()  # videos, folders of frames, or folders with such in them at any depth
-    embedded: int = 0  # training clips of data.generated, with exact flow
-    patch: int = 128  # side of an HR window, px
-    clip_frames: int = 120  # frames drawn from each clip
-    windows: int = 10  # kept of each frame, by motion
-    frames: int = 7  # LR frames that make one SR frame; a store of 7 serves single-frame networks too
-    spacing: int = 1  # frames from the first to the second of a pair; the released code has 2
-    side: int = 240  # clips whose short side is over 1.2 x side are shrunk to it: CDVL-134's, 240 to 288, stay
-    lr: str = "after"  # the crop; "before" it: then windows lie on multiples of 4 px
-    flow: str | None = None  # folder of flow files (FlowNet 2.0's, say); None: exact where known, TV-L1 otherwise
-    preset: str = "reference"  # of TV-L1, see flow.PRESETS
-    seed: int = 0
+    sources: tuple[str, ...] = ()  # Videos, folders of frames, or folders with such in them at any depth.
+    embedded: Annotated[int, Ge(0)] = 0  # Embedded training clips, with exact flow; they have 120x160 px.
+    patch: Annotated[int, Ge(16), MultipleOf(SCALE)] = 128  # Side of an HR window, px.
+    clip_frames: Count = 120  # Frames drawn from each clip.
+    windows: Count = 10  # Kept of each frame: those with the largest motion.
+    frames: Count = 7  # LR frames that make one SR frame: odd; a store of 7 serves single-frame networks too.
+    spacing: Count = 1  # Frames from the first to the second of a pair; the released code has 2.
+    side: Count = 240  # Clips whose short side is over 1.2 x this are shrunk to it, px: CDVL-134's, 240 to 288, stay.
+    lr: Literal["after", "before"] = "after"  # Down-sampling after or before the crop; before: at multiples of 4 px.
+    flow: str | None = None  # Folder of flow files, a folder a clip (FlowNet 2.0's); none: exact or TV-L1.
+    preset: Literal["reference", "fast"] = "reference"  # Of TV-L1.
+    seed: Annotated[int, Ge(0)] = 0  # Of frames and windows, and of embedded clips.
 
-    def __post_init__(self):
-        counts = (self.clip_frames, self.windows, self.frames, self.spacing, self.side)
-        if not all(isinstance(n, int) and n >= 1 for n in counts) or self.frames % 2 == 0:
-            raise InputError(f"expected counts of 1 or more and an odd number of frames, got {self}")
-        if self.patch < 16 or self.patch % SCALE:
-            raise InputError(f"expected a patch of 16 px or more, a multiple of {SCALE}, got {self.patch}")
-        if self.lr not in ("after", "before"):
-            raise InputError(f"expected lr 'after' or 'before' (the crop), got {self.lr!r}")
-        if self.preset not in flow.PRESETS:
-            raise InputError(f"no preset {self.preset!r} of TV-L1; expected one of {', '.join(flow.PRESETS)}")
-        if self.embedded < 0 or not (self.sources or self.embedded):
+    def __post_init__(self) -> None:
+        if self.frames % 2 == 0:
+            raise InputError(f"Pairs: expected an odd number of frames, got {self.frames}")
+        if not (self.sources or self.embedded):
             raise InputError("nothing to prepare: give folders of clips, or a number of embedded clips")
 
     @property
@@ -85,7 +81,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """A clip to draw from; an embedded one has an index and no path."""
 
     name: str  # "FOLDER/CLIP", unique in a store and the same on every machine
@@ -101,7 +97,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Report:
+class Inventory:
     """What a store holds and lacks; `warping`: windows where warping by the flow helps."""
 
     windows: int
@@ -111,20 +107,17 @@ class Report:
     skipped: dict[str, str]  # clip: reason
 
     def __str__(self) -> str:
-        lines = [
+        text = (
             f"{self.windows:,} windows of {self.clips:,} clips, {self.size / 1e9:.2f} GB; warping helps in "
             f"{self.warping:,} ({self.warping / self.windows:.1%}), the pairs for a warp loss"
-        ]
-        lines += [f"left out: {len(self.skipped):,} clips"] if self.skipped else []
-        lines += [f"  {name}: {reason}" for name, reason in islice(self.skipped.items(), 20)]
-        lines += [f"  and {len(self.skipped) - 20:,} more"] if len(self.skipped) > 20 else []
-        return "\n".join(lines)
+        )
+        return "\n".join([text, *stores.reasons(f"left out: {len(self.skipped):,} clips", self.skipped)])
 
 
 # Preparation ------------------------------------------------------------------------------------------------
 
 
-def prepare(config: Pairs, out: str | Path, *, workers: int = 1, device: str = "cpu") -> Report:
+def store_pairs(config: Pairs, out: str | Path, *, workers: int = 1, device: str = "cpu") -> Inventory:
     """Write a store, or complete one that was interrupted: clips that are there are kept, whatever ended the last run.
 
     workers, device: pairs of frames whose TV-L1 a CPU computes at a time, or the GPU that does; see `flow.tvl1`. Each
@@ -132,44 +125,32 @@ def prepare(config: Pairs, out: str | Path, *, workers: int = 1, device: str = "
     in any number of runs. Clips that cannot serve (unreadable, too short, too small, without motion, flow files of
     another number or size) are left out and reported; the next call tries them again.
 
-    Raises InputError where no clip serves, for a folder of other contents or settings, and for a full disk.
+    Raises InputError where no clip serves, for a folder of other contents or settings, and for a full disk, which
+    leaves the clips finished so far intact.
     """
-    from filelock import FileLock, Timeout  # torch needs it as well
-    from tqdm import tqdm
-
     out = Path(out)
-    sources = find(config)
-    skipped: dict[str, str] = {}
-    size = 0
-    try:
-        _claim(out, config)
-        with FileLock(out / ".lock", timeout=0), tqdm(sources, unit="clip", delay=2, disable=None) as bar:
-            for leftover in (out / "clips").glob(".*.tmp"):
-                shutil.rmtree(leftover)
-            for done, source in enumerate(bar, 1):
-                folder = out / "clips" / source.key
-                try:
-                    if not folder.exists():
-                        _prepare_clip(source, config, folder, workers, device)
-                except InputError as error:
-                    skipped[source.name] = str(error)
-                    continue
-                size += sum(file.stat().st_size for file in folder.iterdir())
-                whole = size / (done - len(skipped)) * (len(sources) - len(skipped))
-                bar.set_postfix_str(f"{size / 1e9:.2f} of about {whole / 1e9:.2f} GB", refresh=False)
-            return _write_index(out, sources, skipped, size)
-    except Timeout:
-        raise InputError(f"{out}: another preparation writes here; wait for it, or give another folder") from None
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise InputError(
-            f"{out}: the disk is full ({error.strerror}); the clips finished so far are intact: free some space and "
-            "start the same command again"
-        ) from error
+    origins = find(config)
+
+    def keep(origin: Origin) -> int:  # bytes
+        folder = out / "clips" / origin.key
+        if not folder.exists():
+            _prepare_clip(origin, config, folder, workers, device)
+        return sum(file.stat().st_size for file in folder.iterdir())
+
+    def note(sizes: Iterable[int]) -> str:
+        done = list(sizes)
+        whole = sum(done) / max(1, len(done)) * len(origins)
+        return f"{sum(done) / 1e9:.2f} of about {whole / 1e9:.2f} GB"
+
+    _claim(out, config)
+    with stores.sole_writer(out):
+        for leftover in (out / "clips").glob(".*"):  # of a run that was killed
+            shutil.rmtree(leftover)
+        sizes, skipped = stores.fill(origins, keep, note=note)
+        return _write_index(out, [origin for origin in origins if origin.name in sizes], skipped, sum(sizes.values()))
 
 
-def find(config: Pairs) -> list[Source]:
+def find(config: Pairs) -> list[Origin]:
     """Every clip of the settings: videos and folders of images below each source in sorted order, then embedded."""
     found = []
     for root in map(Path, config.sources):
@@ -183,11 +164,9 @@ def find(config: Pairs) -> list[Source]:
             name = path.relative_to(root.parent)  # FOLDER/CLIP, or CLIP where the source is one
             inner = Path(*name.parts[1:] or name.parts)
             motion = config.flow and Path(config.flow) / (inner if path.is_dir() else inner.with_suffix(""))
-            found.append(Source(name.as_posix(), path, motion))
-    found += [Source(f"embedded/{config.seed}/{i:05d}", index=i) for i in range(config.embedded)]
-    name, count = Counter(source.name for source in found).most_common(1)[0]
-    if count > 1:
-        raise InputError(f"{name} comes from {count} sources; expected each clip once: give their common parent")
+            found.append(Origin(name.as_posix(), path, motion))
+    found += [Origin(f"embedded/{config.seed}/{i:05d}", index=i) for i in range(config.embedded)]
+    stores.require_once([origin.name for origin in found], "give the sources' common parent")
     return found
 
 
@@ -209,10 +188,10 @@ def _claim(out: Path, config: Pairs) -> None:
         write_atomically(out / "settings.json", json.dumps(asdict(config), indent=1, ensure_ascii=False) + "\n")
 
 
-def _prepare_clip(source: Source, config: Pairs, folder: Path, workers: int, device: str) -> None:
+def _prepare_clip(origin: Origin, config: Pairs, folder: Path, workers: int, device: str) -> None:
     """Draw frames of one clip and write them, their flow and windows; the folder appears complete or not at all."""
-    rng = np.random.default_rng([config.seed, *hashlib.sha256(source.name.encode()).digest()])
-    frames, count, exact = _open(source, config)
+    rng = np.random.default_rng([config.seed, *hashlib.sha256(origin.name.encode()).digest()])
+    frames, count, exact = _open(origin, config)
     radius, last = config.frames // 2, config.spacing + config.frames // 2
     candidates = np.arange(radius, count - last)
     if not len(candidates):
@@ -220,19 +199,24 @@ def _prepare_clip(source: Source, config: Pairs, folder: Path, workers: int, dev
     drawn = np.sort(rng.permutation(candidates)[: config.clip_frames])
     needed = np.unique(drawn[:, None] + np.arange(-radius, last + 1))
     rows = np.searchsorted(needed, drawn)
+    wanted = set(needed.tolist())
+    kept = (_shrink(frame, config.side) for t, frame in enumerate(islice(frames, needed[-1] + 1)) if t in wanted)
 
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    temporary.mkdir(parents=True)
-    try:
-        wanted = set(needed.tolist())
-        kept = (frame for t, frame in enumerate(islice(frames, needed[-1] + 1)) if t in wanted)
-        stored = _write(temporary / "frames.npy", (_shrink(frame, config.side) for frame in kept), len(needed))
+    with atomic(folder) as temporary:
+        temporary.mkdir()
+        stored = _write(temporary / "frames.npy", kept, len(needed))
         if min(stored.shape[1:3]) < config.patch:
             size = "x".join(map(str, stored.shape[1:3]))
             raise InputError(f"frames of {size} px, smaller than a patch of {config.patch} px")
         if config.lr == "before":
-            _write(temporary / "lr.npy", (_uint8(to_lr(_float(f), SCALE, eight_bit=True)) for f in stored), len(needed))
-        motion = _flow(source, config, stored, drawn, rows, count, exact, workers, device)
+            lowered = (_each(lambda x: to_lr(x, SCALE, eight_bit=True), frame) for frame in stored)
+            _write(temporary / "lr.npy", lowered, len(needed))
+        if exact is not None:
+            kind, motion = "exact", (_fitting(exact[t], stored, origin.name) for t in drawn)
+        elif origin.flow:
+            kind, motion = "precomputed", _read_flow(origin.flow, count, config.spacing, drawn, stored)
+        else:
+            kind, motion = f"TV-L1 {config.preset}, {device}", _estimate(stored, rows, config, workers, device)
         motion = _write(temporary / "flow.npy", (m.astype(np.float16) for m in motion), len(drawn))
         windows = [
             (int(t), int(row), pair, *window)
@@ -241,20 +225,21 @@ def _prepare_clip(source: Source, config: Pairs, folder: Path, workers: int, dev
         ]
         if not windows:
             raise InputError("nothing moves, every weight would be zero")
-        kind = "exact" if exact is not None else "precomputed" if source.flow else f"TV-L1 {config.preset}, {device}"
-        about = {"name": source.name, "flow": kind, "windows": windows}
+        about = {"name": origin.name, "flow": kind, "windows": windows}
         (temporary / "clip.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _open(source: Source, config: Pairs) -> tuple[Iterable[np.ndarray], int, np.ndarray | None]:
+def _open(origin: Origin, config: Pairs) -> tuple[Iterable[np.ndarray], int, np.ndarray | None]:
     """A clip's frames, uint8 (H, W, 3), their number, and the flow (T - 1, 2, H, W) where it is known exactly."""
-    if source.path:
-        return video.frames(source.path), video.count(source.path), None
-    clip = generated.clip(source.index, seed=config.seed)
+    if origin.path:
+        return video.frames(origin.path), video.count(origin.path), None
+    clip = generated.clip(origin.index, seed=config.seed)
     return clip.frames, len(clip.frames), clip.flow if config.spacing == 1 else None
+
+
+def _each(change: Callable[[torch.Tensor], torch.Tensor], frame: np.ndarray) -> np.ndarray:
+    """A change of (1, 1, 3, H, W) done to a frame uint8 (H, W, 3)."""
+    return video.to_uint8(change(video.to_tensor(frame[None])))[0]
 
 
 def _shrink(frame: np.ndarray, side: int) -> np.ndarray:
@@ -262,34 +247,32 @@ def _shrink(frame: np.ndarray, side: int) -> np.ndarray:
     h, w = frame.shape[:2]
     if min(h, w) > 1.2 * side:
         size = (round(h * side / min(h, w)), round(w * side / min(h, w)))
-        frame = _uint8(imresize(_float(frame), size=size, eight_bit=True))
+        frame = _each(lambda x: imresize(x, size=size, eight_bit=True), frame)
     h, w = frame.shape[:2]
     return frame[: h - h % SCALE, : w - w % SCALE]
 
 
-def _flow(source, config, stored, drawn, rows, count, exact, workers, device) -> Iterator[np.ndarray]:
-    """Flow from each frame drawn to the second of its pair, (2, H, W)."""
-    size = stored.shape[1:3]
-    if exact is not None:
-        yield from (_fitting(exact[t], size, source.name) for t in drawn)
-    elif source.flow:
-        paths = files.listing(source.flow)
-        if len(paths) != count - config.spacing:
-            raise InputError(
-                f"{source.flow}: {len(paths)} flow files; expected {count - config.spacing}, one for each of the "
-                f"clip's {count} frames that has another {config.spacing} later"
-            )
-        yield from (_fitting(files.read(paths[t])[0][0].numpy(), size, paths[t]) for t in drawn)
-    else:
-        for first in np.split(rows, range(CHUNK, len(rows), CHUNK)):
-            pairs = (
-                torch.from_numpy(stored[r]).to(device).permute(0, 3, 1, 2) for r in (first, first + config.spacing)
-            )
-            yield from flow.tvl1(*pairs, workers=workers, **flow.PRESETS[config.preset]).cpu().numpy()
+def _estimate(stored: np.ndarray, rows: np.ndarray, config: Pairs, workers: int, device: str) -> Iterator[np.ndarray]:
+    """TV-L1 from each frame drawn to the second of its pair, (2, H, W)."""
+    for first in np.split(rows, range(CHUNK, len(rows), CHUNK)):
+        pairs = (torch.from_numpy(stored[r]).to(device).permute(0, 3, 1, 2) for r in (first, first + config.spacing))
+        yield from flow.tvl1(*pairs, workers=workers, **flow.PRESETS[config.preset]).cpu().numpy()
 
 
-def _fitting(motion: np.ndarray, size: tuple[int, int], where: str | Path) -> np.ndarray:
+def _read_flow(folder: Path, count: int, spacing: int, drawn: np.ndarray, stored: np.ndarray) -> Iterator[np.ndarray]:
+    """The flow of each frame drawn, (2, H, W), from a folder of files, one for each of the clip's pairs."""
+    paths = files.listing(folder)
+    if len(paths) != count - spacing:
+        raise InputError(
+            f"{folder}: {len(paths)} flow files; expected {count - spacing}, one for each of the "
+            f"clip's {count} frames that has another {spacing} later"
+        )
+    yield from (_fitting(files.read(paths[t])[0][0].numpy(), stored, paths[t]) for t in drawn)
+
+
+def _fitting(motion: np.ndarray, stored: np.ndarray, where: str | Path) -> np.ndarray:
     """Flow (2, H, W) on frames of which `_shrink` may have cut the last rows and columns -> that on what is stored."""
+    size = stored.shape[1:3]
     h, w = (n - n % SCALE for n in motion.shape[1:])
     if (h, w) != size:
         raise InputError(
@@ -301,7 +284,9 @@ def _fitting(motion: np.ndarray, size: tuple[int, int], where: str | Path) -> np
     return motion[:, :h, :w]
 
 
-def _windows(frame0, frame1, motion, config: Pairs, rng) -> list[tuple[int, int, float, int]]:
+def _windows(
+    frame0: np.ndarray, frame1: np.ndarray, motion: np.ndarray, config: Pairs, rng: np.random.Generator
+) -> list[tuple[int, int, float, int]]:
     """The windows of a frame that move most, as (x, y, mean length of the flow in px, 1 where warping helps).
 
     Windows lie on a grid of random origin and are ranked by the length of the flow summed over their centre; those
@@ -350,47 +335,27 @@ def _write(path: Path, arrays: Iterator[np.ndarray], count: int) -> np.ndarray:
     return np.load(path, mmap_mode="r")
 
 
-def _write_index(out: Path, sources: list[Source], skipped: dict[str, str], size: int) -> Report:
-    clips, windows = [], []
-    for source in sources:
-        if source.name not in skipped:
-            about = _read_json(out / "clips" / source.key / "clip.json")
-            windows += [(len(clips), *window) for window in about["windows"]]
-            clips.append({"key": source.key, "name": source.name, "flow": about["flow"]})
-    if not windows:
+def _write_index(out: Path, kept: list[Origin], skipped: dict[str, str], size: int) -> Inventory:
+    if not kept:
         name, reason = next(iter(skipped.items()))
-        raise InputError(f"none of {len(sources)} clips can serve; the first, {name}: {reason}")
+        raise InputError(f"none of {len(skipped)} clips can serve; the first, {name}: {reason}")
+    clips, windows = [], []
+    for number, origin in enumerate(kept):
+        about = stores.read_json(out / "clips" / origin.key / "clip.json", AGAIN)
+        windows += [(number, *window) for window in about["windows"]]
+        clips.append({"key": origin.key, "name": origin.name, "flow": about["flow"]})
     columns = dict(zip(("clip", *COLUMNS), zip(*windows, strict=True), strict=True))
     index = {"clips": clips, "skipped": skipped, "windows": columns}
     write_atomically(out / "index.json", json.dumps(index, ensure_ascii=False) + "\n")
-    return Report(len(windows), sum(columns["warps"]), len(clips), size, skipped)
+    return Inventory(len(windows), sum(columns["warps"]), len(clips), size, skipped)
 
 
 def _settings(folder: Path) -> Pairs:
-    values = _read_json(folder / "settings.json")
+    values = stores.read_json(folder / "settings.json", AGAIN)
     try:
-        return Pairs(**values | {"sources": tuple(values["sources"])})
-    except (TypeError, KeyError) as error:
+        return Pairs(**values)
+    except InputError as error:
         raise InputError(f"{folder}: prepared by another version ({error}); prepare it again") from error
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: no such file; prepare the pairs (again), 'arsr data pairs' goes on") from None
-    except ValueError as error:
-        raise InputError(f"{path}: damaged ({error}); remove it and prepare the pairs again") from error
-
-
-def _float(frame: np.ndarray) -> torch.Tensor:
-    """uint8 (H, W, 3) -> float32 (3, H, W) in [0, 1]."""
-    return torch.tensor(frame).permute(2, 0, 1).float() / 255
-
-
-def _uint8(frame: torch.Tensor) -> np.ndarray:
-    """(3, H, W) of k / 255 -> uint8 (H, W, 3)."""
-    return (frame * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 # Training ---------------------------------------------------------------------------------------------------
@@ -428,7 +393,7 @@ class PairSet(torch.utils.data.Dataset):
                 f"{folder}: prepared for {self.config.frames} frames or fewer, an odd number; asked for {frames}"
             )
         self.frames, self.pair, self.augment, self.seed = frames, pair, augment, seed
-        index = _read_json(self.folder / "index.json")
+        index = stores.read_json(self.folder / "index.json", AGAIN)
         self.clips = index["clips"]
         self.windows = {name: np.array(column) for name, column in index["windows"].items()}
         if pair if check_warp is None else check_warp:
@@ -497,9 +462,8 @@ class PairSet(torch.utils.data.Dataset):
             try:
                 self._maps[path] = np.load(self.folder / "clips" / path, mmap_mode="r")
             except (OSError, ValueError) as error:
-                raise InputError(
-                    f"{self.folder / 'clips' / path}: {error}; remove its folder and prepare again"
-                ) from error
+                where = self.folder / "clips" / path
+                raise InputError(f"{where}: {error}; remove its folder and prepare again") from error
         return self._maps[path]
 
     def __getstate__(self) -> dict:

@@ -6,42 +6,40 @@ FOLDER/<hash>.safetensors    frames uint8 (T, H, W, 3), flow uint8 (T - 1, 2, H,
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from arsr.data import stores
 from arsr.data.clips import Clip
+from arsr.settings import settings
 from arsr_core import flow, video
 from arsr_core.errors import InputError
 from arsr_core.files import write_atomically
 from arsr_core.recognition.protocol import Protocol, resize, train_starts
 
-INDEX = "index.json"
+AGAIN = "store the clips (again): `arsr train` or snippets.store_clips"
 
 
-@dataclass(frozen=True)
+@settings
 class Preparation:
     """What is stored of each clip."""
 
     protocol: Protocol  # size of the frames, bound of the flow
     flow: dict | None = field(default_factory=lambda: dict(flow.PRESETS["reference"]))  # TV-L1's; None: no flow
-    coding: str = "raw"  # or "jpeg", quality 95, as TSN's tool stores both: a tenth of the disk, with a loss
+    coding: Literal["raw", "jpeg"] = "raw"  # JPEG, quality 95, as TSN's tool: a tenth of the disk, with a loss
     method: str = "hr"  # what `change` makes of the frames
 
-    def __post_init__(self):
-        if self.coding not in ("raw", "jpeg"):
-            raise InputError(f"expected coding raw or jpeg, got {self.coding!r}")
 
-
-def prepare(
+def store_clips(
     clips: Sequence[Clip],
     folder: str | Path,
     preparation: Preparation,
@@ -55,29 +53,26 @@ def prepare(
 
     change: (1, T, 3, H, W) -> the same, e.g. down-sampling and super-resolution; None: the frames as they are.
     An unreadable clip keeps a row with status "unreadable" and the reason, and is tried again by the next call.
+    Raises InputError for a clip that is listed twice and where the folder cannot be written.
     """
-    from tqdm import tqdm
-
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     workers = workers or len(os.sched_getaffinity(0))
-    names = [clip.name for clip in clips]
-    if len(set(names)) < len(names):
-        raise InputError(f"clip {next(n for n in names if names.count(n) > 1)!r} is listed twice; expected each once")
     signature = asdict(preparation)
+    paths = {c.name: folder / f"{stores.content_key([c.name, signature])[:24]}.safetensors" for c in clips}
+
+    def keep(clip: Clip) -> int:  # frames
+        path = paths[clip.name]
+        known = _count(path) if path.exists() else None
+        return _store(path, clip, preparation, change, device, workers) if known is None else known
+
+    frames, skipped = stores.fill(clips, keep, progress=progress)
     rows = []
-    for clip in tqdm(clips, unit="clip", delay=2, disable=None if progress is None else not progress):
-        key = hashlib.sha256(json.dumps([clip.name, signature], sort_keys=True).encode()).hexdigest()[:24]
-        path = folder / f"{key}.safetensors"
-        row = {"name": clip.name, "action": clip.action, "label": clip.label, "group": clip.group, "file": path.name}
-        try:
-            frames = _count(path) if path.exists() else None
-            if frames is None:
-                frames = _store(path, clip, preparation, change, device, workers)
-            rows.append(row | {"status": "ok", "frames": frames})
-        except InputError as error:
-            rows.append(row | {"status": "unreadable", "reason": str(error), "frames": 0})
-    write_atomically(folder / INDEX, json.dumps({"preparation": signature, "clips": rows}, indent=1) + "\n")
+    for clip in clips:
+        row = {"name": clip.name, "action": clip.action, "label": clip.label, "group": clip.group}
+        row["file"] = paths[clip.name].name
+        lost = {"status": "unreadable", "reason": skipped.get(clip.name), "frames": 0}
+        rows.append(row | (lost if clip.name in skipped else {"status": "ok", "frames": frames[clip.name]}))
+    write_atomically(folder / "index.json", json.dumps({"preparation": signature, "clips": rows}, indent=1) + "\n")
     return rows
 
 
@@ -98,21 +93,15 @@ class Snippets(torch.utils.data.Dataset):
         keep: Callable[[dict], bool] = lambda row: True,
     ):
         self.folder = Path(folder)
-        try:
-            index = json.loads((self.folder / INDEX).read_text())
-        except FileNotFoundError:
-            raise InputError(
-                f"{self.folder}: no prepared clips; run `arsr train` or recognition.prepare first"
-            ) from None
+        index = stores.read_json(self.folder / "index.json", AGAIN)
+        made = index["preparation"]
         names = {row["label"]: row["action"] for row in index["clips"]}
         self.classes = [names[label] for label in sorted(names)]
         self.rows = [row for row in index["clips"] if row["status"] == "ok" and keep(row)]
-        if stream != "rgb" and index["preparation"]["flow"] is None:
-            raise InputError(f"{self.folder}: prepared without flow; prepare the clips again, with it")
-        self.coding, self.protocol = (
-            index["preparation"]["coding"],
-            Protocol(**_tuples(index["preparation"]["protocol"])),
-        )
+        if stream != "rgb" and made["flow"] is None:
+            raise InputError(f"{self.folder}: prepared without flow; store the clips again, with it")
+        self.coding = made["coding"]
+        self.protocol = Protocol(**{k: tuple(v) if isinstance(v, list) else v for k, v in made["protocol"].items()})
         self.length = 1 if stream == "rgb" else self.protocol.flow_frames
         self.stream, self.segments, self.seed = stream, segments, seed
         if short := [row["name"] for row in self.rows if row["frames"] <= self.length]:
@@ -129,7 +118,8 @@ class Snippets(torch.utils.data.Dataset):
         sample = {"label": row["label"]}
         with safe_open(self.folder / row["file"], "numpy") as file:
             if self.stream != "flow":
-                shown = [_rgb(file, self.coding, start + self.length // 2) for start in starts]
+                middles = [start + self.length // 2 for start in starts]
+                shown = [_images(file, self.coding, "frames", t, t + 1)[0] for t in middles]  # (H, W, 3)
                 sample["rgb"] = torch.from_numpy(np.stack(shown))
             if self.stream != "rgb":
                 stacks = [_stack(file, self.coding, start, self.length) for start in starts]
@@ -143,7 +133,9 @@ def to_float(snippets: torch.Tensor) -> torch.Tensor:
     return snippets.float() / 255
 
 
-def _store(path: Path, clip: Clip, preparation: Preparation, change, device: str, workers: int) -> int:
+def _store(
+    path: Path, clip: Clip, preparation: Preparation, change: Callable | None, device: str, workers: int
+) -> int:
     """Read, change, resize, estimate the flow, code, write -> the number of frames."""
     protocol = preparation.protocol
     frames = video.to_tensor(clip.read()).to(device)  # (1, T, 3, H, W)
@@ -156,14 +148,7 @@ def _store(path: Path, clip: Clip, preparation: Preparation, change, device: str
         content["flow"] = flow.encode_uint8(motion, protocol.bound).cpu().numpy()  # (T - 1, 2, H, W)
     if preparation.coding == "jpeg":
         content = _jpeg(content)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(save(content, {"frames": str(len(frames))}))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise SystemExit(f"{path}: cannot be written ({error.strerror}); free some space and run again") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, save(content, {"frames": str(len(frames))}))
     return len(frames)
 
 
@@ -189,7 +174,7 @@ def _jpeg(content: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return coded
 
 
-def _images(file, coding: str, name: str, start: int, stop: int) -> np.ndarray:
+def _images(file: safe_open, coding: str, name: str, start: int, stop: int) -> np.ndarray:
     """Images start .. stop - 1 of a stored clip."""
     if coding == "raw":
         return file.get_slice(name)[start:stop]
@@ -201,15 +186,7 @@ def _images(file, coding: str, name: str, start: int, stop: int) -> np.ndarray:
     return np.stack([cv2.imdecode(part, mode) for part in np.split(coded, (ends - ends[0])[1:-1])])
 
 
-def _rgb(file, coding: str, number: int) -> np.ndarray:
-    return _images(file, coding, "frames", number, number + 1)[0]  # (H, W, 3)
-
-
-def _stack(file, coding: str, start: int, length: int) -> np.ndarray:
+def _stack(file: safe_open, coding: str, start: int, length: int) -> np.ndarray:
     per_pair = 1 if coding == "raw" else 2  # raw keeps u and v in one array, JPEG one image each
     images = _images(file, coding, "flow", per_pair * start, per_pair * (start + length))
     return images.reshape(2 * length, *images.shape[-2:])  # u, v, u, v ...
-
-
-def _tuples(protocol: dict) -> dict:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in protocol.items()}
