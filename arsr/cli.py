@@ -253,7 +253,7 @@ def data_pairs(
         preset=preset,
         seed=seed,
     )
-    print(pairs.prepare(config, out, workers=workers, device=str(devices.device(device))))
+    print(pairs.store_pairs(config, out, workers=workers, device=str(devices.device(device))))
 
 
 @app.command()

@@ -61,7 +61,7 @@ def retrain(stream: str, tests: list[Clip], given: argparse.Namespace) -> dict[i
     preparation = prepared.Preparation(
         PROTOCOL, dict(flow.PRESETS["fast"]) if kind == "flow" else None, method="bicubic"
     )
-    prepared.prepare(chosen, store, preparation, change=adaptation.lowered, workers=1)
+    prepared.store_clips(chosen, store, preparation, change=adaptation.lowered, workers=1)
     names = {clip.name for clip in chosen}
     recipe = RECIPES[f"tsn-{kind}"]["embedded"]
     recipe = replace(recipe, steps=steps, batch=batch, rate=1e-3, augmentation=Augmentation(scales=(1, 0.9375)))

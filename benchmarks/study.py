@@ -87,7 +87,7 @@ def train(study: Study, items: Sequence[Clip], out: Path, name: str) -> None:
         train(study, items, out, first)
     parameters = None if recipe.stream == "rgb" else dict(flow.PRESETS[PRESET])
     store = out / ("clips-flow" if parameters else "clips-rgb")
-    prepared.prepare(items, store, prepared.Preparation(PROTOCOLS[study.protocol], parameters), workers=1)
+    prepared.store_clips(items, store, prepared.Preparation(PROTOCOLS[study.protocol], parameters), workers=1)
     for group, keep in tasks.folds([clip.group for clip in items]).items():
         start = [
             out / before[s] / group / "weights.safetensors"

@@ -96,7 +96,7 @@ def main() -> None:
     print(f"{device}, {given.threads} thread(s), {given.precision}: seconds a step")
     print(f"{'recipe':12} {'plain':>8} {'ours':>8} {'ratio':>8} {'waiting':>8}")
     with tempfile.TemporaryDirectory() as folder:
-        pairs.prepare(STORE, folder)
+        pairs.store_pairs(STORE, folder)
         for name in given.recipes:
             recipe = replace(RECIPES[name]["embedded"], steps=given.steps, start=None)
             features = losses.FeatureLoss().to(device) if recipe.feature else None

@@ -65,7 +65,7 @@ def test_lowered_is_what_a_recogniser_sees_of_bicubic():
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
-    prepared.prepare(
+    prepared.store_clips(
         clips.embedded(18, frames=6), folder, prepared.Preparation(PROTOCOLS["lite"], flow=None), workers=1
     )
     return folder

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arsr.data import pairs
-from arsr.data.pairs import Pairs, PairSet, prepare
+from arsr.data.pairs import Pairs, PairSet, store_pairs
 from arsr.embedded import generated
 from arsr_core import degrade, flow, metrics, video
 from arsr_core.errors import InputError
@@ -47,13 +47,13 @@ def clips(tmp_path_factory):
 @pytest.fixture(scope="module")
 def store(clips, tmp_path_factory):
     out = tmp_path_factory.mktemp("stores") / "store"
-    return out, prepare(Pairs((str(clips),), **SMALL), out)
+    return out, store_pairs(Pairs((str(clips),), **SMALL), out)
 
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory):
     out = tmp_path_factory.mktemp("stores") / "embedded"
-    return out, prepare(Pairs(embedded=2, patch=64, clip_frames=3, windows=4), out)
+    return out, store_pairs(Pairs(embedded=2, patch=64, clip_frames=3, windows=4), out)
 
 
 def tree(folder):
@@ -189,16 +189,16 @@ def test_embedded_clips_bring_their_exact_flow(embedded):
 
 
 def test_the_same_seed_makes_the_same_store_whatever_the_workers(clips, store, tmp_path):
-    prepare(Pairs((str(clips),), **SMALL), tmp_path / "again", workers=2)
+    store_pairs(Pairs((str(clips),), **SMALL), tmp_path / "again", workers=2)
     assert tree(tmp_path / "again") == tree(store[0])
-    prepare(Pairs((str(clips),), **SMALL, seed=1), tmp_path / "other")
+    store_pairs(Pairs((str(clips),), **SMALL, seed=1), tmp_path / "other")
     assert tree(tmp_path / "other") != tree(store[0])
 
 
 def test_more_clips_move_no_draw(clips, store, tmp_path):
     """Each clip has a generator of its own: alone it has the windows that it has in company."""
-    prepare(Pairs((str(clips / "deeper"),), **SMALL), tmp_path / "alone")
-    renamed = pairs.Source("clips/a.mkv", clips / "a.mkv")
+    store_pairs(Pairs((str(clips / "deeper"),), **SMALL), tmp_path / "alone")
+    renamed = pairs.Origin("clips/a.mkv", clips / "a.mkv")
     pairs._prepare_clip(renamed, Pairs(("x",), **SMALL), tmp_path / renamed.key, 1, "cpu")
     assert tree(tmp_path / renamed.key) == tree(store[0] / "clips" / renamed.key)
 
@@ -213,15 +213,15 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_store(clips, store, tmp_pat
         "    if len(calls) == 4: os.kill(os.getpid(), 9)\n"
         "    return keep(*arguments)\n"
         "pairs._windows = windows\n"
-        f"pairs.prepare(pairs.Pairs(({str(clips)!r},), **{SMALL!r}), 'store')\n"
+        f"pairs.store_pairs(pairs.Pairs(({str(clips)!r},), **{SMALL!r}), 'store')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     out = tmp_path / "store"
-    assert len([*(out / "clips").glob("[!.]*")]) == 1 and len([*(out / "clips").glob(".*.tmp")]) == 1
+    assert len([*(out / "clips").glob("[!.]*")]) == 1 and len([*(out / "clips").glob(".*.tmp*")]) == 1
     with pytest.raises(InputError, match=r"index\.json: no such file; prepare the pairs"):
         PairSet(out)
-    prepare(Pairs((str(clips),), **SMALL), out)
+    store_pairs(Pairs((str(clips),), **SMALL), out)
     assert tree(out) == tree(store[0])
 
 
@@ -236,13 +236,11 @@ def test_a_full_disk_is_an_error_that_leaves_the_store_intact(clips, store, tmp_
         return write(path, arrays, count)
 
     monkeypatch.setattr(pairs, "_write", full)
-    with pytest.raises(
-        InputError, match="disk is full .No space left on device.; the clips finished so far are intact"
-    ):
-        prepare(Pairs((str(clips),), **SMALL), tmp_path / "out")
+    with pytest.raises(InputError, match=r"clips/\S+: cannot be written .No space left on device.; free some space"):
+        store_pairs(Pairs((str(clips),), **SMALL), tmp_path / "out")
     assert [p.name[0] for p in (tmp_path / "out" / "clips").iterdir()] == ["c"]  # no half-written folder
     monkeypatch.undo()
-    prepare(Pairs((str(clips),), **SMALL), tmp_path / "out")
+    store_pairs(Pairs((str(clips),), **SMALL), tmp_path / "out")
     assert tree(tmp_path / "out") == tree(store[0])
 
 
@@ -257,7 +255,7 @@ def test_what_cannot_serve_is_reported_and_counted(tmp_path):
     (root / "text.avi").write_text("no video")
     data = (root / "good.mkv").read_bytes()
     (root / "cut.mkv").write_bytes(data[: len(data) // 2])
-    report = prepare(Pairs((str(root),), **SMALL), tmp_path / "out")
+    report = store_pairs(Pairs((str(root),), **SMALL), tmp_path / "out")
     assert report.clips == 1 and report.windows == 6
     reasons = {name.split("/")[1]: reason for name, reason in report.skipped.items()}
     assert "3 frames; expected 4 or more" in reasons.pop("short.mkv")
@@ -270,10 +268,10 @@ def test_what_cannot_serve_is_reported_and_counted(tmp_path):
     assert len([*(tmp_path / "out" / "clips").iterdir()]) == 1
     data = json.loads((tmp_path / "out" / "settings.json").read_text())
     video.write(root / "text.avi", list(moving(seed=9)), 25)  # mended: the next run takes it
-    assert prepare(Pairs(**data | {"sources": tuple(data["sources"])}), tmp_path / "out").clips == 2
+    assert store_pairs(Pairs(**data | {"sources": tuple(data["sources"])}), tmp_path / "out").clips == 2
     (root / "good.mkv").unlink(), (root / "text.avi").unlink()
     with pytest.raises(InputError, match="none of 5 clips can serve; the first, mixed/cut.mkv: "):
-        prepare(Pairs((str(root),), **SMALL), tmp_path / "none")
+        store_pairs(Pairs((str(root),), **SMALL), tmp_path / "none")
 
 
 def test_precomputed_flow(clips, tmp_path):
@@ -288,7 +286,7 @@ def test_precomputed_flow(clips, tmp_path):
 
     write("a", 7), write("c", 7), write("deeper/b", 7, size=(44, 64))
     config = Pairs((str(clips),), **SMALL, flow=str(tmp_path / "flow"))
-    report = prepare(config, tmp_path / "out")
+    report = store_pairs(config, tmp_path / "out")
     assert report.clips == 1
     assert "7 flow files; expected 8, one for each of the clip's 9 frames" in report.skipped["clips/c"]
     assert "b/" in report.skipped["clips/deeper/b.avi"] and "flow of 44x64 px for frames of 48x64 px" in str(report)
@@ -300,14 +298,16 @@ def test_precomputed_flow(clips, tmp_path):
 
     write("a", 7, fill=float("nan"))
     with pytest.raises(InputError, match="unknown flow"):
-        prepare(config, tmp_path / "nan")
+        store_pairs(config, tmp_path / "nan")
     write("a", 7, size=(51, 67))  # of the frame before its last rows and columns were cut: fits
-    assert prepare(config, tmp_path / "cut").clips == 1
+    assert store_pairs(config, tmp_path / "cut").clips == 1
 
 
 def test_spacing_two(tmp_path):
     """The released code's pairs; between frames two apart embedded clips have no exact flow."""
-    report = prepare(Pairs(embedded=1, patch=64, clip_frames=2, windows=2, spacing=2, preset="fast"), tmp_path / "out")
+    report = store_pairs(
+        Pairs(embedded=1, patch=64, clip_frames=2, windows=2, spacing=2, preset="fast"), tmp_path / "out"
+    )
     assert report.windows == 4
     index = json.loads((tmp_path / "out" / "index.json").read_text())
     assert index["clips"][0]["flow"] == "TV-L1 fast, cpu"
@@ -322,19 +322,19 @@ def test_spacing_two(tmp_path):
 
 def test_a_folder_is_claimed_by_its_settings(clips, store, tmp_path):
     with pytest.raises(InputError, match=r"other settings \(patch 32, now 48; seed 0, now 2\); give another folder"):
-        prepare(Pairs((str(clips),), **SMALL | {"patch": 48, "seed": 2}), store[0])
+        store_pairs(Pairs((str(clips),), **SMALL | {"patch": 48, "seed": 2}), store[0])
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match="holds something else than training pairs"):
-        prepare(Pairs((str(clips),), **SMALL), tmp_path)
+        store_pairs(Pairs((str(clips),), **SMALL), tmp_path)
     from filelock import FileLock
 
     with FileLock(store[0] / ".lock"), pytest.raises(InputError, match="another preparation writes here"):
-        prepare(Pairs((str(clips),), **SMALL), store[0])
+        store_pairs(Pairs((str(clips),), **SMALL), store[0])
 
 
 def test_names_from_others_stay_inside_the_store(tmp_path):
     names = ["a/b c.mp4", "a/../../../etc/x.mp4", "ü.mp4", "...", "a_b.mp4", "a/b.mp4", "x" * 300]
-    keys = [pairs.Source(name).key for name in names]
+    keys = [pairs.Origin(name).key for name in names]
     assert len(set(keys)) == len(keys)
     assert all("/" not in key and key[0] != "." and len(key) < 80 and key.isascii() for key in keys)
 
@@ -381,7 +381,7 @@ def test_pairs_leave_out_windows_where_warping_does_not_help(embedded, tmp_path)
 
 def test_lr_before_the_crop(tmp_path, clips):
     """A part of the LR frame: as LR of the crop but for its border, where that knows no neighbours."""
-    prepare(Pairs((str(clips / "a.mkv"),), **SMALL, lr="before"), tmp_path / "out")
+    store_pairs(Pairs((str(clips / "a.mkv"),), **SMALL, lr="before"), tmp_path / "out")
     windows = PairSet(tmp_path / "out", frames=3, pair=True, augment=False)
     assert not (windows.windows["x"] % 4).any() and not (windows.windows["y"] % 4).any()
     frames = video.to_tensor(video.read(clips / "a.mkv").frames)[0]
@@ -485,26 +485,31 @@ def test_gpu_makes_the_same_batches(embedded):
     [
         ({}, "nothing to prepare"),
         ({"embedded": 1, "frames": 4}, "odd number of frames"),
-        ({"embedded": 1, "windows": 0}, "counts of 1 or more"),
-        ({"embedded": 1, "patch": 30}, "multiple of 4, got 30"),
-        ({"embedded": 1, "lr": "during"}, "'after' or 'before' .the crop., got 'during'"),
-        ({"embedded": 1, "preset": "slow"}, "no preset 'slow' of TV-L1; expected one of reference, fast"),
+        ({"embedded": 1, "windows": 0}, "expected windows greater than or equal to 1, got 0"),
+        ({"embedded": 1, "side": "large"}, "expected side a valid integer, .*, got 'large'"),
+        ({"embedded": 1, "patch": 30}, "expected patch a multiple of 4, got 30"),
+        ({"embedded": 1, "patch": 12}, "expected patch greater than or equal to 16, got 12"),
+        ({"embedded": 1, "lr": "during"}, "expected lr 'after' or 'before', got 'during'"),
+        ({"embedded": 1, "preset": "slow"}, "expected preset 'reference' or 'fast', got 'slow'"),
+        ({"embedded": 1, "seed": -1}, "expected seed greater than or equal to 0, got -1"),
         ({"sources": ("absent",)}, "absent: no such file or folder"),
         ({"embedded": 1}, "none of 1 clips can serve; the first, embedded/0/00000: frames of 120x160 px, smaller"),
     ],
 )
 def test_bad_settings(tmp_path, changes, message):
     with pytest.raises(InputError, match=message) as caught:
-        prepare(Pairs(**changes), tmp_path / "out")
+        store_pairs(Pairs(**changes), tmp_path / "out")
     assert "\n" not in str(caught.value)
 
 
 def test_bad_sources(clips, tmp_path):
-    with pytest.raises(InputError, match="clips/a.mkv comes from 2 sources; expected each clip once"):
-        prepare(Pairs((str(clips), str(clips))), tmp_path / "out")
+    with pytest.raises(
+        InputError, match="clips/a.mkv is listed twice; expected each clip once: give the sources' common parent"
+    ):
+        store_pairs(Pairs((str(clips), str(clips))), tmp_path / "out")
     (tmp_path / "nothing").mkdir()
     with pytest.raises(InputError, match=r"nothing: no videos \(.avi, .*\) and no folders of images in it"):
-        prepare(Pairs((str(tmp_path / "nothing"),)), tmp_path / "out")
+        store_pairs(Pairs((str(tmp_path / "nothing"),)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -536,7 +541,7 @@ def test_bad_stores(store, embedded, tmp_path):
 @pytest.mark.shared
 def test_real_frames(shared_data, tmp_path):
     """NTIA's Aspen, 960x540: shrunk to 240x424; TV-L1 warps most windows better than not."""
-    report = prepare(Pairs((str(shared_data / "sr_train"),), clip_frames=1, preset="fast"), tmp_path / "out")
+    report = store_pairs(Pairs((str(shared_data / "sr_train"),), clip_frames=1, preset="fast"), tmp_path / "out")
     assert report.windows == 10 and report.warping >= 8
     sample = PairSet(tmp_path / "out", frames=7, pair=True)[0]
     assert sample["lr0"].shape == (7, 3, 32, 32) and sample["flow"].isfinite().all()

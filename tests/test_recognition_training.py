@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from arsr.data import snippets as prepared
 from arsr.data.clips import Clip, embedded
-from arsr.data.snippets import Preparation, Snippets, prepare
+from arsr.data.snippets import Preparation, Snippets, store_clips
 from arsr.training import tasks as training
 from arsr.training.recipes import RECIPES
 from arsr_core import flow, recognition, video
@@ -30,7 +30,7 @@ def clips():
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, clips):
     folder = tmp_path_factory.mktemp("prepared")
-    prepare(clips, folder, Preparation(SMALL, flow=FAST), workers=1)
+    store_clips(clips, folder, Preparation(SMALL, flow=FAST), workers=1)
     return folder
 
 
@@ -53,16 +53,16 @@ def test_what_is_stored(store, clips):
 
 def test_preparing_again_computes_nothing(store, clips, monkeypatch):
     monkeypatch.setattr(flow, "tvl1", lambda *a, **k: pytest.fail("computed again"))
-    assert all(row["status"] == "ok" for row in prepare(clips, store, Preparation(SMALL, flow=FAST), workers=1))
+    assert all(row["status"] == "ok" for row in store_clips(clips, store, Preparation(SMALL, flow=FAST), workers=1))
 
 
 def test_a_damaged_file_is_made_again(tmp_path):
     clip = [Clip("one", "wave", 0, "a", _patterned)]
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
-    (row,) = prepare(clip, tmp_path, preparation, workers=1)
+    (row,) = store_clips(clip, tmp_path, preparation, workers=1)
     whole = (tmp_path / row["file"]).read_bytes()
     (tmp_path / row["file"]).write_bytes(whole[: len(whole) // 2])
-    prepare(clip, tmp_path, preparation, workers=1)
+    store_clips(clip, tmp_path, preparation, workers=1)
     assert (tmp_path / row["file"]).read_bytes() == whole
 
 
@@ -71,18 +71,20 @@ def test_unreadable_clips_are_reported_and_tried_again(tmp_path):
         raise InputError("gone.avi: no such file")
 
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
-    rows = prepare([Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", broken)], tmp_path, preparation)
+    rows = store_clips([Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", broken)], tmp_path, preparation)
     assert [row["status"] for row in rows] == ["ok", "unreadable"] and "gone.avi" in rows[1]["reason"]
     data = Snippets(tmp_path, "rgb")
     assert len(data) == 1 and data.classes == ["wave", "run"]
-    rows = prepare([Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", _patterned)], tmp_path, preparation)
+    rows = store_clips(
+        [Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", _patterned)], tmp_path, preparation
+    )
     assert [row["status"] for row in rows] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize("coding", ["raw", "jpeg"])
 def test_snippets(tmp_path, coding):
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST, coding=coding)
-    prepare([Clip("one", "wave", 0, "a", _patterned)], tmp_path, preparation, workers=1)
+    store_clips([Clip("one", "wave", 0, "a", _patterned)], tmp_path, preparation, workers=1)
     rgb = Snippets(tmp_path, "rgb", segments=3)[5]["rgb"]
     assert rgb.shape == (3, 64, 64, 3) and rgb.dtype == torch.uint8
     levels = rgb[:, 0, 0, 0].int()
@@ -100,7 +102,7 @@ def test_stacks_interleave_u_and_v(tmp_path):
     texture = np.kron(rng.integers(0, 255, (24, 24, 3)), np.ones((4, 4, 1))).astype(np.uint8)
     moving = np.stack([texture[16 : 16 + 64, 16 - t : 80 - t] for t in range(12)])  # to the right, 1 px a frame
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow={})
-    prepare([Clip("one", "wave", 0, "a", partial(np.copy, moving))], tmp_path, preparation, workers=1)
+    store_clips([Clip("one", "wave", 0, "a", partial(np.copy, moving))], tmp_path, preparation, workers=1)
     stack = Snippets(tmp_path, "flow", segments=1)[0]["flow"][0].float()  # (10, H, W)
     u, v = stack[::2].mean().item(), stack[1::2].mean().item()
     one = 255 / (2 * SMALL.bound)
@@ -131,7 +133,7 @@ def test_a_recogniser_learns(store, tmp_path, stream, monkeypatch):
 def test_frames_are_the_middles_of_their_stacks(tmp_path):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (12, 64, 64, 3)).astype(np.uint8)
-    (row,) = prepare(
+    (row,) = store_clips(
         [Clip("one", "wave", 0, "a", lambda: frames)],
         tmp_path,
         Preparation(replace(SMALL, size=(64, 64)), flow=FAST),
@@ -201,10 +203,10 @@ def test_folds(store):
 
 def test_bad_input(store, tmp_path, clips):
     with pytest.raises(InputError, match="listed twice"):
-        prepare([clips[0], clips[0]], tmp_path, Preparation(SMALL))
-    with pytest.raises(InputError, match="raw or jpeg"):
+        store_clips([clips[0], clips[0]], tmp_path, Preparation(SMALL))
+    with pytest.raises(InputError, match="expected coding 'raw' or 'jpeg', got 'png'"):
         Preparation(SMALL, coding="png")
-    with pytest.raises(InputError, match="no prepared clips"):
+    with pytest.raises(InputError, match=r"index\.json: no such file; store the clips"):
         Snippets(tmp_path / "absent", "rgb")
     with pytest.raises(InputError, match="stream"):
         replace(RECIPES["tsn-rgb"]["embedded"], stream="sound")
@@ -212,7 +214,7 @@ def test_bad_input(store, tmp_path, clips):
     with pytest.raises(InputError, match="the recipe expects"):
         training.train_recogniser(recipe, store, tmp_path)
     short = [Clip("short", "wave", 0, "a", lambda: _patterned()[:4])]
-    prepare(short, tmp_path / "short", Preparation(replace(SMALL, size=(64, 64)), flow=FAST), workers=1)
+    store_clips(short, tmp_path / "short", Preparation(replace(SMALL, size=(64, 64)), flow=FAST), workers=1)
     with pytest.raises(InputError, match="too short"):
         Snippets(tmp_path / "short", "flow")
 

@@ -43,7 +43,7 @@ def test_super_resolution_by_name(tmp_path, small):
 
 def test_pairs_prepared_before(tmp_path):
     store = tmp_path / "store"
-    pairs.prepare(pairs.Pairs(patch=64, **SMALL_PAIRS), store)
+    pairs.store_pairs(pairs.Pairs(patch=64, **SMALL_PAIRS), store)
     path, _ = runs.train(_run(tmp_path, "vdsr", data=(store,)), say=lambda line: None)
     assert path.exists() and [p.name for p in (tmp_path / "train").iterdir()] == ["vdsr-lite"]
     with pytest.raises(InputError, match="windows of 64 px, the recipe expects 32"):

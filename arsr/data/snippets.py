@@ -133,9 +133,7 @@ def to_float(snippets: torch.Tensor) -> torch.Tensor:
     return snippets.float() / 255
 
 
-def _store(
-    path: Path, clip: Clip, preparation: Preparation, change: Callable | None, device: str, workers: int
-) -> int:
+def _store(path: Path, clip: Clip, preparation: Preparation, change: Callable | None, device: str, workers: int) -> int:
     """Read, change, resize, estimate the flow, code, write -> the number of frames."""
     protocol = preparation.protocol
     frames = video.to_tensor(clip.read()).to(device)  # (1, T, 3, H, W)

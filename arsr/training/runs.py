@@ -112,7 +112,7 @@ def prepare(run: Run, *, say: Callable[[str], None] = print) -> Path:
         config = pairs.Pairs(patch=recipe.patch, **sources)
         store = run.out / f"pairs-{_key(asdict(config))}"
         device = str(devices.device())
-        report = pairs.prepare(config, store, workers=len(os.sched_getaffinity(0)), device=device)
+        report = pairs.store_pairs(config, store, workers=len(os.sched_getaffinity(0)), device=device)
         say(f"{store}: {report}")
         return store
     protocol = PROTOCOLS[recipe.protocol]
@@ -120,7 +120,7 @@ def prepare(run: Run, *, say: Callable[[str], None] = print) -> Path:
     preparation = prepared.Preparation(protocol, flow=None if recipe.stream == "rgb" else preset)
     chosen = _clips(run)
     store = run.out / f"clips-{run.dataset or 'embedded'}-{_key([asdict(preparation), len(chosen)])}"
-    rows = prepared.prepare(chosen, store, preparation)
+    rows = prepared.store_clips(chosen, store, preparation)
     lost = [row for row in rows if row["status"] != "ok"]
     say(f"{store}: {len(rows) - len(lost):,} clips" + "".join(f"\n  unreadable: {row['reason']}" for row in lost))
     return store
