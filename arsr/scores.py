@@ -5,6 +5,10 @@ A row is a clip, a network, a stream and a super-resolution method, with the cla
 >>> frame, header = load("scores.parquet")
 >>> hr, lr = (select(frame, network="tsn", stream="spatial", method=m) for m in ("hr", "bicubic"))
 >>> accuracy(hr), compare(lr, hr)
+
+Intervals are of 95 %. Clips are taken as a sample of independent ones; where they are not, name the column that says
+what belongs together (`groups`): whole groups are then drawn (cluster bootstrap; Field and Welsh, 2007). Bootstraps are
+percentile ones (Efron and Tibshirani, 1993) with a fixed seed; with few clips or groups they cover less than 95 %.
 """
 
 from __future__ import annotations
@@ -23,11 +27,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from arsr.names import SCORES
 from arsr.records import Provenance, Record, wilson
 from arsr_core.errors import InputError
-from arsr_core.files import write_atomically
+from arsr_core.files import atomic
 
-STREAMS = ("spatial", "temporal", "fused")
 KEY = ("dataset", "network", "stream", "method", "protocol", "fold", "clip")  # one row each; also the rows' order
 SCHEMA = pa.schema(
     [
@@ -43,6 +47,7 @@ SCHEMA = pa.schema(
 RESAMPLES = 9_999
 
 Unreadable = Literal["wrong", "excluded"]  # how clips without scores count
+Groups = str | Sequence[str] | None  # columns that name what belongs together: "group", ["label", "group"]
 
 
 class Header(BaseModel):
@@ -68,20 +73,17 @@ class Header(BaseModel):
         for name in ("classes", "protocol", "flow", "precision"):
             if getattr(self, name) != getattr(other, name):
                 raise InputError(f"scores of another {name}: {getattr(self, name)} and {getattr(other, name)}")
+        hashes = {}
         for name in ("weights", "recognisers"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if clash := sorted(k for k in ours.keys() & theirs.keys() if ours[k] != theirs[k]):
                 raise InputError(f"scores made with other {name} of {', '.join(clash)}; keep them in another file")
-        runs = sorted({run.model_dump_json() for run in (*self.runs, *other.runs)})
-        return Header(
-            classes=self.classes,
-            protocol=self.protocol,
-            flow=self.flow,
-            precision=self.precision,
-            weights=dict(sorted((self.weights | other.weights).items())),
-            recognisers=dict(sorted((self.recognisers | other.recognisers).items())),
-            runs=tuple(map(Provenance.model_validate_json, runs)),
-        )
+            hashes[name] = dict(sorted((ours | theirs).items()))
+        runs = {run.model_dump_json(): run for run in (*self.runs, *other.runs)}
+        return self.model_copy(update=hashes | {"runs": tuple(runs[text] for text in sorted(runs))})
+
+
+# The file ---------------------------------------------------------------------------------------------------
 
 
 def key(row: dict) -> tuple[str, ...]:
@@ -89,62 +91,50 @@ def key(row: dict) -> tuple[str, ...]:
     return tuple(row[name] for name in KEY)
 
 
-# The file ---------------------------------------------------------------------------------------------------
-
-
-def save(path: str | os.PathLike, rows: Iterable[dict], header: Header) -> Path:
-    """Writes rows (dicts of SCHEMA's columns) in the order of KEY, atomically: readers see the old file or the new.
+def save(path: str | os.PathLike, rows: pd.DataFrame | Iterable[dict], header: Header) -> Path:
+    """Writes a frame, or rows of SCHEMA's columns, in the order of KEY: readers see the old file or the new.
 
     Raises InputError for a key that occurs twice, a label that is no class, and scores of another length.
     """
-    rows = sorted(rows, key=key)
+    rows = sorted(rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows, key=key)
     for row in rows:
         _check(row, header.classes)
     for one, two in pairwise(rows):
         if key(one) == key(two):
             raise InputError(f"{path}: two rows for {_name(one)}; expected one")
     table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata({"arsr": header.model_dump_json()})
-    data = pa.BufferOutputStream()
-    pq.write_table(table, data, compression="zstd")
-    path = Path(path)
-    write_atomically(path, data.getvalue().to_pybytes())
-    return path
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return Path(path)
 
 
-def rows(*paths: str | os.PathLike, header: Header | None = None) -> tuple[list[dict], Header]:
-    """The rows of all the files, in the order of KEY, and their header, joined to that of rows yet to come (`header`).
+def load(*paths: str | os.PathLike, header: Header | None = None) -> tuple[pd.DataFrame, Header]:
+    """Reads files of scores: -> (frame in the order of KEY, header). header: of rows that are yet to come.
 
-    A row that two files hold counts once; a row with scores replaces the same clip's unreadable one, for a damaged
-    file may have been repaired. Raises InputError for scores that contradict each other, and for files that are none.
+    `scores` holds float32 arrays (classes,); `action` is categorical, with every class in label order. A row that two
+    files hold counts once; a row with scores replaces the same clip's unreadable one, for a damaged file may have been
+    repaired. Raises InputError for scores that contradict each other, and for files that are none.
     """
-    found = {}
-    for path in paths:
-        table, its = _read(Path(path))
+    frames = [SCHEMA.empty_table().to_pandas()]
+    for path in map(Path, paths):
+        table, its = _read(path)
         header = its if header is None else header.joined(its)
-        for row in table.to_pandas().to_dict("records"):
-            known = found.setdefault(key(row), row)
-            if known["status"] == row["status"] == "ok" and not np.array_equal(known["scores"], row["scores"]):
-                raise InputError(f"{path}: other scores for {_name(row)} than in the files before it; expected one row")
-            found[key(row)] = min(known, row, key=lambda row: (row["status"], row["reason"]))  # "ok" comes first
+        frames.append(table.to_pandas())
     if header is None:
         raise InputError("no file of scores was given")
-    return sorted(found.values(), key=key), header
+    frame = pd.concat(frames).sort_values([*KEY, "status", "reason"], kind="stable")  # "ok" comes first
+    known = frame[frame["status"] == "ok"]
+    known = known[~known.assign(scores=known["scores"].map(bytes)).duplicated([*KEY, "scores"])]
+    if len(twice := known[known.duplicated(KEY)]):
+        files = ", ".join(map(str, paths))
+        raise InputError(f"{files}: other scores for {_name(twice.iloc[0])} in one than in another; expected one row")
+    frame = frame.drop_duplicates(KEY, ignore_index=True)
+    return frame.assign(action=pd.Categorical.from_codes(frame["label"].astype(int), header.classes)), header
 
 
 def merge(paths: Iterable[str | os.PathLike], target: str | os.PathLike) -> Path:
     """Joins files of scores into one; the result depends on the rows alone, not on how files share them."""
-    return save(target, *rows(*sorted(map(Path, paths))))
-
-
-def load(*paths: str | os.PathLike) -> tuple[pd.DataFrame, Header]:
-    """Reads files of scores: -> (frame, header). `action` is categorical, with every class in label order.
-
-    `scores` holds float32 arrays (classes,). The files may share rows, as `rows` says.
-    """
-    found, header = rows(*paths)
-    frame = pd.DataFrame(found, columns=SCHEMA.names)
-    frame["action"] = pd.Categorical.from_codes(frame["label"].astype(int), header.classes)
-    return frame, header
+    return save(target, *load(*sorted(map(Path, paths))))
 
 
 def _read(path: Path) -> tuple[pa.Table, Header]:
@@ -163,15 +153,15 @@ def _check(row: dict, classes: Sequence[str]) -> None:
     label, scores = row["label"], row["scores"]
     if not 0 <= label < len(classes) or classes[label] != row["action"]:
         raise InputError(f"{_name(row)}: label {label} ({row['action']}) is none of the {len(classes)} classes")
-    if row["stream"] not in STREAMS or row["status"] not in ("ok", "unreadable"):
-        raise InputError(f"{_name(row)}: stream {row['stream']!r}, status {row['status']!r}; expected {STREAMS}, ok")
+    if row["stream"] not in SCORES or row["status"] not in ("ok", "unreadable"):
+        raise InputError(f"{_name(row)}: stream {row['stream']!r}, status {row['status']!r}; expected {SCORES}, ok")
     if row["status"] == "unreadable" and (len(scores) or not row["reason"]):
         raise InputError(f"{_name(row)}: an unreadable clip has a reason and no scores")
     if row["status"] == "ok" and (len(scores) != len(classes) or not np.isfinite(scores).all()):
         raise InputError(f"{_name(row)}: expected {len(classes)} finite scores, got {np.asarray(scores).tolist()[:4]}")
 
 
-def _name(row: dict) -> str:
+def _name(row: dict | pd.Series) -> str:
     return "/".join(str(row[name]) for name in ("network", "stream", "method", "fold", "clip") if row[name])
 
 
@@ -186,9 +176,8 @@ def select(frame: pd.DataFrame, **columns: str) -> pd.DataFrame:
     for name, value in columns.items():
         chosen = frame[frame[name] == value]
         if chosen.empty:
-            raise InputError(
-                f"scores: no rows with {name} {value!r}; there are {', '.join(map(str, _values(frame, name)))}"
-            )
+            there = ", ".join(map(str, sorted(frame[name].unique())))
+            raise InputError(f"scores: no rows with {name} {value!r}; there are {there}")
         frame = chosen
     if frame["clip"].duplicated().any():
         several = [name for name in KEY if name != "clip" and frame[name].nunique() > 1]
@@ -215,26 +204,35 @@ def fused(spatial: pd.DataFrame, temporal: pd.DataFrame, weights: tuple[float, f
     return spatial.assign(stream="fused", method=methods, status=status, reason=reason, scores=pd.Series(joint))
 
 
-def rows_of(frame: pd.DataFrame, method: str, stream: str) -> pd.DataFrame | None:
+def rows_of(
+    frame: pd.DataFrame, method: str, stream: str, weights: tuple[float, float] = (1.0, 1.5)
+) -> pd.DataFrame | None:
     """One row a clip of a method in a stream, None where there are none: stored, or fused from stored streams.
 
     method: of one network and data set, or a pair as "sosr+tosr", spatial and temporal.
     """
-    kept = {key: rows for key, rows in frame.groupby(["method", "stream"], observed=True)}
+
+    def stored(method: str, stream: str) -> pd.DataFrame | None:
+        rows = frame[(frame["method"] == method) & (frame["stream"] == stream)]
+        return None if rows.empty else select(rows)
+
+    if (rows := stored(method, stream)) is not None or stream != "fused":
+        return rows
     spatial, _, temporal = method.partition("+")
-    if (method, stream) in kept:
-        return select(kept[method, stream])
-    if (method, "spatial") in kept:  # of a network whose streams see each other
+    if stored(method, "spatial") is not None:  # of a network whose streams see each other
         spatial = temporal = method
-    sides = [kept.get(side) for side in ((spatial, "spatial"), (temporal or spatial, "temporal"))]
-    if stream != "fused" or any(rows is None for rows in sides):
-        return None
-    return fused(*map(select, sides)).assign(method=method)
+    both = stored(spatial, "spatial"), stored(temporal or spatial, "temporal")
+    return None if any(side is None for side in both) else fused(*both, weights).assign(method=method)
 
 
 def predicted(frame: pd.DataFrame) -> np.ndarray:
     """The class of the highest score, -1 for an unreadable clip: (clips,)."""
     return np.array([int(np.argmax(s)) if len(s) else -1 for s in frame["scores"]], int)
+
+
+def correct(frame: pd.DataFrame) -> np.ndarray:
+    """Whether the highest score is the true class's, never for an unreadable clip: bool (clips,)."""
+    return predicted(frame) == frame["label"].to_numpy()
 
 
 def log_probability(frame: pd.DataFrame) -> np.ndarray:
@@ -264,41 +262,35 @@ class Measure:
     note: str = ""
 
     def record(self, key: str, description: str, provenance: Provenance) -> Record:
+        """The measure as a record, its note in the description."""
         text = description + (f" ({self.note})" if self.note else "")
         fields = {name: getattr(self, name) for name in ("value", "low", "high", "interval", "n", "unit", "count")}
         return Record(key=key, description=text, provenance=provenance, **fields)
 
 
-def accuracy(
-    frame: pd.DataFrame, *, unreadable: Unreadable = "wrong", groups: str | Sequence[str] | None = None
-) -> Measure:
-    """Share of clips whose highest score is the true class, with Wilson's interval. frame: one row a clip.
+def accuracy(frame: pd.DataFrame, *, unreadable: Unreadable = "wrong", groups: Groups = None) -> Measure:
+    """Share of clips whose highest score is the true class, with Wilson's interval (1927). frame: one row a clip.
 
-    groups: of clips that are not independent, as in `class_accuracy`; the interval is then a bootstrap's over them.
+    groups: of clips that are not independent; the interval is then a bootstrap's over them.
     """
     frame, missing = _counted(frame, unreadable)
-    right = _correct(frame)
+    right = correct(frame)
     count, n = int(right.sum()), len(frame)
-    value, interval = 100 * count / n, "Wilson"
-    low, high = wilson(count, n)
-    if groups is not None:
-        drawn, of = _resampled(np.stack([right, np.ones(n)], 1), _units(frame, groups)).T
-        (low, high), interval = np.percentile(100 * drawn / of, (2.5, 97.5)).tolist(), "bootstrap over groups"
-    return Measure(value, min(low, value), max(high, value), interval, n, count=count, **missing)
+    value = 100 * count / n
+    if groups is None:
+        low, high = wilson(count, n)
+        return Measure(value, min(low, value), max(high, value), "Wilson", n, count=count, **missing)
+    drawn, of = _resampled(np.stack([right, np.ones(n)], 1), _units(frame, groups)).T
+    return Measure(value, *_percentiles(100 * drawn / of, value), "bootstrap over groups", n, count=count, **missing)
 
 
 def class_accuracy(
-    frame: pd.DataFrame,
-    *,
-    unreadable: Unreadable = "wrong",
-    groups: str | Sequence[str] | None = None,
-    present_only: bool = False,
+    frame: pd.DataFrame, *, unreadable: Unreadable = "wrong", groups: Groups = None, present_only: bool = False
 ) -> Measure:
-    """Mean over the classes of each one's accuracy, with a percentile bootstrap's interval.
+    """Mean over the classes of each one's accuracy, with a bootstrap's interval over clips, or over groups of them.
 
-    Clips are drawn with replacement, or groups of them: columns that name what belongs together, e.g. "group" for an
-    actor, ["label", "group"] for a recording. A class that a draw misses is left out of its mean; with few clips or
-    groups the 95 % are nominal. present_only: leave out classes without clips; otherwise they are an InputError.
+    A class that a draw misses is left out of its mean. present_only: leave out classes without clips; otherwise they
+    are an InputError.
     """
     frame, missing = _counted(frame, unreadable)
     classes = frame["action"].cat.categories
@@ -307,14 +299,13 @@ def class_accuracy(
         absent = ", ".join(classes[sizes == 0])
         raise InputError(f"class_accuracy: no clips of {absent}; evaluate them, or ask for present classes only")
     one_hot = np.eye(len(classes))[frame["label"]]  # (clips, classes)
-    right = one_hot * _correct(frame)[:, None]
+    right = one_hot * correct(frame)[:, None]
     value = 100 * float(np.mean(right.sum(0)[sizes > 0] / sizes[sizes > 0]))
     drawn = _resampled(np.concatenate([right, one_hot], 1), _units(frame, groups))  # (resamples, 2 x classes)
     right, sizes = np.split(drawn, 2, 1)
     means = 100 * np.nanmean(np.divide(right, sizes, out=np.full_like(right, np.nan), where=sizes > 0), 1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    interval = "bootstrap over clips" if groups is None else "bootstrap over groups"
-    return Measure(value, min(float(low), value), max(float(high), value), interval, len(frame), **missing)
+    interval = f"bootstrap over {'clips' if groups is None else 'groups'}"
+    return Measure(value, *_percentiles(means, value), interval, len(frame), **missing)
 
 
 def per_class(frame: pd.DataFrame, *, unreadable: Unreadable = "wrong") -> pd.DataFrame:
@@ -322,10 +313,9 @@ def per_class(frame: pd.DataFrame, *, unreadable: Unreadable = "wrong") -> pd.Da
     counted, _ = _counted(frame, unreadable)
     classes = frame["action"].cat.categories
     n = np.bincount(counted["label"], minlength=len(classes))
-    count = np.bincount(counted["label"], _correct(counted), len(classes)).astype(int)
-    bounds = [wilson(k, size) if size else (np.nan, np.nan) for k, size in zip(count, n, strict=True)]
+    count = np.bincount(counted["label"], correct(counted), len(classes)).astype(int)
+    low, high = np.transpose([wilson(k, of) if of else (np.nan, np.nan) for k, of in zip(count, n, strict=True)])
     lost = np.bincount(frame["label"][frame["status"] != "ok"], minlength=len(classes))
-    low, high = np.array(bounds).T
     accuracy = 100 * np.divide(count, n, out=np.full(len(n), np.nan), where=n > 0)
     return pd.DataFrame(dict(action=classes, n=n, count=count, accuracy=accuracy, low=low, high=high, unreadable=lost))
 
@@ -358,39 +348,33 @@ def table(
     pairs: Sequence[str] = (),
     weights: tuple[float, float] = (1.0, 1.5),
     unreadable: Unreadable = "wrong",
-    groups: str | Sequence[str] | None = None,
+    groups: Groups = None,
     present_only: bool = False,
 ) -> pd.DataFrame:
     """Every network, method and stream of a frame as a tidy table: overall and mean class accuracy, intervals.
 
     Late fusion joins where a method has both streams, and for `pairs` such as "sosr+tosr". Stored fusion scores, of a
-    trained fusion, are taken as they are.
+    trained fusion, are taken as they are. HR comes first, then single methods, then pairs.
     """
-    cells, missing = {}, set(pairs)
-    for (dataset, network, protocol), part in frame.groupby(["dataset", "network", "protocol"], sort=True):
-        streams = {key: select(rows) for key, rows in part.groupby(["method", "stream"])}
-        for name in dict.fromkeys([*part["method"], *pairs]):
-            one, _, other = name.partition("+")
-            sides = (name, name) if (name, "spatial") in streams else (one, other or one)
-            both = [streams.get(key) for key in zip(sides, STREAMS[:2], strict=True)]
-            if all(rows is not None for rows in both):
-                streams.setdefault((name, "fused"), fused(*both, weights))
-                missing.discard(name)
-        order = sorted(streams, key=lambda key: (_order(key[0]), STREAMS.index(key[1])))
-        cells |= {(dataset, network, protocol, *key): streams[key] for key in order}
+    found, missing = [], set(pairs)
+    for place, part in frame.groupby(["dataset", "network", "protocol"], sort=True):
+        methods = sorted({*part["method"], *pairs}, key=lambda method: (method != "hr", "+" in method, method))
+        for method in methods:
+            for stream in SCORES:
+                if (rows := rows_of(part, method, stream, weights)) is None:
+                    continue
+                missing.discard(method)
+                overall = accuracy(rows, unreadable=unreadable, groups=groups)
+                mean = class_accuracy(rows, unreadable=unreadable, groups=groups, present_only=present_only)
+                found.append(
+                    dict(zip(("dataset", "network", "protocol"), place, strict=True), method=method, stream=stream)
+                    | dict(accuracy=overall.value, count=overall.count, n=overall.n)
+                    | dict(low=overall.low, high=overall.high, interval=overall.interval)
+                    | dict(class_accuracy=mean.value, class_low=mean.low, class_high=mean.high)
+                    | dict(class_interval=mean.interval, unreadable=overall.unreadable, note=overall.note)
+                )
     if missing:
         raise InputError(f"table: no network has both streams of {', '.join(sorted(missing))}; evaluate them first")
-    found = []
-    for key, rows in cells.items():
-        overall = accuracy(rows, unreadable=unreadable, groups=groups)
-        mean = class_accuracy(rows, unreadable=unreadable, groups=groups, present_only=present_only)
-        found.append(
-            dict(zip(("dataset", "network", "protocol", "method", "stream"), key, strict=True))
-            | dict(accuracy=overall.value, count=overall.count, n=overall.n)
-            | dict(low=overall.low, high=overall.high, interval=overall.interval)
-            | dict(class_accuracy=mean.value, class_low=mean.low, class_high=mean.high, class_interval=mean.interval)
-            | dict(unreadable=overall.unreadable, note=overall.note)
-        )
     return pd.DataFrame(found)
 
 
@@ -400,14 +384,12 @@ def records(table: pd.DataFrame, provenance: Provenance, prefix: str = "accuracy
     for row in table.to_dict("records"):
         parts = (row["dataset"], row["network"], row["method"], row["stream"])
         key = ".".join((prefix, *(str(part).lower() for part in parts)))
-        what = "{}, {}: {}, {} stream".format(*parts) + f", protocol {row['protocol']}"
+        what = "accuracy on {}, {}: {}, {} stream".format(*parts) + f", protocol {row['protocol']}"
         common = dict(n=row["n"], unreadable=row["unreadable"], note=row["note"])
         overall = Measure(row["accuracy"], row["low"], row["high"], row["interval"], count=row["count"], **common)
         bounds = row["class_accuracy"], row["class_low"], row["class_high"], row["class_interval"]
-        found.append(overall.record(key, f"overall accuracy on {what}", provenance))
-        found.append(
-            Measure(*bounds, **common).record(f"{key}.class-mean", f"mean class accuracy on {what}", provenance)
-        )
+        found.append(overall.record(key, f"overall {what}", provenance))
+        found.append(Measure(*bounds, **common).record(f"{key}.class-mean", f"mean class {what}", provenance))
     return found
 
 
@@ -431,9 +413,9 @@ class Comparison:
     log_probability: Measure  # of the true class, in nats; unreadable clips have none and are left out
 
     def records(self, key: str, description: str, provenance: Provenance) -> list[Record]:
-        n = self.accuracy.n
+        """KEY.accuracy, KEY.log-probability, and what is improbable without a difference: KEY.p-mcnemar, KEY.p."""
+        n, nats = self.accuracy.n, f"true class's log-probability in nats, {description}"
         p = {"p-mcnemar": (self.mcnemar.p, "exact McNemar test"), "p": (self.log_probability.p, "paired bootstrap")}
-        nats = f"true class's log-probability in nats, {description}"
         return [
             self.accuracy.record(f"{key}.accuracy", f"accuracy, {description}", provenance),
             self.log_probability.record(f"{key}.log-probability", nats, provenance),
@@ -445,15 +427,11 @@ class Comparison:
 
 
 def compare(
-    a: pd.DataFrame,
-    b: pd.DataFrame,
-    *,
-    unreadable: Unreadable = "wrong",
-    groups: str | Sequence[str] | None = None,
+    a: pd.DataFrame, b: pd.DataFrame, *, unreadable: Unreadable = "wrong", groups: Groups = None
 ) -> Comparison:
     """Paired tests of two methods on the same clips, each one row a clip: differences are a - b.
 
-    groups: as in `class_accuracy`, for the bootstrap; McNemar's test takes clips as independent.
+    groups: for the bootstrap; McNemar's test takes clips as independent.
     """
     return Comparison(
         paired_bootstrap(a, b, of="accuracy", unreadable=unreadable, groups=groups),
@@ -463,11 +441,11 @@ def compare(
 
 
 def mcnemar(a: pd.DataFrame, b: pd.DataFrame, *, unreadable: Unreadable = "wrong") -> McNemar:
-    """Exact McNemar test on the clips that only one method gets right."""
+    """McNemar's test (1947), exact: of the clips that only one method gets right, each method has half by chance."""
     from statsmodels.stats.contingency_tables import mcnemar as exact
 
     a, b, _ = _both(a, b, unreadable)
-    right_a, right_b = _correct(a), _correct(b)
+    right_a, right_b = correct(a), correct(b)
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     return McNemar(only_a, only_b, float(exact([[0, only_a], [only_b, 0]], exact=True).pvalue))
 
@@ -478,48 +456,35 @@ def paired_bootstrap(
     *,
     of: Literal["log_probability", "accuracy"] = "log_probability",
     unreadable: Unreadable = "excluded",
-    groups: str | Sequence[str] | None = None,
+    groups: Groups = None,
 ) -> Measure:
     """Mean difference a - b over clips of the true class's log-probability (nats) or of accuracy (points).
 
-    Percentile interval; p is twice the smaller share of resamples on one side of zero, zero itself included. An
-    unreadable clip has no log-probability: it can only be excluded there.
+    Clips, or groups of them, are drawn with both methods' results. p is twice the smaller share of resamples on one
+    side of zero, zero itself included. An unreadable clip has no log-probability: it can only be excluded there.
     """
     if of == "log_probability" and unreadable != "excluded":
         raise InputError("paired_bootstrap: an unreadable clip has no log-probability; expected unreadable='excluded'")
     a, b, missing = _both(a, b, unreadable)
-    values = log_probability if of == "log_probability" else lambda rows: 100.0 * _correct(rows)
+    values = log_probability if of == "log_probability" else lambda rows: 100.0 * correct(rows)
     difference = values(a) - values(b)
     drawn = _resampled(np.stack([difference, np.ones(len(a))], 1), _units(a, groups))
-    means = drawn[:, 0] / drawn[:, 1]
-    value, (low, high) = float(difference.mean()), np.percentile(means, (2.5, 97.5))
+    means, value = drawn[:, 0] / drawn[:, 1], float(difference.mean())
     slack = 1e-9 * max(1.0, np.abs(difference).max())  # sums that are zero but for rounding
     tail = min((means <= slack).sum(), (means >= -slack).sum())
     p = min(1.0, 2 * (1 + int(tail)) / (1 + RESAMPLES))
-    interval = "paired bootstrap over clips" if groups is None else "paired bootstrap over groups"
+    interval = f"paired bootstrap over {'clips' if groups is None else 'groups'}"
     unit = "points" if of == "accuracy" else ""
-    return Measure(value, min(float(low), value), max(float(high), value), interval, len(a), unit, p=p, **missing)
+    return Measure(value, *_percentiles(means, value), interval, len(a), unit, p=p, **missing)
 
 
 # Shared by them ---------------------------------------------------------------------------------------------
 
 
-def _values(frame: pd.DataFrame, name: str) -> list:
-    return sorted(frame[name].unique())
-
-
-def _order(method: str) -> tuple:
-    """HR first, then single methods, then pairs."""
-    return method != "hr", "+" in method, method
-
-
-def _correct(frame: pd.DataFrame) -> np.ndarray:
-    return predicted(frame) == frame["label"].to_numpy()
-
-
 def _counted(frame: pd.DataFrame, unreadable: Unreadable) -> tuple[pd.DataFrame, dict]:
     """The clips that count, and how many have no scores, in numbers and in words."""
-    if unreadable not in ("wrong", "excluded"):
+    words = {"wrong": "counted as wrong", "excluded": "left out"}
+    if unreadable not in words:
         raise InputError(f"scores: expected unreadable clips as 'wrong' or 'excluded', got {unreadable!r}")
     if frame["clip"].duplicated().any():
         raise InputError("scores: several rows a clip; choose with scores.select(frame, network=, stream=, method=)")
@@ -528,10 +493,7 @@ def _counted(frame: pd.DataFrame, unreadable: Unreadable) -> tuple[pd.DataFrame,
     frame = frame if unreadable == "wrong" else frame[ok]
     if frame.empty:
         raise InputError("scores: no clip with scores; expected one or more")
-    return frame, dict(unreadable=lost, note=f"{lost} unreadable clips {_WORDS[unreadable]}" if lost else "")
-
-
-_WORDS = {"wrong": "counted as wrong", "excluded": "left out"}
+    return frame, dict(unreadable=lost, note=f"{lost} unreadable clips {words[unreadable]}" if lost else "")
 
 
 def _paired(a: pd.DataFrame, b: pd.DataFrame, *same: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -554,7 +516,7 @@ def _both(a: pd.DataFrame, b: pd.DataFrame, unreadable: Unreadable) -> tuple[pd.
     return a.loc[counted.index], b.loc[counted.index], missing
 
 
-def _units(frame: pd.DataFrame, groups: str | Sequence[str] | None) -> np.ndarray:
+def _units(frame: pd.DataFrame, groups: Groups) -> np.ndarray:
     """The number of the unit that each clip is drawn with: (clips,)."""
     if groups is None:
         return np.arange(len(frame))
@@ -572,3 +534,9 @@ def _resampled(values: np.ndarray, units: np.ndarray) -> np.ndarray:
     rng = np.random.default_rng(0)
     parts = np.array_split(np.arange(RESAMPLES), 1 + len(distinct) // 500)  # bounds memory
     return np.concatenate([rng.multinomial(len(totals), counts / len(totals), len(part)) @ distinct for part in parts])
+
+
+def _percentiles(draws: np.ndarray, value: float) -> tuple[float, float]:
+    """The 95 % percentile interval of a bootstrap's draws, never without the value itself."""
+    low, high = np.percentile(draws, (2.5, 97.5)).tolist()
+    return min(low, value), max(high, value)
