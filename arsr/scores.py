@@ -9,6 +9,7 @@ A row is a clip, a network, a stream and a super-resolution method, with the cla
 Intervals are of 95 %. Clips are taken as a sample of independent ones; where they are not, name the column that says
 what belongs together (`groups`): whole groups are then drawn (cluster bootstrap; Field and Welsh, 2007). Bootstraps are
 percentile ones (Efron and Tibshirani, 1993) with a fixed seed; with few clips or groups they cover less than 95 %.
+A clip that could not be read counts as wrong; give the rows whose `status` is "ok" to leave such clips out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -46,7 +47,6 @@ SCHEMA = pa.schema(
 )
 RESAMPLES = 9_999
 
-Unreadable = Literal["wrong", "excluded"]  # how clips without scores count
 Groups = str | Sequence[str] | None  # columns that name what belongs together: "group", ["label", "group"]
 
 
@@ -268,32 +268,31 @@ class Measure:
         return Record(key=key, description=text, provenance=provenance, **fields)
 
 
-def accuracy(frame: pd.DataFrame, *, unreadable: Unreadable = "wrong", groups: Groups = None) -> Measure:
+def accuracy(frame: pd.DataFrame, *, groups: Groups = None) -> Measure:
     """Share of clips whose highest score is the true class, with Wilson's interval (1927). frame: one row a clip.
 
     groups: of clips that are not independent; the interval is then a bootstrap's over them.
     """
-    frame, missing = _counted(frame, unreadable)
-    right = correct(frame)
-    count, n = int(right.sum()), len(frame)
+    right, n = correct(_one_a_clip(frame)), len(frame)
+    count = int(right.sum())
     value = 100 * count / n
     if groups is None:
         low, high = wilson(count, n)
-        return Measure(value, min(low, value), max(high, value), "Wilson", n, count=count, **missing)
+        return Measure(
+            value, min(low, value), max(high, value), "Wilson", n, count=count, **_lost(frame["status"] == "ok")
+        )
     drawn, of = _resampled(np.stack([right, np.ones(n)], 1), _units(frame, groups)).T
-    return Measure(value, *_percentiles(100 * drawn / of, value), "bootstrap over groups", n, count=count, **missing)
+    bounds = _percentiles(100 * drawn / of, value)
+    return Measure(value, *bounds, "bootstrap over groups", n, count=count, **_lost(frame["status"] == "ok"))
 
 
-def class_accuracy(
-    frame: pd.DataFrame, *, unreadable: Unreadable = "wrong", groups: Groups = None, present_only: bool = False
-) -> Measure:
+def class_accuracy(frame: pd.DataFrame, *, groups: Groups = None, present_only: bool = False) -> Measure:
     """Mean over the classes of each one's accuracy, with a bootstrap's interval over clips, or over groups of them.
 
     A class that a draw misses is left out of its mean. present_only: leave out classes without clips; otherwise they
     are an InputError.
     """
-    frame, missing = _counted(frame, unreadable)
-    classes = frame["action"].cat.categories
+    classes = _one_a_clip(frame)["action"].cat.categories
     sizes = np.bincount(frame["label"], minlength=len(classes))
     if not sizes.all() and not present_only:
         absent = ", ".join(classes[sizes == 0])
@@ -305,17 +304,17 @@ def class_accuracy(
     right, sizes = np.split(drawn, 2, 1)
     means = 100 * np.nanmean(np.divide(right, sizes, out=np.full_like(right, np.nan), where=sizes > 0), 1)
     interval = f"bootstrap over {'clips' if groups is None else 'groups'}"
-    return Measure(value, *_percentiles(means, value), interval, len(frame), **missing)
+    return Measure(value, *_percentiles(means, value), interval, len(frame), **_lost(frame["status"] == "ok"))
 
 
-def per_class(frame: pd.DataFrame, *, unreadable: Unreadable = "wrong") -> pd.DataFrame:
+def per_class(frame: pd.DataFrame) -> pd.DataFrame:
     """action, n, count, accuracy, low, high (Wilson, percent), unreadable; nan where a class has no clips."""
-    counted, _ = _counted(frame, unreadable)
-    classes = frame["action"].cat.categories
-    n = np.bincount(counted["label"], minlength=len(classes))
-    count = np.bincount(counted["label"], correct(counted), len(classes)).astype(int)
+    classes = _one_a_clip(frame)["action"].cat.categories
+    n, count, lost = (
+        np.bincount(frame["label"], weights, len(classes)).astype(int)
+        for weights in (None, correct(frame), frame["status"] != "ok")
+    )
     low, high = np.transpose([wilson(k, of) if of else (np.nan, np.nan) for k, of in zip(count, n, strict=True)])
-    lost = np.bincount(frame["label"][frame["status"] != "ok"], minlength=len(classes))
     accuracy = 100 * np.divide(count, n, out=np.full(len(n), np.nan), where=n > 0)
     return pd.DataFrame(dict(action=classes, n=n, count=count, accuracy=accuracy, low=low, high=high, unreadable=lost))
 
@@ -329,17 +328,11 @@ def confusion(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def fusion_sweep(
-    spatial: pd.DataFrame,
-    temporal: pd.DataFrame,
-    shares: Sequence[float] = tuple(i / 20 for i in range(21)),
-    *,
-    unreadable: Unreadable = "wrong",
+    spatial: pd.DataFrame, temporal: pd.DataFrame, shares: Sequence[float] = tuple(i / 20 for i in range(21))
 ) -> pd.DataFrame:
     """Accuracy of late fusion by the temporal stream's share of the weight; 1:1.5 is a share of 0.6."""
-    found = {s: accuracy(fused(spatial, temporal, (1 - s, s)), unreadable=unreadable) for s in shares}
-    names = ("count", "n", "low", "high", "unreadable")
-    rows = [dict(share=s, accuracy=m.value) | {name: getattr(m, name) for name in names} for s, m in found.items()]
-    return pd.DataFrame(rows)
+    found = [{"share": s} | asdict(accuracy(fused(spatial, temporal, (1 - s, s)))) for s in shares]
+    return pd.DataFrame(found).rename(columns={"value": "accuracy"})
 
 
 def table(
@@ -347,7 +340,6 @@ def table(
     *,
     pairs: Sequence[str] = (),
     weights: tuple[float, float] = (1.0, 1.5),
-    unreadable: Unreadable = "wrong",
     groups: Groups = None,
     present_only: bool = False,
 ) -> pd.DataFrame:
@@ -364,8 +356,8 @@ def table(
                 if (rows := rows_of(part, method, stream, weights)) is None:
                     continue
                 missing.discard(method)
-                overall = accuracy(rows, unreadable=unreadable, groups=groups)
-                mean = class_accuracy(rows, unreadable=unreadable, groups=groups, present_only=present_only)
+                overall = accuracy(rows, groups=groups)
+                mean = class_accuracy(rows, groups=groups, present_only=present_only)
                 found.append(
                     dict(zip(("dataset", "network", "protocol"), place, strict=True), method=method, stream=stream)
                     | dict(accuracy=overall.value, count=overall.count, n=overall.n)
@@ -426,26 +418,21 @@ class Comparison:
         ]
 
 
-def compare(
-    a: pd.DataFrame, b: pd.DataFrame, *, unreadable: Unreadable = "wrong", groups: Groups = None
-) -> Comparison:
+def compare(a: pd.DataFrame, b: pd.DataFrame, *, groups: Groups = None) -> Comparison:
     """Paired tests of two methods on the same clips, each one row a clip: differences are a - b.
 
     groups: for the bootstrap; McNemar's test takes clips as independent.
     """
     return Comparison(
-        paired_bootstrap(a, b, of="accuracy", unreadable=unreadable, groups=groups),
-        mcnemar(a, b, unreadable=unreadable),
-        paired_bootstrap(a, b, of="log_probability", unreadable="excluded", groups=groups),
+        paired_bootstrap(a, b, of="accuracy", groups=groups), mcnemar(a, b), paired_bootstrap(a, b, groups=groups)
     )
 
 
-def mcnemar(a: pd.DataFrame, b: pd.DataFrame, *, unreadable: Unreadable = "wrong") -> McNemar:
+def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
     """McNemar's test (1947), exact: of the clips that only one method gets right, each method has half by chance."""
     from statsmodels.stats.contingency_tables import mcnemar as exact
 
-    a, b, _ = _both(a, b, unreadable)
-    right_a, right_b = correct(a), correct(b)
+    right_a, right_b = map(correct, _paired(a, b))
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     return McNemar(only_a, only_b, float(exact([[0, only_a], [only_b, 0]], exact=True).pvalue))
 
@@ -455,65 +442,58 @@ def paired_bootstrap(
     b: pd.DataFrame,
     *,
     of: Literal["log_probability", "accuracy"] = "log_probability",
-    unreadable: Unreadable = "excluded",
     groups: Groups = None,
 ) -> Measure:
     """Mean difference a - b over clips of the true class's log-probability (nats) or of accuracy (points).
 
     Clips, or groups of them, are drawn with both methods' results. p is twice the smaller share of resamples on one
-    side of zero, zero itself included. An unreadable clip has no log-probability: it can only be excluded there.
+    side of zero, zero itself included. A clip that either method could not read has no log-probability: it is left out.
     """
-    if of == "log_probability" and unreadable != "excluded":
-        raise InputError("paired_bootstrap: an unreadable clip has no log-probability; expected unreadable='excluded'")
-    a, b, missing = _both(a, b, unreadable)
-    values = log_probability if of == "log_probability" else lambda rows: 100.0 * correct(rows)
-    difference = values(a) - values(b)
+    a, b = _paired(a, b)
+    ok = (a["status"] == "ok") & (b["status"] == "ok")
+    if of == "accuracy":
+        difference, unit, lost = 100.0 * correct(a) - 100.0 * correct(b), "points", _lost(ok)
+    elif ok.any():
+        a, b = a[ok], b[ok]
+        difference, unit, lost = log_probability(a) - log_probability(b), "", _lost(ok, "left out")
+    else:
+        raise InputError("scores: no clip with scores of both methods; expected one or more")
     drawn = _resampled(np.stack([difference, np.ones(len(a))], 1), _units(a, groups))
     means, value = drawn[:, 0] / drawn[:, 1], float(difference.mean())
     slack = 1e-9 * max(1.0, np.abs(difference).max())  # sums that are zero but for rounding
     tail = min((means <= slack).sum(), (means >= -slack).sum())
     p = min(1.0, 2 * (1 + int(tail)) / (1 + RESAMPLES))
     interval = f"paired bootstrap over {'clips' if groups is None else 'groups'}"
-    unit = "points" if of == "accuracy" else ""
-    return Measure(value, *_percentiles(means, value), interval, len(a), unit, p=p, **missing)
+    return Measure(value, *_percentiles(means, value), interval, len(a), unit, p=p, **lost)
 
 
 # Shared by them ---------------------------------------------------------------------------------------------
 
 
-def _counted(frame: pd.DataFrame, unreadable: Unreadable) -> tuple[pd.DataFrame, dict]:
-    """The clips that count, and how many have no scores, in numbers and in words."""
-    words = {"wrong": "counted as wrong", "excluded": "left out"}
-    if unreadable not in words:
-        raise InputError(f"scores: expected unreadable clips as 'wrong' or 'excluded', got {unreadable!r}")
+def _one_a_clip(frame: pd.DataFrame) -> pd.DataFrame:
+    if frame.empty:
+        raise InputError("scores: no clip; expected one or more")
     if frame["clip"].duplicated().any():
         raise InputError("scores: several rows a clip; choose with scores.select(frame, network=, stream=, method=)")
-    ok = frame["status"] == "ok"
+    return frame
+
+
+def _lost(ok: pd.Series, became: str = "counted as wrong") -> dict:
+    """How many clips have no scores, in numbers and in words; ok: bool (clips,)."""
     lost = int((~ok).sum())
-    frame = frame if unreadable == "wrong" else frame[ok]
-    if frame.empty:
-        raise InputError("scores: no clip with scores; expected one or more")
-    return frame, dict(unreadable=lost, note=f"{lost} unreadable clips {words[unreadable]}" if lost else "")
+    return dict(unreadable=lost, note=f"{lost} unreadable clips {became}" if lost else "")
 
 
 def _paired(a: pd.DataFrame, b: pd.DataFrame, *same: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both frames in the order of their clips, which must be the same, as must the columns `same`."""
     a, b = (frame.sort_values("clip", ignore_index=True) for frame in (a, b))
-    if not a["clip"].equals(b["clip"]) or a["clip"].duplicated().any():
+    if a.empty or not a["clip"].equals(b["clip"]) or a["clip"].duplicated().any():
         alone = len(set(a["clip"]) ^ set(b["clip"]))
         raise InputError(f"scores: expected the same clips once each, got {len(a)} and {len(b)} rows, {alone} unpaired")
     for name in ("dataset", "label", "fold", *same):
         if not a[name].equals(b[name]):
             raise InputError(f"scores: the two sets of rows differ in {name}; expected the same")
     return a, b
-
-
-def _both(a: pd.DataFrame, b: pd.DataFrame, unreadable: Unreadable) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
-    """Paired rows that count; a clip that either method lacks is unreadable."""
-    a, b = _paired(a, b)
-    either = a.assign(status=np.where((a["status"] == "ok") & (b["status"] == "ok"), "ok", "unreadable"))
-    counted, missing = _counted(either, unreadable)
-    return a.loc[counted.index], b.loc[counted.index], missing
 
 
 def _units(frame: pd.DataFrame, groups: Groups) -> np.ndarray:

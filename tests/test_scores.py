@@ -43,6 +43,10 @@ def one(predictions, labels=None, **changed):
     return frame(rows)
 
 
+def readable(found):
+    return found[found["status"] == "ok"]
+
+
 def frame(rows):
     found = pd.DataFrame(rows)
     found["scores"] = [np.asarray(s, np.float32) for s in found["scores"]]
@@ -212,17 +216,14 @@ def test_log_probability():
 
 def test_accuracy_with_unreadable_clips():
     got = one([0, 1, 0, None, 1, None])  # labels 0 1 2 0 1 2
-    wrong, excluded = scores.accuracy(got), scores.accuracy(got, unreadable="excluded")
+    wrong, excluded = scores.accuracy(got), scores.accuracy(readable(got))
     assert (wrong.count, wrong.n, wrong.value, wrong.unreadable) == (3, 6, 50, 2)
-    assert (excluded.count, excluded.n, excluded.value, excluded.unreadable) == (3, 4, 75, 2)
+    assert (excluded.count, excluded.n, excluded.value, excluded.unreadable) == (3, 4, 75, 0)
     assert (wrong.low, wrong.high) == wilson(3, 6) and (excluded.low, excluded.high) == wilson(3, 4)
     assert "2 unreadable clips counted as wrong" in wrong.record("a", "accuracy", MEASURED).description
-    assert "2 unreadable clips left out" in excluded.record("a", "accuracy", MEASURED).description
     assert scores.accuracy(one([0, 1])).record("a", "accuracy", MEASURED).description == "accuracy"
-    with pytest.raises(InputError, match="'wrong' or 'excluded'"):
-        scores.accuracy(got, unreadable="maybe")
-    with pytest.raises(InputError, match="no clip with scores"):
-        scores.accuracy(one([None]), unreadable="excluded")
+    with pytest.raises(InputError, match="no clip; expected one or more"):
+        scores.accuracy(readable(one([None])))
 
 
 def test_class_accuracy_weighs_classes_equally():
@@ -231,7 +232,7 @@ def test_class_accuracy_weighs_classes_equally():
     assert scores.accuracy(got).value == 62.5
     unread = one([0, None, 1, 2], [0, 0, 1, 2])
     assert scores.class_accuracy(unread).value == pytest.approx(100 * (0.5 + 1 + 1) / 3)
-    assert scores.class_accuracy(unread, unreadable="excluded").value == 100
+    assert scores.class_accuracy(readable(unread)).value == 100
 
 
 def test_class_accuracy_needs_every_class():
@@ -279,7 +280,7 @@ def test_per_class_and_confusion():
     assert table["n"].tolist() == [2, 3, 0] and table["count"].tolist() == [1, 1, 0]
     assert table.loc["bend", ["accuracy", "low", "high"]].tolist() == [50, *wilson(1, 2)]
     assert table["unreadable"].tolist() == [0, 1, 0] and table.loc["run"].isna().sum() == 3
-    assert scores.per_class(got, unreadable="excluded")["n"].tolist() == [2, 2, 0]
+    assert scores.per_class(readable(got))["n"].tolist() == [2, 2, 0]
     matrix = scores.confusion(got)
     assert matrix.to_numpy().tolist() == [[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0]]
     assert matrix.columns.tolist() == [*CLASSES, "unreadable"] and matrix.index.tolist() == list(CLASSES)
@@ -302,7 +303,8 @@ def test_mcnemar_is_the_sign_test():
     assert scores.mcnemar(b, a)[:2] == (1, 4) and scores.mcnemar(a, a) == (0, 0, 1)
     lost = one([0, 1, 2, 0, None, 2, 0, 0])
     assert scores.mcnemar(lost, b)[:2] == (3, 1)  # b is wrong there, too: both count as wrong
-    assert scores.mcnemar(b, lost, unreadable="excluded")[:2] == (1, 3)
+    both = lost["status"] == "ok"
+    assert scores.mcnemar(b[both], lost[both])[:2] == (1, 3)
 
 
 def test_paired_bootstrap_of_log_probability():
@@ -353,9 +355,12 @@ def test_compare_counts_unreadable_clips():
     assert got.accuracy.n == 6 and got.accuracy.unreadable == got.log_probability.unreadable == 2
     assert got.log_probability.n == 4 and "left out" in got.log_probability.note
     assert got.mcnemar[:2] == (2, 1)
-    assert scores.compare(a, b, unreadable="excluded").mcnemar[:2] == (1, 0)
-    with pytest.raises(InputError, match="no log-probability"):
-        scores.paired_bootstrap(a, b, unreadable="wrong")
+    both = (a["status"] == "ok") & (b["status"] == "ok")
+    assert scores.compare(a[both], b[both]).mcnemar[:2] == (1, 0)
+    with pytest.raises(InputError, match="no clip with scores of both"):
+        scores.paired_bootstrap(one([0, None]), one([None, 1]))
+    with pytest.raises(InputError, match="got 0 and 0 rows"):
+        scores.compare(a[:0], b[:0])
 
 
 def test_compare_by_groups():
