@@ -243,6 +243,9 @@ def log_probability(frame: pd.DataFrame) -> np.ndarray:
     return np.array([log_softmax(s.astype(float))[label] if len(s) else np.nan for s, label in pairs])
 
 
+BY_CLIP = {"accuracy": ("points", lambda frame: 100.0 * correct(frame)), "log-probability": ("", log_probability)}
+
+
 # How good one method is -------------------------------------------------------------------------------------
 
 

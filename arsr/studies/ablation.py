@@ -1,6 +1,7 @@
 """Tables 2 and 3 with the controls that they lack: networks that differ in one term, scored on the same clips.
 
-A row is a recipe of `arsr train`; `vdsr-mse-seed1` is the same row, trained with another seed.
+A row is a recipe of `arsr train`; `vdsr-mse-seed1` is the same row, trained with another seed. ablation.yaml has the
+rows and the contrasts between them.
 
 >>> files = networks("weights", "spatial")
 >>> config = lite("weights/tsn-rgb-lite.safetensors", "scores")
@@ -10,9 +11,10 @@ A row is a recipe of `arsr train`; `vdsr-mse-seed1` is the same row, trained wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from importlib.resources import files as resources
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -20,13 +22,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas
 import torch
+import yaml
 from torch import nn
 
 from arsr import claims, manifest, names, paper, scores
-from arsr import records as results
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
 from arsr.evaluate import Evaluation, evaluate
+from arsr.records import Provenance, Record, mean
 from arsr.training.recipes import RECIPES
 from arsr_core import degrade, flow, metrics, sr, video
 from arsr_core.errors import InputError
@@ -34,6 +37,13 @@ from arsr_core.recognition import PROTOCOLS
 
 SEEDS = (0, 1, 2)
 FEW = 100  # pixels have no PSNR worth a mean
+MEASURES = {  # name: (title, unit)
+    "psnr": ("PSNR", "dB"),
+    "epe": ("EPE", "px"),
+    "phantom": ("phantom flow", "px"),
+    "tof": ("tOF", "px"),
+    "ewarp": ("E_warp \N{MULTIPLICATION SIGN} 1000", ""),
+}
 
 
 class Row(NamedTuple):
@@ -51,45 +61,15 @@ class Contrast(NamedTuple):
     what: str
     seeds: bool = False
 
+    def pairs(self, known: Collection[str]) -> list[tuple[str, str]]:
+        """Both rows of each seed that both are trained with, where they are known."""
+        pairs = [(_name(self.a, seed), _name(self.b, seed)) for seed in (SEEDS if self.seeds else (0,))]
+        return [(a, b) for a, b in pairs if a in known and b in known]
 
-ROWS = {
-    "spatial": {  # Table 2
-        "vdsr": Row("VDSR, the start"),
-        "vdsr-mse": Row("VDSR, MSE", "table2.vdsr.mse"),
-        "vdsr-wmse": Row("VDSR, WMSE", "table2.vdsr.wmse"),
-        "vdsr-wmse-feature": Row("VDSR, WMSE + feature", "table2.vdsr.wmse+feature"),
-        "rrdb": Row("RRDBNet, the start"),
-        "esrgan-wmse-feature": Row("RRDBNet, WMSE + feature", "table2.esrgan.wmse+feature"),
-        "esrgan": Row("ESRGAN: MSE + feature + GAN", "table2.esrgan.mse+feature+adversarial"),
-        "sosr": Row("SoSR: WMSE + feature + GAN", "table2.esrgan.wmse+feature+adversarial"),
-    },
-    "temporal": {  # Table 3
-        "vdsr": Row("VDSR, the start", "table3.vdsr.plain"),
-        "vdsr-warp-control": Row("VDSR, no warp loss"),
-        "vdsr-warp": Row("VDSR, warp loss", "table3.vdsr.warp"),
-        "duf16": Row("DUF-16, the start", "table3.duf16.plain"),
-        "tosr-control": Row("DUF-16, no warp loss"),
-        "tosr": Row("ToSR: DUF-16, warp loss", "table3.duf16.warp"),
-    },
-}
-CONTRASTS = {
-    "spatial": (
-        Contrast("vdsr-wmse", "vdsr-mse", "WMSE for MSE, VDSR", seeds=True),
-        Contrast("sosr", "esrgan", "WMSE for MSE, GAN", seeds=True),
-        Contrast("vdsr-wmse-feature", "vdsr-wmse", "feature loss added, VDSR"),
-        Contrast("sosr", "esrgan-wmse-feature", "adversarial loss added"),
-        Contrast("vdsr-mse", "vdsr", "training on alone, VDSR"),
-        Contrast("sosr", "rrdb", "all of SoSR's training"),
-    ),
-    "temporal": (
-        Contrast("vdsr-warp", "vdsr-warp-control", "warp loss, VDSR", seeds=True),
-        Contrast("tosr", "tosr-control", "warp loss, DUF-16", seeds=True),
-        Contrast("vdsr-warp", "vdsr", "warp loss and training on, VDSR"),
-        Contrast("tosr", "duf16", "warp loss and training on, DUF-16"),
-        Contrast("vdsr-warp-control", "vdsr", "training on alone, VDSR"),
-        Contrast("tosr-control", "duf16", "training on alone, DUF-16"),
-    ),
-}
+
+_TABLES = yaml.safe_load(resources("arsr.studies").joinpath("ablation.yaml").read_text(encoding="utf-8"))
+ROWS = {stream: {name: Row(**row) for name, row in table["rows"].items()} for stream, table in _TABLES.items()}
+CONTRASTS = {stream: tuple(Contrast(**c) for c in table["contrasts"]) for stream, table in _TABLES.items()}
 
 
 def key_rows(stream: str) -> list[str]:
@@ -106,18 +86,18 @@ def networks(
     folder: str | Path, stream: str, seeds: Sequence[int] = (0,), rows: Sequence[str] | None = None
 ) -> dict[str, Path]:
     """The rows of a table, or those named, whose lite weights are shipped, in its order: name -> file."""
-    shipped, found = manifest.load(folder), {}
-    for row in ROWS[stream] if rows is None else rows:
-        for seed in seeds:
-            file = f"{row}-lite-seed{seed}" if seed else f"{row}-lite"
-            if file in shipped:
-                found[_name(row, seed)] = manifest.find(folder, file)
-    return found
+    known = ROWS[stream] if rows is None else rows
+    files = {_name(row, seed): _name(f"{row}-lite", seed) for row in known for seed in seeds}
+    shipped = manifest.load(folder)
+    return {name: manifest.find(folder, file) for name, file in files.items() if file in shipped}
 
 
 def method(name: str) -> str:
     """The network of a row, as sr.METHODS names it."""
     return RECIPES[name.partition("-seed")[0]]["embedded"].method
+
+
+# Scored by a recogniser -------------------------------------------------------------------------------------
 
 
 def lite(recogniser: str | Path, out: str | Path) -> Evaluation:
@@ -155,45 +135,42 @@ def score(
     return pandas.concat(frames, ignore_index=True)
 
 
-def records(frame: pandas.DataFrame, key: str, provenance: results.Provenance) -> list[results.Record]:
+def records(frame: pandas.DataFrame, key: str, provenance: Provenance) -> list[Record]:
     """The accuracy of each method in rows of one stream, and each contrast whose rows are there.
 
     KEY.NAME, KEY.A.to_B.{accuracy, log-probability, p-mcnemar, p}; with seeds also KEY.A.to_B.seeds.{...}, as
     `over_seeds` says.
     """
     (stream,) = frame["stream"].unique()
-    rows = {name: scores.select(frame, method=name) for name in frame["method"].unique()}
-    found = []
+    titles = {name: row.title for name, row in ROWS[stream].items()}
+    rows, found = {name: scores.select(frame, method=name) for name in frame["method"].unique()}, []
     for name, of in rows.items():
         row, _, seed = name.partition("-seed")
-        title = ROWS[stream][row].title if row in ROWS[stream] else row
-        text = f"accuracy of the {stream} stream, {title}" + (f", seed {seed}" if seed else "")
+        text = f"accuracy of the {stream} stream, {titles.get(row, row)}" + (f", seed {seed}" if seed else "")
         found.append(scores.accuracy(of).record(f"{key}.{name}", text, provenance))
     for c in CONTRASTS[stream]:
         if not {c.a, c.b} <= rows.keys():
             continue
-        text = f"{c.what}: {ROWS[stream][c.a].title} less {ROWS[stream][c.b].title}"
-        found += scores.compare(rows[c.a], rows[c.b]).records(f"{key}.{c.a}.to_{c.b}", text, provenance)
-        pairs = [(rows[a], rows[b]) for a, b in _seeds(c, rows)]
-        if len(pairs) > 1:
-            for name, unit, of in (("accuracy", "points", _right), ("log-probability", "", scores.log_probability)):
-                gains = np.stack([of(a) - of(b) for a, b in pairs])  # (seeds, clips)
-                where = f"{key}.{c.a}.to_{c.b}.seeds", name
-                found += over_seeds(gains, *where, unit, f"{name}, {text}", provenance)
+        where, text = f"{key}.{c.a}.to_{c.b}", f"{c.what}: {titles[c.a]} less {titles[c.b]}"
+        found += scores.compare(rows[c.a], rows[c.b]).records(where, text, provenance)
+        pairs = c.pairs(rows)
+        for name, (unit, of) in scores.BY_CLIP.items() if len(pairs) > 1 else ():
+            gains = np.stack([of(rows[a]) - of(rows[b]) for a, b in pairs])  # (seeds, clips)
+            found += over_seeds(gains, f"{where}.seeds", name, unit, f"{name}, {text}", provenance)
     return found
 
 
-def over_seeds(gains: np.ndarray, key: str, name: str, unit: str, text: str, provenance) -> list[results.Record]:
+def over_seeds(gains: np.ndarray, key: str, name: str, unit: str, text: str, provenance: Provenance) -> list[Record]:
     """A contrast of networks trained with several seeds: differences (seeds, clips) -> their mean, and how sure it is.
 
     KEY.NAME: bootstrapped over clips; KEY.t.NAME: the same mean with Student's interval over the seeds, which says
-    whether another training would agree; KEY.0.NAME, ...: the difference of each seed.
+    whether another training would agree, and takes the seeds' means as normal; KEY.0.NAME, ...: of each seed.
     """
     from scipy.stats import ttest_1samp
 
     each = gains.mean(1)
-    overall = results.mean(f"{key}.{name}", gains.mean(0), unit, f"{text}, mean of {len(each)} seeds", provenance)
-    found = [results.mean(f"{key}.{n}.{name}", of, unit, f"{text}, seed {n}", provenance) for n, of in enumerate(gains)]
+    overall = mean(f"{key}.{name}", gains.mean(0), unit, f"{text}, mean of {len(each)} seeds", provenance)
+    found = [mean(f"{key}.{n}.{name}", of, unit, f"{text}, seed {n}", provenance) for n, of in enumerate(gains)]
     if np.ptp(each):
         low, high = map(float, ttest_1samp(each, 0).confidence_interval())
         student = {"low": low, "high": high, "interval": "Student's t over seeds", "n": len(each)}
@@ -201,15 +178,14 @@ def over_seeds(gains: np.ndarray, key: str, name: str, unit: str, text: str, pro
     return [overall, *found]
 
 
-def on_real_clips(stream: str, records: Mapping[str, results.Record]) -> dict[str, str]:
+def on_real_clips(stream: str, records: Mapping[str, Record]) -> dict[str, str]:
     """The contrasts of a stream that are measured on real clips: title, with data set and recogniser -> key."""
-    found = {}
-    for c in CONTRASTS[stream]:
-        for dataset, network in claims.TIERS["small"].settings:
-            key = f"small.ablation.{dataset}.{network}.{stream}.{c.a}.to_{c.b}"
-            if f"{key}.accuracy" in records:
-                found[f"{c.what}; {names.title(dataset)}, {names.title(network)}"] = key
-    return found
+    return {
+        f"{c.what}; {names.title(dataset)}, {names.title(network)}": key
+        for c in CONTRASTS[stream]
+        for dataset, network in claims.TIERS["small"].settings
+        if f"{(key := f'small.ablation.{dataset}.{network}.{stream}.{c.a}.to_{c.b}')}.accuracy" in records
+    }
 
 
 def apart(frame: pandas.DataFrame, other: pandas.DataFrame) -> float:
@@ -224,10 +200,9 @@ def printed(c: Contrast, stream: str) -> tuple[int, float] | None:
     """The paper's contrast: correct clips more, and the p of Fisher's exact test, which takes the clips as unpaired."""
     from scipy.stats import fisher_exact
 
-    keys = [ROWS[stream][row].paper for row in (c.a, c.b)]
-    if None in keys:
+    a, b = (paper.records().get(ROWS[stream][row].paper) for row in (c.a, c.b))
+    if not (a and b):
         return None
-    a, b = (paper.records()[key] for key in keys)
     return a.count - b.count, float(fisher_exact([[r.count, r.n - r.count] for r in (a, b)]).pvalue)
 
 
@@ -250,30 +225,20 @@ def reference(frames: np.ndarray, preset: str = "fast") -> Reference:
     return Reference(hr, degrade.to_lr(hr, 4, eight_bit=True), forward, flow.reliable(forward[0], backward[0])[None])
 
 
-MEASURES = {  # name: (title, unit)
-    "psnr": ("PSNR", "dB"),
-    "epe": ("EPE", "px"),
-    "phantom": ("phantom flow", "px"),
-    "tof": ("tOF", "px"),
-    "ewarp": ("E_warp \N{MULTIPLICATION SIGN} 1000", ""),
-}
-
-
 def measure(network: nn.Module | None, clips: Sequence[Reference], preset: str = "fast") -> dict[str, np.ndarray]:
     """PSNR, EPE, phantom flow, tOF and E_warp x 1000 of each clip as 8-bit SR video; no network: of HR itself."""
     found = []
     for hr, lr, motion, mask in clips:
         made = degrade.quantise(sr.upscale(network, lr, progress=False)) if network else hr
         its = _motion(made, preset) if network else motion
-        found.append(
-            {
-                "psnr": metrics.psnr(made, hr) if network else torch.tensor([torch.nan]),
-                "epe": metrics.epe(its, motion),
-                "phantom": metrics.phantom_flow(its, motion),
-                "tof": metrics.tof(made, hr),
-                "ewarp": 1000 * metrics.warping_error(made, motion, mask),
-            }
-        )
+        values = {
+            "psnr": metrics.psnr(made, hr) if network else torch.nan,
+            "epe": metrics.epe(its, motion),
+            "phantom": metrics.phantom_flow(its, motion),
+            "tof": metrics.tof(made, hr),
+            "ewarp": 1000 * metrics.warping_error(made, motion, mask),
+        }
+        found.append(values)
     return {name: np.array([float(values[name]) for values in found]) for name in MEASURES}
 
 
@@ -287,40 +252,25 @@ def psnr_by_speed(made: torch.Tensor, hr: torch.Tensor, speed: torch.Tensor, edg
     return np.array([-10 * np.log10(float(part.mean())) if len(part) >= FEW else np.nan for part in parts])
 
 
-def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: results.Provenance) -> list[results.Record]:
+def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: Provenance) -> list[Record]:
     """Means of what `measure` gave for each name, KEY.NAME.MEASURE, and contrasts clip by clip, KEY.A.to_B.MEASURE."""
-
-    def mean(key: str, name: str, of: np.ndarray, text: str) -> list[results.Record]:
-        known, (title, unit) = of[np.isfinite(of)], MEASURES[name]  # a clip where all moves has no phantom flow
-        what = f"{title}, {text}, mean over clips"
-        return [results.mean(f"{key}.{name}", known, unit, what, provenance)] if len(known) else []
-
+    rows = {name: (name, of) for name, of in values.items()}  # key: (words, clips' values of each measure)
+    for c in sum(CONTRASTS.values(), ()):
+        if pairs := c.pairs(values):
+            gains = {m: np.stack([values[a][m] - values[b][m] for a, b in pairs]).mean(0) for m in MEASURES}
+            seeds = f"{len(pairs)} seeds" if len(pairs) > 1 else "1 seed"
+            rows[f"{c.a}.to_{c.b}"] = (f"{c.what}, {seeds}", gains)
     found = []
-    for row, of in values.items():
-        for name in MEASURES:
-            found += mean(f"{key}.{row}", name, of[name], row)
-    for contrasts in CONTRASTS.values():
-        for c in contrasts:
-            pairs = _seeds(c, values)
-            for name in MEASURES if pairs else ():
-                gains = np.stack([values[a][name] - values[b][name] for a, b in pairs])  # (seeds, clips)
-                text = f"{c.what}, " + (f"{len(pairs)} seeds" if len(pairs) > 1 else "1 seed")
-                found += mean(f"{key}.{c.a}.to_{c.b}", name, gains.mean(0), text)
+    for name, (words, of) in rows.items():
+        for m, (title, unit) in MEASURES.items():
+            known = of[m][np.isfinite(of[m])]  # a clip where all moves has no phantom flow
+            if len(known):
+                found.append(mean(f"{key}.{name}.{m}", known, unit, f"{title}, {words}, mean over clips", provenance))
     return found
-
-
-def _seeds(c: Contrast, known) -> list[tuple[str, str]]:
-    """The rows of a contrast for each seed that both are trained with."""
-    pairs = [(_name(c.a, seed), _name(c.b, seed)) for seed in (SEEDS if c.seeds else (0,))]
-    return [(a, b) for a, b in pairs if a in known and b in known]
 
 
 def _motion(clip: torch.Tensor, preset: str) -> torch.Tensor:
     return flow.estimate(clip, "tvl1", **flow.PRESETS[preset])
-
-
-def _right(frame: pandas.DataFrame) -> np.ndarray:
-    return 100.0 * (scores.predicted(frame) == frame["label"].to_numpy())
 
 
 def _name(row: str, seed: int) -> str:

@@ -165,7 +165,6 @@ def transferred(
     "control" and others. KEY.NETWORK.on.RECOGNISER: accuracy; KEY.A.on.RECOGNISER.to_control.*: gain, paired;
     KEY.A.own.to_other.{accuracy,log-probability}: the gain with A less the mean gain with the others, clip by clip.
     """
-    measures = {"accuracy": ("points", _right), "log-probability": ("", scores.log_probability)}
     found, gains = [], {}
     for judge, rows in frames.items():
         for name, of in rows.items():
@@ -175,14 +174,10 @@ def transferred(
                 text = f"network trained end to end on {name} less its control, recogniser {judge}"
                 where = f"{key}.{name}.on.{judge}.to_control"
                 found += scores.compare(of, rows["control"]).records(where, text, provenance)
-                gains[name, judge] = [value(of) - value(rows["control"]) for _, value in measures.values()]
+                gains[name, judge] = [value(of) - value(rows["control"]) for _, value in scores.BY_CLIP.values()]
     for name in frames:
         others = np.mean([gains[name, judge] for judge in frames if judge != name], 0)  # (measures, clips)
-        for (measure, (unit, _)), own, other in zip(measures.items(), gains[name, name], others, strict=True):
+        for (measure, (unit, _)), own, other in zip(scores.BY_CLIP.items(), gains[name, name], others, strict=True):
             text = f"{measure}: gain of end-to-end training with its own recogniser, {name}, less that with another"
             found.append(records.mean(f"{key}.{name}.own.to_other.{measure}", own - other, unit, text, provenance))
     return found
-
-
-def _right(frame: pandas.DataFrame) -> np.ndarray:
-    return 100.0 * (scores.predicted(frame) == frame["label"].to_numpy())
