@@ -148,7 +148,8 @@ def evaluate(
     def files() -> list[Path]:
         return [path for path in (out, *sorted(parts.glob("*.parquet"))) if path.exists()]
 
-    done = {scores.key(row) for row in scores.rows(*files(), header=header)[0] if row["status"] == "ok"}
+    kept, _ = scores.load(*files(), header=header)
+    done = {scores.key(row) for row in kept[kept["status"] == "ok"].to_dict("records")}
     with state.split_between_processes(clips) as mine:
         todo = [(clip, units) for clip in mine if (units := pipeline.missing(clip, done))]
         disable = True if not state.is_main_process else None if progress is None else not progress

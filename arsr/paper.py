@@ -3,16 +3,26 @@
 Source: H. Zhang, D. Liu, Z. Xiong, "Two-Stream Action Recognition-Oriented Video Super-Resolution", ICCV 2019.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from itertools import product
+from typing import TYPE_CHECKING
 
 import yaml
 
 from arsr.records import Provenance, Record, wilson
 from arsr_core.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # UCF101's figures are means over classes of unequal size, so no clip count stands behind them
 CLASS_MEANS = ("ucf101",)
+UNITS = {"accuracy": "%", "psnr": "dB", "ssim": ""}  # of what a cell may print
+VALUES = (*UNITS, "count", "n", "low", "high", "exact", "case")  # all else says which cell it is
 
 
 @cache
@@ -34,7 +44,7 @@ def recover_count(percent: float, n: int, decimals: int = 2) -> int | None:
     return count if abs(100 * count / n - percent) <= half else None
 
 
-def table(name: str):
+def table(name: str) -> pd.DataFrame:
     """A table as a tidy pandas frame: what identifies the cell, then accuracy, count, n, low, high, exact.
 
     `count` is the recovered number of correct clips (missing where the cell is no k/n), [low, high] the 95 %
@@ -44,112 +54,78 @@ def table(name: str):
     """
     import pandas as pd
 
-    if name not in _ROWS:
-        raise InputError(f"paper.table: no table {name!r}; the paper prints {', '.join(_ROWS)}")
-    frame = pd.DataFrame(list(_ROWS[name](printed()[name])))
-    if "count" in frame:
-        frame["count"] = frame["count"].astype("Int64")
-    return frame
+    if name not in printed():
+        raise InputError(f"paper.table: no table {name!r}; the paper prints {', '.join(printed())}")
+    frame = pd.DataFrame(list(_cells(name)))
+    return frame.astype({"count": "Int64"}) if "count" in frame else frame
 
 
 @cache
 def records() -> dict[str, Record]:
     """Every printed number as a record, e.g. `table4.sosr.hmdb51.tsn.spatial`."""
-    found = {}
-    for name, rows in _ROWS.items():
-        title, where = printed()[name]["title"], _place(name)
-        provenance = Provenance(kind="paper", source=f"{where}, {title}")
-        for row in rows(printed()[name]):
-            labels = [str(row[c]).lower() for c in row if c not in _VALUES]
-            measures = [m for m in ("accuracy", "psnr", "ssim") if m in row]
-            for measure in measures:
+    found = []
+    for name, data in printed().items():
+        place = f"Figure {name[6:]}" if name.startswith("figure") else f"Table {name[5:].lstrip('_')}"
+        provenance = Provenance(kind="paper", source=f"{place}, {data['title']}")
+        for cell in _cells(name):
+            labels = [str(value).lower() for column, value in cell.items() if column not in VALUES]
+            extra = {column: cell[column] for column in ("count", "n", "low", "high") if column in cell}
+            if "low" in cell:
+                extra["interval"] = "Wilson" if cell["exact"] else "Wilson, approximate: no k/n behind this cell"
+            for measure in (name for name in UNITS if name in cell):
                 key = ".".join([name, *labels, *([measure] if measure != "accuracy" else [])])
-                found[key] = _record(key, row, measure, f"{title}: {', '.join(labels)}", provenance)
-    return found
+                value = dict(value=cell[measure], unit=UNITS[measure], **extra)
+                words = f"{data['title']}: {', '.join(labels)}"
+                found.append(Record(key=key, description=words, provenance=provenance, **value))
+    return {record.key: record for record in found}
 
 
-_VALUES = ("accuracy", "count", "n", "low", "high", "exact", "psnr", "ssim", "case")
+def _cells(name: str) -> Iterator[dict]:
+    """The cells of a table: what identifies each, then its values."""
+    data = printed()[name]
+    rows, n = data["rows"], data.get("n")
+    match name:
+        case "table1":
+            for row, method in product(rows, ("hr", "bicubic", "vdsr")):
+                yield dict(action=row["action"], case=row["case"], method=method) | _proportion(row[method], row["n"])
+        case "table2":
+            for row in rows:
+                loss = "+".join([row["pixel"], *(term for term in ("feature", "adversarial") if row[term])])
+                yield dict(structure=row["structure"], loss=loss) | _proportion(row["accuracy"], n)
+        case "table3":
+            for row in rows:
+                loss = "warp" if row["warp_loss"] else "plain"
+                yield dict(structure=row["structure"], loss=loss) | _proportion(row["accuracy"], n)
+        case "table4":
+            for (method, dataset, network), accuracies in _leaves(rows, 3):
+                for stream, accuracy in zip(data["streams"], accuracies, strict=True):
+                    if accuracy is not None:  # SoSR+ToSR has a fusion cell only
+                        cell = dict(method=method, dataset=dataset, network=network, stream=stream)
+                        yield cell | _proportion(accuracy, n[dataset], counts=dataset not in CLASS_MEANS)
+        case "table_b":
+            for (method, dataset), values in _leaves(rows, 2):
+                yield dict(method=method, dataset=dataset) | values
+        case "figure6":
+            for method, accuracy in rows.items():
+                yield dict(method=method, accuracy=float(accuracy), count=recover_count(accuracy, n, 0), n=n)
+        case "figure8":
+            for (stream, tested_on), accuracies in _leaves(rows, 2):
+                for alpha, accuracy in zip(data["alpha"], accuracies, strict=True):
+                    cell = _proportion(accuracy, n, counts=False, wider=data["reading_error"])
+                    yield dict(stream=stream, tested_on=tested_on, alpha=alpha) | cell
 
 
-def _place(name: str) -> str:
-    kind, number = ("Figure", name[6:]) if name.startswith("figure") else ("Table", name[5:].lstrip("_"))
-    return f"{kind} {number}"
+def _leaves(tree: dict, depth: int) -> Iterator[tuple[tuple[str, ...], list | dict]]:
+    """What lies `depth` keys deep in nested dicts, with the keys on the way."""
+    for key, below in tree.items():
+        for keys, leaf in _leaves(below, depth - 1) if depth > 1 else [((), below)]:
+            yield (key, *keys), leaf
 
 
-def _record(key, row, measure, description, provenance) -> Record:
-    extra = {}
-    if "low" in row:
-        kind = "Wilson" if row["exact"] else "Wilson, approximate: no k/n behind this cell"
-        extra = {"low": row["low"], "high": row["high"], "interval": kind}
-    extra |= {name: row[name] for name in ("count", "n") if name in row}
-    unit = {"accuracy": "%", "psnr": "dB", "ssim": ""}[measure]
-    return Record(key=key, value=row[measure], unit=unit, description=description, provenance=provenance, **extra)
-
-
-def _proportion(accuracy: float, n: int, *, decimals: int = 2, counts: bool = True) -> dict:
-    count = recover_count(accuracy, n, decimals) if counts else None
+def _proportion(accuracy: float, n: int, *, counts: bool = True, wider: float = 0.0) -> dict:
+    """A share of n clips in percent, with the count behind it where there is one, and Wilson's interval."""
+    count = recover_count(accuracy, n) if counts else None
     low, high = wilson(accuracy * n / 100 if count is None else count, n)
     # rounding may put the printed value a hair outside an interval that ends at 0 or 100 %
-    low, high = min(low, accuracy), max(high, accuracy)
+    low, high = min(low, accuracy) - wider, max(high, accuracy) + wider
     return dict(accuracy=accuracy, count=count, n=n, low=low, high=high, exact=count is not None)
-
-
-def _table1(data):
-    for row in data["rows"]:
-        for method in ("hr", "bicubic", "vdsr"):
-            yield dict(action=row["action"], case=row["case"], method=method, **_proportion(row[method], row["n"]))
-
-
-def _table2(data):
-    for row in data["rows"]:
-        terms = [row["pixel"], *(t for t in ("feature", "adversarial") if row[t])]
-        yield dict(structure=row["structure"], loss="+".join(terms), **_proportion(row["accuracy"], data["n"]))
-
-
-def _table3(data):
-    for row in data["rows"]:
-        loss = "warp" if row["warp_loss"] else "plain"
-        yield dict(structure=row["structure"], loss=loss, **_proportion(row["accuracy"], data["n"]))
-
-
-def _table4(data):
-    for method, datasets in data["rows"].items():
-        for dataset, networks in datasets.items():
-            for network, cells in networks.items():
-                for stream, accuracy in zip(data["streams"], cells, strict=True):
-                    if accuracy is not None:  # SoSR+ToSR has a fusion cell only
-                        counts = dataset not in CLASS_MEANS
-                        cell = _proportion(accuracy, data["n"][dataset], counts=counts)
-                        yield dict(method=method, dataset=dataset, network=network, stream=stream, **cell)
-
-
-def _table_b(data):
-    for method, datasets in data["rows"].items():
-        for dataset, values in datasets.items():
-            yield dict(method=method, dataset=dataset, **values)
-
-
-def _figure6(data):
-    for method, accuracy in data["rows"].items():
-        # snippets of one video are no independent trials: a count, but no interval
-        yield dict(method=method, accuracy=float(accuracy), count=recover_count(accuracy, data["n"], 0), n=data["n"])
-
-
-def _figure8(data):
-    for stream, inputs in data["rows"].items():
-        for tested_on, values in inputs.items():
-            for alpha, accuracy in zip(data["alpha"], values, strict=True):
-                cell = _proportion(accuracy, data["n"], counts=False)
-                cell |= dict(low=cell["low"] - data["reading_error"], high=cell["high"] + data["reading_error"])
-                yield dict(stream=stream, tested_on=tested_on, alpha=alpha, **cell)
-
-
-_ROWS = {
-    "table1": _table1,
-    "table2": _table2,
-    "table3": _table3,
-    "table4": _table4,
-    "table_b": _table_b,
-    "figure6": _figure6,
-    "figure8": _figure8,
-}

@@ -329,7 +329,7 @@ def keep(plan: Plan, found: list[records.Record], folder: Path) -> list[Path]:
     written = [records.save(found, folder / f"benchmark-{plan.study.profile}.json")]
     for part in plan.parts:
         path, clips = Path(part.config.out), {clip.name for clip in part.clips}
-        rows, header = scores.rows(path)
-        rows = [row for row in rows if row["clip"] in clips]  # an earlier run may have seen more
-        written.append(scores.save(folder / "scores" / path.name, rows, header))
+        frame, header = scores.load(path)
+        frame = frame[frame["clip"].isin(clips)]  # an earlier run may have seen more
+        written.append(scores.save(folder / "scores" / path.name, frame, header))
     return written

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from arsr import records as results
+from arsr import records
 from arsr_core import sr
 from arsr_core.errors import InputError
 
@@ -34,24 +34,24 @@ def weights(words: list[str]) -> dict[str, str]:
     return found
 
 
-def provenance(source: str, data: str, note: str | None = None, *, keep: bool = True) -> results.Provenance:
+def provenance(source: str, data: str, note: str | None = None, *, keep: bool = True) -> records.Provenance:
     """Of what the running script measures, with its command as typed; keep: uncommitted code is an InputError."""
     script = Path(sys.argv[0]).resolve().relative_to(ROOT)
     command = shlex.join(["python", script.as_posix(), *sys.argv[1:]])
-    code = results.commit(ROOT, "arsr", "arsr_core", "benchmarks", "weights") if keep else None
-    return results.measured(source, command, data, code, note=note)
+    code = records.commit(ROOT, "arsr", "arsr_core", "benchmarks", "weights") if keep else None
+    return records.measured(source, command, data, code, note=note)
 
 
-def records(
+def as_records(
     found: Mapping[str, Mapping[str, float]],
     key: str,
     words: Mapping[str, tuple[str, str]],
     title: Callable[[str], str],
-    source: results.Provenance,
-) -> list[results.Record]:
+    source: records.Provenance,
+) -> list[records.Record]:
     """{name: {measure: value}} -> records KEY.NAME.MEASURE; words: {measure: (description, unit)}."""
     return [
-        results.Record(
+        records.Record(
             key=f"{key}.{name}.{measure}",
             value=value,
             unit=words[measure][1],
@@ -63,13 +63,13 @@ def records(
     ]
 
 
-def show(records: list[results.Record]) -> None:
+def show(found: list[records.Record]) -> None:
     """A line each: key, value, unit, interval."""
-    for r in records:
+    for r in found:
         interval = f"[{r.low:.3f}, {r.high:.3f}]" if r.low is not None else ""
         print(f"{r.key:90} {r.value:8.3f} {r.unit:6} {interval}")
 
 
-def save(records: list[results.Record], name: str) -> None:
+def save(found: list[records.Record], name: str) -> None:
     """Write results/NAME.json."""
-    print(f"kept: {results.save(records, ROOT / 'results' / f'{name}.json')}")
+    print(f"kept: {records.save(found, ROOT / 'results' / f'{name}.json')}")

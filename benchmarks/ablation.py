@@ -53,12 +53,11 @@ def main() -> None:
     found += ablation.compare(values, "embedded.ablation.video", source)
     _common.show(found)
     if given.keep:
-        _, header = scores.rows(*(given.out / f"{stream}-references.parquet" for stream in STREAMS))
+        _, header = scores.load(*(given.out / f"{stream}-references.parquet" for stream in STREAMS))
         hashes = {name: sha256(file) for name, file in files.items()}
         header = header.model_copy(update={"weights": hashes, "runs": (source,)})
-        rows = pandas.concat(frames).to_dict("records")
         _common.save(found, "ablation-embedded")
-        print(scores.save(_common.ROOT / "results" / "ablation-embedded.parquet", rows, header))
+        print(scores.save(_common.ROOT / "results" / "ablation-embedded.parquet", pandas.concat(frames), header))
 
 
 if __name__ == "__main__":

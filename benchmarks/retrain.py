@@ -160,12 +160,11 @@ def main() -> None:
             found += adaptation.retrained(named, "embedded.retrained.embedded.tsn", source)
     _common.show(found)
     if given.keep:
-        _, header = scores.rows(given.out / "spatial-shipped.parquet")
+        _, header = scores.load(given.out / "spatial-shipped.parquet")
         hashes = {file.parent.name: sha256(file) for file in given.train.glob("*/weights.safetensors")}
         header = header.model_copy(update={"weights": {}, "recognisers": hashes, "runs": (source,)})
-        table = pandas.concat(frames).to_dict("records")
         _common.save(found, "retraining-embedded")
-        print(scores.save(ROOT / "results" / "retraining-embedded.parquet", table, header))
+        print(scores.save(ROOT / "results" / "retraining-embedded.parquet", pandas.concat(frames), header))
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ def keep(found: dict[str, dict[str, float]], options: argparse.Namespace) -> Non
     note = f"random weights; {options.threads} thread(s); {note}"
     data = "a synthetic clip of 4 frames, 80x60 -> 320x240"
     source = _common.provenance("Speed of super-resolution", data, note)
-    _common.save(_common.records(found, "speed", WORDS, lambda name: METHODS[name].title, source), "speed-sr")
+    _common.save(_common.as_records(found, "speed", WORDS, lambda name: METHODS[name].title, source), "speed-sr")
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from arsr import claims, evaluate, manifest, records, scores
 from arsr.data import clips, folders
 from arsr.data import snippets as prepared
 from arsr.data.clips import Clip
+from arsr.names import SCORES
 from arsr.studies import ablation
 from arsr.training import runs, tasks
 from arsr.training.recipes import RECIPES
@@ -127,7 +128,7 @@ def compared(frame: pandas.DataFrame, dataset: str, provenance: records.Provenan
     """Paired tests on the same clips: what 4x costs, and every contrast that the claims ledger asks for."""
     found = []
     for network, part in frame.groupby("network"):
-        cost = [(stream, "bicubic", "hr") for stream in scores.STREAMS]
+        cost = [(stream, "bicubic", "hr") for stream in SCORES]
         for stream, one, other in cost + claims.comparisons(dataset, network):
             rows = [scores.rows_of(part, method, stream) for method in (one, other)]
             if all(side is not None for side in rows):
@@ -146,10 +147,10 @@ def table4(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Cli
         methods = config.methods + (pairs if name == "st-resnet" else ())
         mine = replace(config, out=out / f"scores-{name}.parquet", recognisers=recognisers(out, name), methods=methods)
         evaluate.evaluate(mine, seen, classes, provenance=source)
-    rows, header = scores.rows(*(out / f"scores-{name}.parquet" for name in names))
-    rows = [row for row in rows if row["method"] in {*config.methods, *pairs}]  # what this command asks for
+    frame, header = scores.load(*(out / f"scores-{name}.parquet" for name in names))
+    frame = frame[frame["method"].isin([*config.methods, *pairs])]  # what this command asks for
     header = header.model_copy(update={"weights": {m: h for m, h in header.weights.items() if m in config.weights}})
-    frame, _ = scores.load(scores.save(out / "scores.parquet", rows, header))
+    frame, _ = scores.load(scores.save(out / "scores.parquet", frame, header))
     table = scores.table(frame, pairs=pairs)
     print(table[["network", "method", "stream", "accuracy", "low", "high", "count", "n"]].to_string(index=False))
     return frame, header, scores.records(table, source, "small.accuracy") + compared(frame, config.dataset, source)
@@ -168,7 +169,7 @@ def key_contrasts(config: evaluate.Evaluation, names: Sequence[str], seen: Seque
                 found += ablation.records(rows, f"small.ablation.{config.dataset}.{network}.{stream}", source)
             frames.append(frame)
             references.append(mine.out / f"{stream}-references.parquet")
-    _, header = scores.rows(*references)
+    _, header = scores.load(*references)
     _common.show(found)
     return pandas.concat(frames), header.model_copy(update={"weights": used}), found
 
@@ -229,7 +230,7 @@ def main() -> None:
         name = f"{'ablation' if options.ablation else 'study'}-{options.dataset}"
         _common.save(found, name)
         header = header.model_copy(update={"runs": (source,)})
-        print(f"kept: {scores.save(_common.ROOT / 'results' / f'{name}.parquet', frame.to_dict('records'), header)}")
+        print(f"kept: {scores.save(_common.ROOT / 'results' / f'{name}.parquet', frame, header)}")
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def main() -> None:
             print(f"{name:12}", *(f"{value:8.3f}" for value in found[name].values()), flush=True)
     if given.keep:
         source = _common.provenance("Speed of training", "embedded clips (synthetic)", "lite networks, fresh weights")
-        kept = _common.records(found, f"speed.train.{device.type}", WORDS, lambda name: f"{name}, lite", source)
+        kept = _common.as_records(found, f"speed.train.{device.type}", WORDS, lambda name: f"{name}, lite", source)
         _common.save(kept, f"speed-train-{device.type}")
 
 

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from arsr import evaluate, scores
 from arsr.data.clips import Clip
 from arsr.evaluate import Evaluation
+from arsr.names import SCORES
 from arsr_core import degrade, flow, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.recognition import Protocol
@@ -179,7 +180,7 @@ def test_st_resnet(config, files):
     inputs = frames[fields + 1], flow.stack(coded[None], fields.tolist(), 2)[0].float() / 255  # the frame in the middle
     with torch.no_grad():
         expected = net(*(recognition.crop(x, PROTOCOL).transpose(0, 1) for x in inputs))
-    for stream in scores.STREAMS:
+    for stream in SCORES:
         got = values(path, stream=stream, method="hr+bicubic")[clip.name]
         np.testing.assert_allclose(got, expected[stream][0], rtol=1e-4, atol=1e-4)
     frame, _ = scores.load(path)
