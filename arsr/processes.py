@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from arsr_core.devices import device
 
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
-def this(name: str | torch.device | None = None):
+
+def this(name: str | torch.device | None = None) -> PartialState:
     """This process among its like: an accelerate.PartialState, with its rank, its device, and barriers.
 
-    name: of the device, as above. The first call settles it for good.
+    name: of the device, as `device` takes it. The first call settles it for good; InputError for one that is not here.
     """
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env

@@ -268,6 +268,9 @@ def test_what_is_missing_or_left_over_is_named(tmp_path):
 def test_public_weights_become_our_own_file(tmp_path):
     torch.save(mmaction2(network(TSN, 3, "flow", "resnet18").state_dict()), tmp_path / "tsn.pth")
     model = load_public(tmp_path / "tsn.pth")
+    assert load_public(tmp_path / "tsn.pth", classes=3).stream == "temporal" and model.metadata == {}
+    with pytest.raises(InputError, match="a recogniser of 3 classes, expected 51"):
+        load_public(tmp_path / "tsn.pth", classes=51)
     own = load(save(model, tmp_path / "tsn.safetensors", classes=NAMES))
     assert own.classes == NAMES and torch.equal(own.std, model.std)
     assert recognition.checkpoint.NETWORKS["TSN"] is TSN

@@ -46,6 +46,7 @@ class BNInception(nn.Module):
             width = one + three + double + (projection or width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, channels, H, W), normalised -> (N, 1024)."""
         x = _halve(self._run("conv1_7x7_s2", x))  # (N, 64, H/4, W/4)
         x = _halve(self._run("conv2_3x3", self._run("conv2_3x3_reduce", x)))  # (N, 192, H/8, W/8)
         for unit in UNITS:

@@ -41,6 +41,7 @@ class Fusion(nn.Module):
             self.linear.bias.zero_()
 
     def forward(self, spatial: torch.Tensor, temporal: torch.Tensor) -> torch.Tensor:
+        """Both streams' scores (N, classes), before softmax -> their fusion (N, classes)."""
         return self.linear(torch.cat([spatial, temporal], -1))
 
 

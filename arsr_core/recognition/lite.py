@@ -34,6 +34,7 @@ class Lite(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, channels, H, W), normalised -> (N, 96)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (N, 16, H/4, W/4)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (N, 96, H/32, W/32)
         return x.mean((2, 3))

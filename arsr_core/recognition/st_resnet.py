@@ -84,6 +84,7 @@ class STResNet(Recogniser):
         return model
 
     def forward(self, rgb: torch.Tensor, flow: torch.Tensor) -> dict[str, torch.Tensor]:
+        """(N, S, 3, H, W), (N, S, 2 flow_frames, H, W) in [0, 1] -> spatial, temporal, fused: each (N, classes)."""
         require("STResNet", rgb=(rgb, "N S 3 H W"), flow=(flow, f"N S {self.temporal.channels} H W"))
         n, s = rgb.shape[:2]
         a, m = self.spatial.normalise(rgb), self.temporal.normalise(flow)  # (N S, C, H, W): appearance, motion
@@ -108,6 +109,7 @@ class STResNet(Recogniser):
         return {name: score.mean(1) for name, score in scores.items()}
 
     def streams(self) -> Iterator[tuple[str, nn.Module]]:
+        """("rgb", the appearance backbone), ("flow", that of motion)."""
         yield "rgb", self.spatial.backbone
         yield "flow", self.temporal.backbone
 
@@ -132,6 +134,7 @@ class TemporalConv(nn.Module):
         nn.init.zeros_(self.conv.bias)
 
     def forward(self, x: torch.Tensor, snippets: int) -> torch.Tensor:
+        """(N S, C, H, W) -> the same, mixed over each clip's S snippets."""
         h, w = x.shape[-2:]
         x = x.unflatten(0, (-1, snippets)).transpose(1, 2).flatten(3)  # (N, C, S, H W)
         return self.conv(x).transpose(1, 2).unflatten(3, (h, w)).flatten(0, 1)  # (N S, C, H, W)

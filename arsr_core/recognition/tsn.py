@@ -61,6 +61,7 @@ class TSN(Recogniser):
         self.register_buffer("std", std)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, S, C, H, W) in [0, 1] -> (N, classes), before softmax."""
         return self.snippets(x).mean(1)
 
     def snippets(self, x: torch.Tensor) -> torch.Tensor:
@@ -77,6 +78,7 @@ class TSN(Recogniser):
         return (x.flatten(0, 1) - self.mean) / self.std
 
     def streams(self) -> Iterator[tuple[str, nn.Module]]:
+        """("rgb" or "flow", the backbone)."""
         yield self.modality, self.backbone
 
     def _start_from_imagenet(self, source: bool | str | Path) -> None:
