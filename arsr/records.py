@@ -86,7 +86,7 @@ class Record(_Strict):
 
 
 def wilson(count: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a proportion, in percent. Wilson (1927); `count` in [0, n].
+    """Wilson score interval of a proportion of n independent trials, in percent. Wilson (1927); `count` in [0, n].
 
     >>> [round(x, 2) for x in wilson(820, 1530)]
     [51.09, 56.08]

@@ -88,10 +88,10 @@ def test_the_manifest_lists_what_the_chapters_regenerate(root):
 
 
 def test_committed_records_are_valid_measurements(root):
-    from arsr import records as results
+    from arsr import records
 
-    records = results.load_folder(root / "results")
-    assert records and all(r.provenance.kind == "measured" for r in records.values())
+    found = records.load_folder(root / "results")
+    assert found and all(r.provenance.kind == "measured" for r in found.values())
 
 
 def test_importing_the_package_needs_no_book_and_no_video_packages(root):
