@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -72,9 +74,7 @@ def find(folder: str | Path, name: str) -> Path:
         raise InputError(f"{folder}: no weights {name!r}; its manifest has {known}")
     path = Path(folder) / entries[name].file
     if not path.exists() or sha256(path) != entries[name].sha256:
-        raise InputError(
-            f"{path}: missing, or not the file that the manifest describes; restore it from the repository"
-        )
+        raise InputError(f"{path}: missing, or not the file that the manifest names; restore it from the repository")
     return path
 
 
@@ -110,10 +110,7 @@ class Model(NamedTuple):
 
 
 def at_hand(
-    folder: str | Path,
-    given: dict[str, Path] = {},  # noqa: B006  (only read)
-    *,
-    starts: bool = False,
+    folder: str | Path, given: Mapping[str, Path] = MappingProxyType({}), *, starts: bool = False
 ) -> dict[str, Model]:
     """The methods whose weights are at hand, in the paper's order: files that are given, else those shipped.
 
@@ -122,16 +119,12 @@ def at_hand(
     """
     if unknown := sorted(set(given) - set(sr.METHODS)):
         raise InputError(f"weights of {unknown[0]!r}; expected a method: {', '.join(sr.METHODS)}")
-    shipped = load(folder)
-    found = {}
-    for method in sr.METHODS.values():
-        name = next((n for n in (method.name, f"{method.name}-lite") if n in shipped), None)
-        if method.name == "bicubic":
-            found[method.name] = Model(method.title, sr.load(method.name), None)
-        elif method.name in given:
-            found[method.name] = Model(method.title, sr.load(method.name, given[method.name]), given[method.name])
-        elif name and (starts or method.name not in sr.STARTS):
-            path = find(folder, name)
-            title = f"{method.title} (lite)" if shipped[name].lite else method.title
-            found[method.name] = Model(title, sr.load(method.name, path), path)
+    shipped, found = load(folder), {}
+    for name, method in sr.METHODS.items():
+        entry = shipped.get(name) or shipped.get(f"{name}-lite")
+        path, lite = given.get(name), False
+        if entry and not path and (starts or name not in sr.STARTS):
+            path, lite = find(folder, entry.name), entry.lite
+        if path or name == "bicubic":
+            found[name] = Model(method.title + (" (lite)" if lite else ""), sr.load(name, path), path)
     return found

@@ -56,7 +56,7 @@ def score(name: str, tests: list[Clip], recogniser: Path, methods: tuple[str, ..
 def retrain(stream: str, tests: list[Clip], given: argparse.Namespace) -> dict[int | str, pandas.DataFrame]:
     """Scores of the shipped recogniser, and of it trained on with each share of LR."""
     kind, method, count, steps, batch = STREAMS[stream]
-    hr = runs.prepare(runs.Run(f"tsn-{kind}", out=given.train.parent))
+    hr = runs.prepared(runs.Run(f"tsn-{kind}", out=given.train.parent))
     chosen, store = clips.embedded(count), given.train / f"clips-{kind}-lr-{count}"
     preparation = prepared.Preparation(
         PROTOCOL, dict(flow.PRESETS["fast"]) if kind == "flow" else None, method="bicubic"
@@ -80,14 +80,14 @@ def rival(given: argparse.Namespace) -> Path:
     """A recogniser that shares nothing with the lite one but the data: EfficientNet-Lite0 from ImageNet weights."""
     recipes = RECIPES["tsn-rgb"]
     changes = dict(protocol=PROTOCOL.name, steps=300, batch=16, augmentation=recipes["embedded"].augmentation)
-    store = runs.prepare(runs.Run("tsn-rgb", out=given.train.parent))
-    return tasks.train_recogniser(replace(recipes["small"], **changes), store, given.train / "efficientnet")[0]
+    store = runs.prepared(runs.Run("tsn-rgb", out=given.train.parent))
+    return tasks.train(replace(recipes["small"], **changes), store, given.train / "efficientnet")[0]
 
 
 def networks(given: argparse.Namespace) -> tuple[dict[str, Path], dict[str, Path]]:
     """Files of the recognisers, and of the networks: start, control, and one trained through each recogniser."""
     judges = {"lite": manifest.find(given.weights, "tsn-rgb-lite"), "efficientnet": rival(given)}
-    store = runs.prepare(runs.Run("tsn-rgb", out=given.train.parent))
+    store = runs.prepared(runs.Run("tsn-rgb", out=given.train.parent))
     data = prepared.Snippets(store, "rgb", segments=SNIPPETS)
     files = {"start": manifest.find(given.weights, START)}
     for name in ("control", *judges):

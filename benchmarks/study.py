@@ -89,14 +89,14 @@ def train(study: Study, items: Sequence[Clip], out: Path, name: str) -> None:
     parameters = None if recipe.stream == "rgb" else dict(flow.PRESETS[PRESET])
     store = out / ("clips-flow" if parameters else "clips-rgb")
     prepared.store_clips(items, store, prepared.Preparation(PROTOCOLS[study.protocol], parameters), workers=1)
-    for group, keep in tasks.folds([clip.group for clip in items]).items():
+    for group in sorted({clip.group for clip in items}):
         start = [
             out / before[s] / group / "weights.safetensors"
             if s in before
             else manifest.find(_common.ROOT / "weights", s)
             for s in recipe.start
         ]
-        tasks.train_recogniser(recipe, store, out / name / group, keep=keep, start=start)
+        tasks.train(recipe, store, out / name / group, without=group, start=start)
 
 
 def aspect_only(dataset: str, items: Sequence[folders.Item], groups: Sequence[str], source: records.Provenance):

@@ -14,7 +14,7 @@ from arsr import claims, manifest, records
 from arsr.data import clips
 from arsr.data import snippets as prepared
 from arsr.studies import adaptation
-from arsr.training import loop as train
+from arsr.training import checkpoint
 from arsr.training.recipes import RECIPES
 from arsr_core import degrade, recognition
 from arsr_core.errors import InputError
@@ -79,7 +79,7 @@ def test_retraining_starts_from_all_the_weights_and_says_its_share(store, tmp_pa
     before, after = recognition.load(start), recognition.load(path)
     assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
     assert after.metadata["share"] == 3 and after.classes == before.classes
-    assert train.recipe(tmp_path)["share"] == 3
+    assert checkpoint.recipe(tmp_path)["share"] == 3
 
 
 class Offset(nn.Module):

@@ -122,11 +122,11 @@ def test_visits_differ_and_repeat(store):
 def test_a_recogniser_learns(store, tmp_path, stream, monkeypatch):
     recipe = replace(RECIPES[f"tsn-{stream}"]["embedded"], steps=24, batch=6, rate=2e-3, dropout=0.0)
     monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
-    path, curve = training.train_recogniser(recipe, store, tmp_path, log_every=4)
+    path, curve = training.train(recipe, store, tmp_path, log_every=4)
     assert curve.net.iloc[-1] < curve.net.iloc[0] - 0.2
     model = recognition.load(path, classes=6)
     assert model.metadata["seed"] == 0 and model.metadata["recipe"]["stream"] == stream
-    again, _ = training.train_recogniser(recipe, store, tmp_path, log_every=4)
+    again, _ = training.train(recipe, store, tmp_path, log_every=4)
     assert again.read_bytes() == path.read_bytes()
 
 
@@ -152,9 +152,9 @@ def test_st_resnet_couples_two_trained_streams(store, tmp_path, monkeypatch):
     start = []
     for stream in ("rgb", "flow"):
         recipe = replace(RECIPES[f"tsn-{stream}"]["embedded"], steps=1, batch=1)
-        start.append(training.train_recogniser(recipe, store, tmp_path / stream)[0])
+        start.append(training.train(recipe, store, tmp_path / stream)[0])
     recipe = replace(RECIPES["st-resnet"]["embedded"], steps=24, batch=6, segments=3, rate=2e-3)
-    path, curve = training.train_recogniser(recipe, store, tmp_path / "both", start=start, log_every=4)
+    path, curve = training.train(recipe, store, tmp_path / "both", start=start, log_every=4)
     assert curve.net.iloc[-1] < curve.net.iloc[0] - 0.2
     model, before = recognition.load(path, classes=6), recognition.load(start[1])
     assert model.frames == 3 and model.arguments["dropout"] == (0.2, 0.2)
@@ -180,7 +180,7 @@ def test_frozen_parts_keep_weights_and_statistics(store, tmp_path, monkeypatch):
     monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
     recipe = replace(RECIPES["tsn-rgb"]["embedded"], backbone="resnet18", steps=2, batch=2, frozen=3)
     before = training.recogniser_task(recipe, 6)["model"]["net"].state_dict()
-    after = recognition.load(training.train_recogniser(recipe, store, tmp_path)[0]).state_dict()
+    after = recognition.load(training.train(recipe, store, tmp_path)[0]).state_dict()
     changed = {key.split(".")[1] for key in before if not torch.equal(before[key], after[key])}
     assert changed == {"layer2", "layer3", "layer4", "weight", "bias"}  # the last two are fc's
     with pytest.raises(InputError, match="0 to 6 parts"):
@@ -190,15 +190,20 @@ def test_frozen_parts_keep_weights_and_statistics(store, tmp_path, monkeypatch):
 def test_the_seed_decides_the_weights(store, tmp_path, monkeypatch):
     monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
     recipe = replace(RECIPES["tsn-rgb"]["embedded"], steps=2, batch=2)
-    made = [training.train_recogniser(recipe, store, tmp_path / str(n), seed=n % 2)[0] for n in range(3)]
+    made = [training.train(recipe, store, tmp_path / str(n), seed=n % 2)[0] for n in range(3)]
     first, other, same = ([p for p in recognition.load(path).parameters()] for path in made)
     assert all(map(torch.equal, first, same)) and not all(map(torch.equal, first, other))
 
 
-def test_folds(store):
-    keep = training.folds(["train-0-1", "train-0-3"])["train-0-3"]
-    data = Snippets(store, "rgb", keep=keep)
-    assert len(data) == 5 and all(row["group"] != "train-0-3" for row in data.rows)
+def test_a_fold_is_left_out(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
+    seen = []
+    monkeypatch.setattr(training, "fit", lambda data, **task: seen.extend(row["group"] for row in data.rows))
+    recipe = replace(RECIPES["tsn-rgb"]["embedded"], steps=1, batch=1)
+    with pytest.raises(InputError, match="has no clips"):  # each class has one clip here, and one group
+        training.train(recipe, store, tmp_path, without="train-0-3")
+    training.train(recipe, store, tmp_path, without="train-0-9")
+    assert seen == [f"train-0-{i}" for i in range(6)]
 
 
 def test_bad_input(store, tmp_path, clips):
@@ -212,15 +217,8 @@ def test_bad_input(store, tmp_path, clips):
         replace(RECIPES["tsn-rgb"]["embedded"], stream="sound")
     recipe = replace(RECIPES["tsn-rgb"]["embedded"], steps=1, batch=1)
     with pytest.raises(InputError, match="the recipe expects"):
-        training.train_recogniser(recipe, store, tmp_path)
+        training.train(recipe, store, tmp_path)
     short = [Clip("short", "wave", 0, "a", lambda: _patterned()[:4])]
     store_clips(short, tmp_path / "short", Preparation(replace(SMALL, size=(64, 64)), flow=FAST), workers=1)
     with pytest.raises(InputError, match="too short"):
         Snippets(tmp_path / "short", "flow")
-
-
-def test_a_class_without_clips(store, tmp_path, monkeypatch):
-    monkeypatch.setitem(recognition.PROTOCOLS, "lite", SMALL)
-    recipe = replace(RECIPES["tsn-rgb"]["embedded"], steps=1, batch=1)
-    with pytest.raises(InputError, match="has no clips"):
-        training.train_recogniser(recipe, store, tmp_path, keep=lambda row: row["label"] != 2)

@@ -145,9 +145,9 @@ def test_the_hash_of_a_folder_is_of_its_contents(tmp_path):
         ({"recipe": "nosuch"}, "no recipe 'nosuch'"),
         ({"recipe": "vdsr", "profile": "small"}, "no profile 'small'"),
         ({"recipe": "vdsr", "settings": {"speed": 1}}, "no setting 'speed'"),
-        ({"recipe": "vdsr", "settings": {"rate": "fast"}}, "rate to be a number such as 0.001, got 'fast'"),
-        ({"recipe": "vdsr", "settings": {"steps": 1000.0}}, "steps to be a whole number such as 2000, got 1000.0"),
-        ({"recipe": "vdsr", "settings": {"batch": True}}, "batch to be a whole number such as 8, got True"),
+        ({"recipe": "vdsr", "settings": {"rate": "fast"}}, "expected rate a valid number, got 'fast'"),
+        ({"recipe": "vdsr", "settings": {"steps": 1000.0}}, "expected steps a valid integer, got 1000.0"),
+        ({"recipe": "vdsr", "settings": {"batch": True}}, "expected batch a valid integer, got True"),
         ({"recipe": "vdsr", "settings": {"optimizer": "lion"}}, "expected optimizer 'adam' or 'sgd', got 'lion'"),
     ],
 )
@@ -158,9 +158,9 @@ def test_wrong_names(options, message):
 
 def test_missing_data_and_starts(tmp_path):
     with pytest.raises(InputError, match="give folders of HR clips"):
-        runs.prepare(Run("sosr", "paper", out=tmp_path))
+        runs.prepared(Run("sosr", "paper", out=tmp_path))
     with pytest.raises(InputError, match="give one folder and its data set"):
-        runs.prepare(Run("tsn-rgb", "small", out=tmp_path))
+        runs.prepared(Run("tsn-rgb", "small", out=tmp_path))
     with pytest.raises(InputError, match="no weights 'rrdb-lite'"):  # before anything is prepared
         runs.train(Run("esrgan", out=tmp_path / "out", weights=tmp_path))
     assert not (tmp_path / "out").exists()

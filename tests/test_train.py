@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import torch
 from torch import nn
 
 from arsr.training import loop as train
+from arsr.training.checkpoint import CHECKPOINT, fingerprint, recipe
+from arsr_core import losses
 from arsr_core.errors import InputError
 
 SCHEDULE = dict(steps=60, batch=4, log_every=3, save_minutes=0, ema=0.9)
@@ -52,10 +55,10 @@ def error(batch, model):
     return loss, {"mse": loss}
 
 
-def task(rate=0.05, **recipe):
+def task(rate=0.05, **about):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.1), nn.ReLU(), nn.Linear(8, 1))
-    return dict(model=net, loss=error, rate=rate, recipe={"name": "points", **recipe})
+    return dict(model=net, loss=error, rate=rate, recipe={"name": "points", **about})
 
 
 def weights(job):
@@ -118,7 +121,7 @@ def test_kill_in_the_middle(tmp_path):
 
     whole = start("whole", 0)
     victim = start("parts", 0.02)
-    checkpoint = tmp_path / "parts" / train.CHECKPOINT
+    checkpoint = tmp_path / "parts" / CHECKPOINT
     limit = time.monotonic() + 300  # importing torch takes long on a busy machine
     while not checkpoint.exists() and time.monotonic() < limit:
         time.sleep(0.05)
@@ -156,7 +159,7 @@ def test_a_loss_that_is_no_number(tmp_path):
     schedule = dict(steps=60, batch=4, log_every=2, save_minutes=0)
     with pytest.raises(train.Diverged, match=r"not finite at step 9, samples \[4, 2, 3, 9\]"):
         train.fit(**task(), data=Poisoned(), folder=tmp_path, **schedule)
-    kept = torch.load(tmp_path / train.CHECKPOINT, weights_only=True)
+    kept = torch.load(tmp_path / CHECKPOINT, weights_only=True)
     assert kept["step"] == 8 and all(value.isfinite().all() for value in kept["modules"]["loss"].values())
     with pytest.raises(train.Diverged, match="no checkpoint yet"):
         train.fit(**task(rate=float("inf")), data=Points(), folder=tmp_path / "early", **schedule)
@@ -169,7 +172,7 @@ def test_other_recipes_and_damage(tmp_path):
         train.fit(**task(loss="wmse"), data=Points(), folder=tmp_path, **schedule)
     with pytest.raises(InputError, match=r"schedule.batch"):
         train.fit(**task(), data=Points(), folder=tmp_path, steps=4, batch=4, log_every=2)
-    path = tmp_path / train.CHECKPOINT
+    path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match="no checkpoint of this project"):
         train.fit(**task(), data=Points(), folder=tmp_path, **schedule)
@@ -204,9 +207,9 @@ def test_pictures_are_kept_twenty_times_at_most(tmp_path):
 
 def test_a_checkpoint_says_what_the_run_is(tmp_path):
     train.fit(**task(loss="mse"), data=Points(), folder=tmp_path, steps=2, batch=2)
-    assert train.recipe(tmp_path) == {"name": "points", "loss": "mse"}
+    assert recipe(tmp_path) == {"name": "points", "loss": "mse"}
     with pytest.raises(InputError, match="no such checkpoint"):
-        train.recipe(tmp_path / "elsewhere")
+        recipe(tmp_path / "elsewhere")
 
 
 def test_two_updates_a_step(tmp_path):
@@ -237,3 +240,115 @@ def test_schedules():
             train.Schedule(**{"steps": 1, "batch": 1} | wrong)
     with pytest.raises(InputError, match="empty data set"):
         train.fit(**task(), data=torch.utils.data.Subset(Points(), []), folder="unused", steps=1, batch=1)
+
+
+# What a loss is ---------------------------------------------------------------------------------------------
+
+HELPER = "def helper(x):\n    return {0} * x\n"
+LOSS = "{1}\nFACTOR = {2}\ndef {3}(batch, model):\n    {4}\n    return FACTOR * helper(model(batch)).mean()\n"
+PLAIN = (HELPER.format(2), 3, "loss", "# nothing")
+
+
+def defined(helper, factor, name, comment):
+    """A loss as a notebook cell defines it."""
+    space = {"__name__": "__main__"}
+    exec(LOSS.format("", helper, factor, name, comment), space)
+    return space[name]
+
+
+class Weighted(nn.Module):
+    def __init__(self, value):
+        super().__init__()
+        self.register_buffer("weight", torch.tensor(value))
+
+    def forward(self, batch, model):
+        return self.weight * model(batch).mean()
+
+
+def closure(k):
+    return lambda batch, model: k * model(batch).mean()
+
+
+def scaled(batch, model, k):
+    return k * model(batch).mean()
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (defined(*PLAIN), defined(HELPER.format(5), *PLAIN[1:])),  # a helper that it calls by name
+        (defined(*PLAIN), defined(PLAIN[0], 4, *PLAIN[2:])),  # a global
+        (lambda b, m: m(b).mean(), lambda b, m: m(b).sum()),  # its body
+        (lambda b, m: 2 * m(b).mean(), lambda b, m: 3 * m(b).mean()),  # a constant
+        (closure(2), closure(3)),
+        (closure([0.5]), closure([0.5, 1])),
+        (closure(torch.tensor(2.0)), closure(torch.tensor(3.0))),
+        (partial(scaled, k=2), partial(scaled, k=3)),
+        (Weighted(2.0), Weighted(3.0)),
+        (nn.HuberLoss(delta=1.0), nn.HuberLoss(delta=0.1)),
+        (lambda b, m: losses.mse(m(b), b), lambda b, m: losses.wmse(m(b), b, b)),
+    ],
+)
+def test_another_loss(one, other):
+    assert fingerprint(one) != fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (defined(*PLAIN), defined(*PLAIN)),
+        (defined(*PLAIN), defined(*PLAIN[:2], "renamed", "# another comment\n\n")),
+        (closure({"a": 2}), closure({"a": 2})),
+        (partial(scaled, k=2), partial(scaled, k=2)),
+        (Weighted(2.0), Weighted(2.0).eval()),
+    ],
+)
+def test_the_same_loss(one, other):
+    assert fingerprint(one) == fingerprint(other)
+
+
+def test_an_edited_function_of_the_library_makes_another_loss(monkeypatch):
+    def loss(batch, model):
+        return losses.wmse(model(batch["lr"]), batch["hr"], batch["flow"])
+
+    before = fingerprint(loss)
+    monkeypatch.setitem(losses.WMSE, "paper", lambda sr, hr, weight: ((sr - hr).square() * weight).sum())
+    assert fingerprint(loss) != before
+
+
+def test_the_network_in_training_does_not_count():
+    net = nn.Linear(2, 1)
+    before = fingerprint(lambda batch, _: net(batch).mean(), but=[net])
+    nn.init.zeros_(net.weight)
+    assert fingerprint(lambda batch, _: net(batch).mean(), but=[net]) == before
+
+
+def test_an_edited_loss_does_not_go_on(tmp_path):
+    job = task()
+    train.fit(**job, data=Points(), folder=tmp_path, steps=2, batch=2)
+
+    def halved(batch, model):
+        loss, terms = error(batch, model)
+        return 0.5 * loss, terms
+
+    with pytest.raises(InputError, match=r"another recipe \(they differ in code.loss\)"):
+        train.fit(**task() | {"loss": halved}, data=Points(), folder=tmp_path, steps=2, batch=2)
+    with pytest.raises(InputError, match=r"they differ in optimizer.loss\)"):
+        train.fit(**task(rate=0.1), data=Points(), folder=tmp_path, steps=2, batch=2)
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == 2
+
+
+def test_a_loss_in_a_notebook_needs_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = task() | {"loss": lambda batch, model: (model(batch["x"]) - batch["y"]).square().mean()}
+    curve = train.fit(**job, data=Points(), steps=60, batch=4)
+    with_folder = task()
+    train.fit(**with_folder, data=Points(), folder="run", steps=60, batch=4)
+    assert torch.equal(weights(job), weights(with_folder)) and curve.columns[1] == "loss"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_what_is_no_loss():
+    for wrong in (lambda b, m: 1.0, lambda b, m: m(b["x"]), lambda b, m: b["y"].mean()):
+        with pytest.raises(InputError, match="loss: expected a scalar with a gradient"):
+            train.fit(**task() | {"loss": wrong}, data=Points(), steps=1, batch=2)

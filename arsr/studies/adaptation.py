@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -66,22 +67,16 @@ class Mixed(torch.utils.data.Dataset):
 
 
 def retrain(
-    recipe: RecogniserRecipe,
-    data: Mixed,
-    start: str | Path,
-    folder: str | Path,
-    *,
-    seed: int = 0,
-    progress: bool | None = None,
+    recipe: RecogniserRecipe, data: Mixed, start: str | Path, folder: str | Path, *, progress: bool | None = None
 ) -> Path:
     """A recogniser trained on, from all its weights, on a mix -> file of weights. Goes on where `folder` stopped."""
     classes = data.hr.classes
-    task = recogniser_task(recipe, len(classes), seed=seed)
+    task = recogniser_task(recipe, len(classes))
     net = task["model"]["net"]
     net.load_state_dict(recognition.load(start, classes=classes).state_dict())
     task["recipe"] |= {"share": data.share, "weights": sha256(start)}
     fit(data=data, folder=folder, progress=progress, **task)
-    about = {"recipe": asdict(recipe), "seed": seed, "protocol": asdict(data.hr.protocol), "share": data.share}
+    about = {"recipe": asdict(recipe), "seed": 0, "protocol": asdict(data.hr.protocol), "share": data.share}
     return recognition.save(net, Path(folder) / "weights.safetensors", classes=classes, **about)
 
 
@@ -139,20 +134,18 @@ def fit_end_to_end(
     folder: str | Path,
     *,
     weight: float,
-    steps: int,
-    batch: int,
     rate: float = 2e-4,
-    seed: int = 0,
-    progress: bool | None = None,
+    **options: Any,
 ) -> tuple[Path, pandas.DataFrame]:
-    """Train the network of a method on through a recogniser -> (file of weights, loss curves); see `end_to_end`."""
+    """Train the network of a method on through a recogniser (`end_to_end`) -> (file of weights, loss curves).
+
+    options: steps and batch, and others of `loop.fit`.
+    """
     judge = recognition.load(recogniser, processes.this().device, classes=data.classes).eval().requires_grad_(False)
-    network, crop = sr.load(method, start).requires_grad_(True), data.protocol.crop
-    recipe = {"weight": weight, "crop": crop, "steps": steps, "rate": rate, "seed": seed}
-    recipe |= {"start": sha256(start), "judge": sha256(recogniser)}
-    how = dict(steps=steps, batch=batch, rate=rate, seed=seed, clip=1.0, recipe=recipe, progress=progress)
-    loss = partial(end_to_end, recogniser=judge, weight=weight, crop=crop)
-    curve = fit(network, data, loss=loss, folder=folder, **how)
+    network = sr.load(method, start).requires_grad_(True)
+    loss = partial(end_to_end, recogniser=judge, weight=weight, crop=data.protocol.crop)
+    recipe = {"weight": weight, "rate": rate, "start": sha256(start), "judge": sha256(recogniser)}
+    curve = fit(network, data, loss=loss, rate=rate, clip=1.0, folder=folder, recipe=recipe, **options)
     return save_sr(network, Path(folder) / "weights.safetensors"), curve
 
 

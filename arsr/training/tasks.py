@@ -99,18 +99,19 @@ def spatial(
     features: nn.Module | None,
     adversarial: Callable[..., torch.Tensor],
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The generator's loss, weights[0] L_pixel + weights[1] L_feature + weights[2] L_adversarial; batch gets its sr."""
+    """The generator's loss: weights[0] L_pixel + weights[1] L_feature + weights[2] L_adversarial; batch gets its sr."""
     hr = batch["hr"]
     made = batch["sr"] = nets["generator"](batch["lr"])
     terms = {"pixel": pixel(made, hr, batch["flow"])}
+    loss = weights[0] * terms["pixel"]
     if weights[1]:
         terms["feature"] = features(made, hr)
+        loss = loss + weights[1] * terms["feature"]
     if weights[2]:
         judge = nets["discriminator"].requires_grad_(False)
         terms["adversarial"] = adversarial(judge(hr).detach(), judge(made))
-    used = [weights[0], *(weight for weight in weights[1:] if weight)]
-    weighted = [weight * term for weight, term in zip(used, terms.values(), strict=True)]
-    return sum(weighted[1:], weighted[0]), terms
+        loss = loss + weights[2] * terms["adversarial"]
+    return loss, terms
 
 
 def discriminating(
@@ -126,48 +127,45 @@ def siamese(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """ToSR's loss on two frames, which the network makes in one pass."""
     sr0, sr1 = nets["generator"](torch.cat((batch["lr0"], batch["lr1"]))).chunk(2)
-    made = (sr0, sr1, batch["hr0"], batch["hr1"], batch["flow"])
-    terms = losses.siamese_warp(*made, form=form, weights=weights)
+    terms = losses.siamese_warp(sr0, sr1, batch["hr0"], batch["hr1"], batch["flow"], form=form, weights=weights)
     return terms.total, {"sr": terms.sr, "warp_sr": terms.warp_sr, "warp_hr": terms.warp_hr}
 
 
 def sr_task(
-    recipe: SRRecipe, *, weights: str | Path | None = None, features: nn.Module | None = None, seed: int = 0
+    recipe: SRRecipe, *, start: Sequence[str | Path] = (), features: nn.Module | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """The networks, optimisers and losses of a recipe, and its schedule: arguments of `loop.fit`.
+    """The networks, optimisers and losses of a recipe, and its schedule.
 
-    weights: file that the generator starts from (recipes with `start` need it). features: a `losses.FeatureLoss`,
-    on the device, where the recipe has one. seed: of fresh weights, and of the order of the samples.
+    start: the file that the generator starts from, which recipes with `start` need. features: a `losses.FeatureLoss`
+    on the device; None makes one where the recipe needs it. seed: of fresh weights, and of the order of the samples.
     """
-    if recipe.start and weights is None:
+    if recipe.start and not start:
         raise InputError(f"the recipe starts from the weights of {recipe.start}: train that first, or give its file")
-    if recipe.feature and features is None:
-        raise InputError("the recipe has a feature loss: give losses.FeatureLoss(...)")
-    size = METHODS[recipe.method].lite if recipe.lite else METHODS[recipe.method].hyper
-    against, verdict = ADVERSARIAL[recipe.gan]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        generator = sr.load(recipe.method, weights) if weights else sr.build(recipe.method, **size)
+        size = METHODS[recipe.method].lite if recipe.lite else METHODS[recipe.method].hyper
+        generator = sr.load(recipe.method, start[0]) if start else sr.build(recipe.method, **size)
         nets = {"generator": generator.requires_grad_(True)}
         if recipe.adversarial:
             make = discriminator.srgan if recipe.method == "srgan" else discriminator.esrgan
             nets["discriminator"] = make(patch=recipe.patch, **({"features": 16} if recipe.lite else {}))
+    if recipe.feature and not features:
+        features = losses.FeatureLoss().to(processes.this().device)  # the loop moves the networks alone
+    against, verdict = ADVERSARIAL[recipe.gan]
+    weights = (recipe.pixel_weight, recipe.feature, recipe.adversarial)
+    loss = partial(spatial, pixel=PIXEL[recipe.pixel], weights=weights, features=features, adversarial=against)
     if recipe.warp:
-        loss = {"generator": partial(siamese, form=recipe.warp_form, weights=recipe.warp)}
-    else:
-        terms = (recipe.pixel_weight, recipe.feature, recipe.adversarial)
-        common = dict(pixel=PIXEL[recipe.pixel], weights=terms, features=features, adversarial=against)
-        loss = {"generator": partial(spatial, **common)}
-    if recipe.adversarial:
-        loss["discriminator"] = partial(discriminating, adversarial=verdict)
-    about = {"features": features.name if recipe.feature else None, "weights": sha256(weights) if weights else None}
+        loss = partial(siamese, form=recipe.warp_form, weights=recipe.warp)
+    compute = {"generator": loss, "discriminator": partial(discriminating, adversarial=verdict)}
+    about = {"seed": seed, "features": features.name if recipe.feature else None}
+    about["weights"] = sha256(start[0]) if start else None
     return dict(
         model=nets,
-        loss=loss,
+        loss={name: compute[name] for name in nets},
         optimizer={name: OPTIMIZERS[recipe.optimizer](net.parameters(), recipe.rate) for name, net in nets.items()},
         anneal=halved(*recipe.milestones, factor=recipe.factor) if recipe.milestones else cosine(recipe.steps),
         picture=partial(sample, generator),
-        recipe=asdict(recipe) | {"seed": seed} | about,
+        recipe=asdict(recipe) | about,
         **dict(steps=recipe.steps, batch=recipe.batch, clip=recipe.clip, ema=recipe.ema, seed=seed),
     )
 
@@ -182,38 +180,6 @@ def sample(generator: nn.Module) -> torch.Tensor:
     centre = generator.frames // 2
     made = generator(lr if generator.frames > 1 else lr[:, 0])
     return torch.cat((imresize(lr[0, centre], 4), made[0], hr[0, centre]), 2)
-
-
-def train_sr(
-    recipe: SRRecipe,
-    store: str | Path,
-    folder: str | Path,
-    *,
-    weights: str | Path | None = None,
-    features: nn.Module | None = None,
-    seed: int = 0,
-    progress: bool | None = None,
-    **schedule: Any,
-) -> tuple[Path, pandas.DataFrame]:
-    """Train one network on a store of pairs (data.pairs) -> (file of weights, loss curves).
-
-    Checkpoints and the weights lie in `folder`; a run that was interrupted goes on. weights, features: see `sr_task`.
-    schedule: other fields of `loop.Schedule`, e.g. precision, workers.
-    """
-    data = PairSet(store, frames=METHODS[recipe.method].frames, pair=bool(recipe.warp), seed=seed)
-    if data.config.patch != recipe.patch:
-        raise InputError(f"{store}: windows of {data.config.patch} px, the recipe expects {recipe.patch}")
-    if features is not None:
-        features.to(processes.this().device)  # the loop moves what it trains alone
-    task = sr_task(recipe, weights=weights, features=features, seed=seed)
-    curve = fit(data=data, folder=folder, progress=progress, **task | schedule)
-    return save_sr(task["model"]["generator"], Path(folder) / "weights.safetensors"), curve
-
-
-def save_sr(generator: nn.Module, path: Path) -> Path:
-    """Write the weights of a super-resolution network as safetensors, for `sr.load` -> path."""
-    write_atomically(path, save({name: value.contiguous() for name, value in generator.state_dict().items()}))
-    return path
 
 
 # Recognisers ------------------------------------------------------------------------------------------------
@@ -254,7 +220,14 @@ class RecogniserRecipe:
             raise InputError(f"expected two streams for ST-ResNet to start from, or at most one for TSN, got {self}")
 
 
-def recognising(batch: dict, nets: dict, *, crop: int, augmentation: Augmentation, smoothing: float):
+def recognising(
+    batch: dict[str, torch.Tensor],
+    nets: dict[str, nn.Module],
+    *,
+    crop: int,
+    augmentation: Augmentation,
+    smoothing: float,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Cross-entropy of the consensus of the snippets; ST-ResNet's is the sum over its three scores."""
     clips = [to_float(batch[kind]) for kind in ("rgb", "flow") if kind in batch]  # each (N, S, C, H, W)
     generator = torch.Generator().manual_seed(torch.initial_seed())  # the loop seeds every step
@@ -265,12 +238,9 @@ def recognising(batch: dict, nets: dict, *, crop: int, augmentation: Augmentatio
 
 
 def recogniser_task(
-    recipe: RecogniserRecipe, classes: int, *, start: Sequence[Path] = (), seed: int = 0
+    recipe: RecogniserRecipe, classes: int, *, start: Sequence[str | Path] = (), seed: int = 0
 ) -> dict[str, Any]:
-    """A recogniser, its optimiser, its loss and its schedule: arguments of `loop.fit`.
-
-    start: files of the weights that the recipe names.
-    """
+    """A recogniser, its optimiser, loss and schedule; start: files of the weights that the recipe names."""
     if len(start) != len(recipe.start):
         raise InputError(f"expected the files of {', '.join(recipe.start) or 'no weights'}, got {len(start)}")
     protocol, both = PROTOCOLS[recipe.protocol], recipe.stream == "both"
@@ -312,41 +282,50 @@ def _take_backbone(net: TSN, path: Path) -> None:
     net.backbone.load_state_dict(before.backbone.state_dict())
 
 
-def train_recogniser(
-    recipe: RecogniserRecipe,
-    prepared: str | Path,
+# Both -------------------------------------------------------------------------------------------------------
+
+
+def train(
+    recipe: SRRecipe | RecogniserRecipe,
+    store: str | Path,
     folder: str | Path,
     *,
-    keep: Callable[[dict], bool] = lambda row: True,
-    start: Sequence[Path] = (),
+    start: Sequence[str | Path] = (),
+    without: str | None = None,
     seed: int = 0,
     progress: bool | None = None,
     **schedule: Any,
 ) -> tuple[Path, pandas.DataFrame]:
-    """Train on the prepared clips that `keep` lets through -> (file of weights, loss curves).
+    """Train on prepared pairs (data.pairs) or clips (data.snippets) -> (file of weights, loss curves).
 
-    keep: of a row of the index (name, action, label, group). start: as in `recogniser_task`. Checkpoints and the
-    weights lie in `folder`; a run that was interrupted goes on. schedule: other fields of `loop.Schedule`.
+    Checkpoints and the weights lie in `folder`; a run that was interrupted goes on. start: files of the weights that
+    the recipe names. without: the group of clips, an actor, say, that a recogniser does not see. schedule: other fields
+    of `loop.Schedule`, e.g. precision, workers.
     """
-    data = Snippets(prepared, recipe.stream, segments=recipe.segments, seed=seed, keep=keep)
-    if data.protocol != PROTOCOLS[recipe.protocol]:
-        raise InputError(f"{prepared}: prepared for {data.protocol}, the recipe expects {PROTOCOLS[recipe.protocol]}")
-    labels = {row["label"] for row in data.rows}
-    if lacking := sorted(set(range(len(data.classes))) - labels):
-        raise InputError(f"class {data.classes[lacking[0]]} has no clips to train on; prepare some, or leave it out")
-    task = recogniser_task(recipe, len(data.classes), start=start, seed=seed)
-    curve = fit(data=data, folder=folder, progress=progress, **task | schedule)
-    about = {"recipe": asdict(recipe), "seed": seed, "protocol": asdict(data.protocol)}
     path = Path(folder) / "weights.safetensors"
-    recognition.save(task["model"]["net"], path, classes=data.classes, **about)
+    if isinstance(recipe, SRRecipe):
+        data = PairSet(store, frames=METHODS[recipe.method].frames, pair=bool(recipe.warp), seed=seed)
+        if data.config.patch != recipe.patch:
+            raise InputError(f"{store}: windows of {data.config.patch} px, the recipe expects {recipe.patch}")
+        task = sr_task(recipe, start=start, seed=seed)
+        write = partial(save_sr, task["model"]["generator"], path)
+    else:
+        keep = (lambda row: row["group"] != without) if without else (lambda row: True)
+        data = Snippets(store, recipe.stream, segments=recipe.segments, seed=seed, keep=keep)
+        if data.protocol != (expected := PROTOCOLS[recipe.protocol]):
+            raise InputError(f"{store}: prepared for {data.protocol}, the recipe expects {expected}")
+        if lacking := sorted(set(range(len(data.classes))) - {row["label"] for row in data.rows}):
+            name = data.classes[lacking[0]]
+            raise InputError(f"class {name} has no clips to train on; prepare some, or leave it out")
+        task = recogniser_task(recipe, len(data.classes), start=start, seed=seed)
+        about = {"recipe": asdict(recipe), "seed": seed, "protocol": asdict(data.protocol)}
+        write = partial(recognition.save, task["model"]["net"], path, classes=data.classes, **about)
+    curve = fit(data=data, folder=folder, progress=progress, **task | schedule)
+    write()
     return path, curve
 
 
-def folds(groups: Sequence[str]) -> dict[str, Callable[[dict], bool]]:
-    """Leave one group out: the group's name and what lets all the others' rows through.
-
-    >>> keep = folds(["lena", "ido", "lena"])["lena"]
-    >>> keep({"group": "lena"}), keep({"group": "ido"})
-    (False, True)
-    """
-    return {group: lambda row, group=group: row["group"] != group for group in sorted(set(groups))}
+def save_sr(generator: nn.Module, path: Path) -> Path:
+    """Write the weights of a super-resolution network, for `sr.load` -> path."""
+    write_atomically(path, save({name: value.contiguous() for name, value in generator.state_dict().items()}))
+    return path

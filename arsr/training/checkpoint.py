@@ -1,10 +1,10 @@
-"""What a function computes, as one hash: a checkpoint then knows whether the loss is still the same.
+"""All that a run needs to go on, in one file, and what the run is: its recipe, its schedule, the code of its loss.
 
-What runs counts: bytecode with its constants, defaults, values closed over, and the globals it names, followed into
-every function and class that a reader may edit: those of notebooks, scripts, arsr and arsr_core. A library's function
-counts by its name, a tensor by its values, any other object by its type and its state. The names of the function and
-of its local variables, comments, line breaks and the words of docstrings do not count. Imports within a function are
-not followed, and bytecode is that of one Python, 3.12, say.
+What a loss computes is one hash, so that a checkpoint of another loss is refused. What runs counts: bytecode with its
+constants, parameters and defaults, values closed over, and the globals it names, followed into every function and class
+that a reader may edit: those of notebooks, scripts, arsr and arsr_core. A library's function counts by its name, a
+tensor by its values, any other object by its type and its state. The names of the function and of its local variables,
+comments, line breaks and the words of docstrings do not count. Imports within a function are not followed.
 """
 
 from __future__ import annotations
@@ -12,20 +12,84 @@ from __future__ import annotations
 import dis
 import functools
 import hashlib
+import json
 import sys
 import sysconfig
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 import torch
 
-ATOMS = (type(None), bool, int, float, complex, str, bytes, type(...), Enum, PurePath, torch.dtype, torch.device)
+from arsr_core import files
+from arsr_core.errors import InputError
+
+CHECKPOINT = "checkpoint.pt"
+VALUES = (type(None), bool, int, float, complex, str, bytes, type(...), Enum, PurePath, torch.dtype, torch.device)
 NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
-LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 HAS_DOCSTRING = 0x4000000  # flag of code, from Python 3.13 on
+
+
+class Checkpoint:
+    """One file that changes in one instant, which accelerate's `save_state`, a folder of files, does not.
+
+    identity: what the run is, in parts. parts: by kind and name, what has a state: modules, optimisers.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, dict], parts: dict[str, dict[str, Any]]):
+        self.path, self.identity, self.parts = path, json.dumps(identity, sort_keys=True, default=str), parts
+
+    def save(self, step: int, rows: list[dict]) -> None:
+        """Write the state after `step` steps; InputError, and the file before stays, where the disk is full."""
+        content = {kind: {name: p.state_dict() for name, p in its.items()} for kind, its in self.parts.items()}
+        try:
+            with files.atomic(self.path) as temporary:
+                torch.save(content | {"step": step, "rows": rows, "identity": self.identity}, temporary)
+        except (InputError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            raise InputError(
+                f"the checkpoint of step {step} cannot be written; is the disk full? ({error}) One written before is "
+                "intact: free some space and start the same command again"
+            ) from None
+
+    def restore(self) -> tuple[int, list[dict]]:
+        """Fill the parts from the file -> (steps taken, rows of the curves); (0, []) where there is no file."""
+        if not self.path.exists():
+            return 0, []
+        try:
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            identity = content["identity"]
+        except Exception as error:  # whatever a damaged archive raises
+            what = f"no checkpoint of this project ({type(error).__name__})"
+            raise InputError(f"{self.path}: {what}; remove it") from None
+        if identity != self.identity:
+            given, expected = json.loads(identity), json.loads(self.identity)
+            pairs = {part: (given.get(part, {}), mine) for part, mine in expected.items()}
+            differing = [
+                f"{part}.{key}"
+                for part, (theirs, mine) in pairs.items()
+                for key in sorted(theirs.keys() | mine.keys())
+                if theirs.get(key) != mine.get(key)
+            ]
+            raise InputError(
+                f"{self.path}: a checkpoint of another recipe (they differ in {', '.join(differing)}); "
+                "give another folder, or remove it to start anew"
+            )
+        for kind, its in self.parts.items():
+            for name, part in its.items():
+                part.load_state_dict(content[kind][name])
+        return content["step"], content["rows"]
+
+
+def recipe(folder: str | Path) -> dict:
+    """What the run in a folder is, as its checkpoint says: the `recipe` that `fit` was given."""
+    path = Path(folder) / CHECKPOINT
+    if not path.exists():
+        raise InputError(f"{path}: no such checkpoint; train first")
+    return json.loads(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["identity"])["recipe"]
 
 
 def fingerprint(value: object, but: Iterable[object] = ()) -> str:
@@ -47,7 +111,7 @@ def _digest(value: object, seen: dict[int, str]) -> str:
 
 def _parts(x: object, seen: dict[int, str]) -> Iterator[str | bytes]:
     """What counts of a value; `seen` names, by id, the objects met before, for they may know each other."""
-    if isinstance(x, ATOMS):
+    if isinstance(x, VALUES):
         yield repr(x)
     elif isinstance(x, torch.Tensor):
         yield f"{x.dtype} {tuple(x.shape)}"
