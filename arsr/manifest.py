@@ -79,7 +79,7 @@ def find(folder: str | Path, name: str) -> Path:
 
 
 def keep_curve(folder: str | Path, name: str, curve: pandas.DataFrame) -> Path:
-    """Write the loss curves of a run, as `train.fit` returns them, by rows of equal parts, at most 100.
+    """Write the loss curves of a run, as `loop.fit` returns them, by rows of equal parts, at most 100.
 
     A row has the last `step` of its part, the sum of the `seconds`, and the means of all else.
     """

@@ -8,6 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -283,6 +284,8 @@ def scaled(batch, model, k):
         (closure(2), closure(3)),
         (closure([0.5]), closure([0.5, 1])),
         (closure(torch.tensor(2.0)), closure(torch.tensor(3.0))),
+        (closure(np.float32(2)), closure(np.float32(3))),
+        (closure(nn.HuberLoss), closure(nn.L1Loss)),
         (partial(scaled, k=2), partial(scaled, k=3)),
         (Weighted(2.0), Weighted(3.0)),
         (nn.HuberLoss(delta=1.0), nn.HuberLoss(delta=0.1)),
@@ -352,3 +355,8 @@ def test_what_is_no_loss():
     for wrong in (lambda b, m: 1.0, lambda b, m: m(b["x"]), lambda b, m: b["y"].mean()):
         with pytest.raises(InputError, match="loss: expected a scalar with a gradient"):
             train.fit(**task() | {"loss": wrong}, data=Points(), steps=1, batch=2)
+    with pytest.raises(InputError, match="networks loss, losses net; expected the same names"):
+        train.fit(**task() | {"loss": {"net": error}}, data=Points(), steps=1, batch=2)
+    net = task()["model"].requires_grad_(False)
+    with pytest.raises(InputError, match=r"needs requires_grad_\(True\)"):
+        train.fit(net, Points(), loss=error, steps=1, batch=2)

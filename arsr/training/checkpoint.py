@@ -14,7 +14,6 @@ import functools
 import hashlib
 import json
 import sys
-import sysconfig
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
@@ -28,10 +27,11 @@ from arsr_core import files
 from arsr_core.errors import InputError
 
 CHECKPOINT = "checkpoint.pt"
-VALUES = (type(None), bool, int, float, complex, str, bytes, type(...), Enum, PurePath, torch.dtype, torch.device)
+VALUES = (type(None), bool, int, float, complex, str, bytes, type(...), range, slice, Enum, PurePath)
+VALUES += (np.generic, torch.dtype, torch.device)
 NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
-LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-HAS_DOCSTRING = 0x4000000  # flag of code, from Python 3.13 on
+Seen = dict[int, tuple[str, object]]
+HAS_DOCSTRING = 0x4000000  # flag of code, from Python 3.14 on
 
 
 class Checkpoint:
@@ -98,10 +98,10 @@ def fingerprint(value: object, but: Iterable[object] = ()) -> str:
     >>> fingerprint(lambda x: 2 * x) == fingerprint(lambda y: 2 * y), fingerprint(abs) == fingerprint(lambda x: 3 * x)
     (True, False)
     """
-    return _digest(value, {id(x): "but" for x in but})
+    return _digest(value, {id(x): ("but", x) for x in but})
 
 
-def _digest(value: object, seen: dict[int, str]) -> str:
+def _digest(value: object, seen: Seen) -> str:
     whole = hashlib.sha256()
     for part in _parts(value, seen):
         whole.update(part.encode() if isinstance(part, str) else part)
@@ -109,8 +109,8 @@ def _digest(value: object, seen: dict[int, str]) -> str:
     return whole.hexdigest()[:16]
 
 
-def _parts(x: object, seen: dict[int, str]) -> Iterator[str | bytes]:
-    """What counts of a value; `seen` names, by id, the objects met before, for they may know each other."""
+def _parts(x: object, seen: Seen) -> Iterator[str | bytes]:
+    """What counts of a value; `seen` names the objects met before, by id, for they may know each other; it keeps them."""
     if isinstance(x, VALUES):
         yield repr(x)
     elif isinstance(x, torch.Tensor):
@@ -130,13 +130,13 @@ def _parts(x: object, seen: dict[int, str]) -> Iterator[str | bytes]:
         named = x.co_varnames[: x.co_argcount + x.co_kwonlyargcount]
         yield from _parts((x.co_names, named, x.co_consts[_documented(x) :]), seen)
     elif id(x) in seen:
-        yield seen[id(x)]
+        yield seen[id(x)][0]
     else:
-        seen[id(x)] = f"object {len(seen)}"
+        seen[id(x)] = (f"object {len(seen)}", x)
         yield from _object(x, seen)
 
 
-def _object(x: object, seen: dict[int, str]) -> Iterator[str | bytes]:
+def _object(x: object, seen: Seen) -> Iterator[str | bytes]:
     kind = x if isinstance(x, NAMED) else type(x)
     own = _own(kind)
     yield "own" if own else f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', kind.__name__)}"
@@ -189,11 +189,11 @@ def _own(kind: object) -> bool:
     if root in ("__main__", "arsr", "arsr_core"):
         return True
     file = getattr(sys.modules.get(root), "__file__", None)
-    return bool(file) and not file.startswith(LIBRARIES)
+    return bool(file) and root not in sys.stdlib_module_names and "-packages" not in file  # site-, dist-
 
 
 def _documented(code: types.CodeType) -> bool:
     """Whether the first constant is a docstring."""
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 14):
         return bool(code.co_flags & HAS_DOCSTRING)
     return bool(code.co_consts) and isinstance(code.co_consts[0], str) and not code.co_name.startswith("<")

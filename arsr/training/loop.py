@@ -93,6 +93,8 @@ def fit(
 
     plan = Schedule(**schedule)
     models, losses, optimizers = (x if isinstance(x, dict) else {"loss": x} for x in (model, loss, optimizer))
+    if models.keys() != losses.keys():
+        raise InputError(f"fit: networks {', '.join(models)}, losses {', '.join(losses)}; expected the same names")
     if optimizer is None:
         optimizers = {name: torch.optim.Adam(net.parameters(), rate) for name, net in models.items()}
     anneal, finish = anneal or cosine(plan.steps), getattr(data, "to_batch", lambda batch: batch)
@@ -248,7 +250,10 @@ def _valued(name: str, result: Any) -> tuple[torch.Tensor, dict[str, torch.Tenso
     value, terms = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
     if not isinstance(value, torch.Tensor) or value.ndim or not value.requires_grad:
         given = f"{describe(value)}{'' if getattr(value, 'requires_grad', True) else ' without a gradient'}"
-        raise InputError(f"{name}: expected a scalar with a gradient, or it and a dict of terms to log; got {given}")
+        raise InputError(
+            f"{name}: expected a scalar with a gradient, or it and a dict of terms to log; got {given}; a frozen "
+            "network needs requires_grad_(True)"
+        )
     return value, {key: torch.as_tensor(x, device=value.device).detach().float() for key, x in terms.items()}
 
 
