@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pandas
 import pytest
+import torch
 
 from arsr import manifest
 from arsr.data import pairs
 from arsr.training import runs
+from arsr.training.loop import fit
 from arsr.training.runs import Run
+from arsr_core import losses, sr
 from arsr_core.errors import InputError
 
 SMALL_PAIRS = {"embedded": 2, "clip_frames": 2, "windows": 2}
@@ -39,6 +42,13 @@ def test_super_resolution_by_name(tmp_path, small):
     curve = (tmp_path / "train" / "vdsr-lite" / "curve.csv").read_text()
     assert curve.startswith("step,pixel,generator,seconds,waiting")
     assert [path.name for path in (tmp_path / "train" / "vdsr-lite" / "samples").iterdir()] == ["0000002.png"]
+    # a loss of one's own, as the chapters have it, trains to the same bits as the recipe
+    data = pairs.PairSet(next((tmp_path / "train").glob("pairs-*")), seed=1)
+    network = sr.load("vdsr", first).requires_grad_(True)
+    how = dict(steps=2, batch=2, rate=2e-4, clip=1.0, seed=1)
+    fit(network, data, loss=lambda batch, net: losses.wmse(net(batch["lr"]), batch["hr"], batch["flow"]), **how)
+    both = zip(network.parameters(), sr.load("vdsr", tuned).parameters(), strict=True)
+    assert all(torch.equal(ours, recipes) for ours, recipes in both)
 
 
 def test_pairs_prepared_before(tmp_path):

@@ -110,7 +110,7 @@ def _digest(value: object, seen: Seen) -> str:
 
 
 def _parts(x: object, seen: Seen) -> Iterator[str | bytes]:
-    """What counts of a value; `seen` names the objects met before, by id, for they may know each other; it keeps them."""
+    """What counts of a value; `seen` names, and keeps, by id the objects met before, for they may know each other."""
     if isinstance(x, VALUES):
         yield repr(x)
     elif isinstance(x, torch.Tensor):
