@@ -61,7 +61,7 @@ class Info:
 
 
 @dataclass(frozen=True)
-class Clip:
+class Video:
     """A clip in memory: frames uint8 (T, H, W, 3) RGB, fps in frames a second (None: folder of images)."""
 
     frames: np.ndarray
@@ -147,14 +147,14 @@ def _frames(path: Path, start: int, stop: int | None, step: int) -> Iterator[np.
         raise InputError(f"{path}: the clip has no frame {start}; {'choose a lower start' if start else COPY_AGAIN}")
 
 
-def read(path: str | Path, *, start: int = 0, stop: int | None = None, step: int = 1) -> Clip:
+def read(path: str | Path, *, start: int = 0, stop: int | None = None, step: int = 1) -> Video:
     """Reads a clip into memory as uint8 (T, H, W, 3) RGB; fps is divided by step. Errors as in `frames`."""
     source = frames(path, start=start, stop=stop, step=step)
     first = next(source)
     fps = probe(path).fps
     # fromiter grows one array, where stacking a list would hold every frame twice
     clip = np.fromiter(chain([first], source), np.dtype((np.uint8, first.shape)))
-    return Clip(clip, fps and fps / step)
+    return Video(clip, fps and fps / step)
 
 
 def write(

@@ -13,7 +13,7 @@ from arsr_core.errors import InputError
 
 
 def sources(*names):
-    return [SimpleNamespace(name=name) for name in names]
+    return {name: SimpleNamespace(name=name) for name in names}
 
 
 def test_a_key_is_of_the_content_alone():
@@ -37,7 +37,7 @@ def test_what_cannot_serve_is_left_out_with_its_reason():
     assert made == {"a": "A", "c": "C"} and skipped == {"b": "b: nothing moves"}
     assert notes == [["A"], ["A"], ["A", "C"]]
     with pytest.raises(InputError, match="a is listed twice; expected each clip once"):
-        stores.fill(sources("a", "b", "a"), make)
+        stores.require_once(["a", "b", "a"])
 
 
 def test_a_full_disk_is_no_clips_fault(tmp_path):

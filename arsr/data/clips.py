@@ -65,7 +65,7 @@ def _square(read: Callable[[], np.ndarray], side: int, every: int) -> np.ndarray
     return video.to_uint8(degrade.imresize(centre, size=(side, side)))
 
 
-def _generate(index: int, **options) -> np.ndarray:
+def _generate(index: int, **options: object) -> np.ndarray:
     return generated.clip(index, **options).frames
 
 

@@ -50,7 +50,7 @@ class Cache:
     the limit, so that many writers together may exceed it by as much each, until the next look.
     """
 
-    def __init__(self, folder: str | os.PathLike, limit: int = 50 * 2**30):
+    def __init__(self, folder: str | os.PathLike, limit: int = 50 * 2**30) -> None:
         if limit <= 0:
             raise InputError(f"cache: limit must be positive bytes, got {limit}")
         self.folder, self.limit = Path(folder), int(limit)

@@ -129,7 +129,7 @@ def store_pairs(config: Pairs, out: str | Path, *, workers: int = 1, device: str
     leaves the clips finished so far intact.
     """
     out = Path(out)
-    origins = find(config)
+    origins = {origin.name: origin for origin in find(config)}
 
     def keep(origin: Origin) -> int:  # bytes
         folder = out / "clips" / origin.key
@@ -147,7 +147,7 @@ def store_pairs(config: Pairs, out: str | Path, *, workers: int = 1, device: str
         for leftover in (out / "clips").glob(".*"):  # of a run that was killed
             shutil.rmtree(leftover)
         sizes, skipped = stores.fill(origins, keep, note=note)
-        return _write_index(out, [origin for origin in origins if origin.name in sizes], skipped, sum(sizes.values()))
+        return _write_index(out, [origins[name] for name in sizes], skipped, sum(sizes.values()))
 
 
 def find(config: Pairs) -> list[Origin]:
@@ -386,7 +386,7 @@ class PairSet(torch.utils.data.Dataset):
         augment: bool = True,
         check_warp: bool | None = None,
         seed: int = 0,
-    ):
+    ) -> None:
         self.folder, self.config = Path(folder), _settings(Path(folder))
         if frames % 2 == 0 or not 1 <= frames <= self.config.frames:
             raise InputError(

@@ -55,6 +55,7 @@ def store_clips(
     An unreadable clip keeps a row with status "unreadable" and the reason, and is tried again by the next call.
     Raises InputError for a clip that is listed twice and where the folder cannot be written.
     """
+    stores.require_once([clip.name for clip in clips])
     folder = Path(folder)
     workers = workers or len(os.sched_getaffinity(0))
     signature = asdict(preparation)
@@ -65,7 +66,7 @@ def store_clips(
         known = _count(path) if path.exists() else None
         return _store(path, clip, preparation, change, device, workers) if known is None else known
 
-    frames, skipped = stores.fill(clips, keep, progress=progress)
+    frames, skipped = stores.fill({clip.name: clip for clip in clips}, keep, progress=progress)
     rows = []
     for clip in clips:
         row = {"name": clip.name, "action": clip.action, "label": clip.label, "group": clip.group}
@@ -91,7 +92,7 @@ class Snippets(torch.utils.data.Dataset):
         segments: int = 3,
         seed: int = 0,
         keep: Callable[[dict], bool] = lambda row: True,
-    ):
+    ) -> None:
         self.folder = Path(folder)
         index = stores.read_json(self.folder / "index.json", AGAIN)
         made = index["preparation"]

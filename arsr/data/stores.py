@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -17,14 +17,7 @@ from tqdm import tqdm
 from arsr_core.errors import InputError
 from arsr_core.files import Unwritable
 
-T = TypeVar("T")
-
-
-class Source(Protocol):
-    """What a store is made from: anything with a name."""
-
-    @property
-    def name(self) -> str: ...
+S, T = TypeVar("S"), TypeVar("T")
 
 
 def content_key(value: object, data: bytes | memoryview = b"") -> str:
@@ -48,28 +41,27 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 
 def fill(
-    sources: Sequence[Source],
-    make: Callable[[Source], T],
+    sources: Mapping[str, S],
+    make: Callable[[S], T],
     *,
     note: Callable[[Iterable[T]], str] = lambda made: "",
     progress: bool | None = None,
 ) -> tuple[dict[str, T], dict[str, str]]:
-    """Make something of each source -> what was made, by name, and why not, by name, for those that cannot serve.
+    """Make something of each source, all by name -> what was made, and why not for those that cannot serve.
 
     note: of what is made so far, for the progress bar. progress: None: on a terminal, after two seconds. Raises
-    InputError for a name that comes twice, and where the disk is full or may not be written.
+    Unwritable, an InputError, where the disk is full or may not be written.
     """
-    require_once([source.name for source in sources])
     made: dict[str, T] = {}
     skipped: dict[str, str] = {}
-    with tqdm(sources, unit="clip", delay=2, disable=None if progress is None else not progress) as bar:
-        for source in bar:
+    with tqdm(sources.items(), unit="clip", delay=2, disable=None if progress is None else not progress) as bar:
+        for name, source in bar:
             try:
-                made[source.name] = make(source)
+                made[name] = make(source)
             except Unwritable:
                 raise
             except InputError as error:
-                skipped[source.name] = str(error)
+                skipped[name] = str(error)
             bar.set_postfix_str(note(made.values()), refresh=False)
     return made, skipped
 

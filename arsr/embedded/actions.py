@@ -12,13 +12,13 @@ import yaml
 from arsr.embedded.skeleton import HANGING, Pose
 
 
-def _ease(u, start, stop):
+def _ease(u: np.ndarray, start: float, stop: float) -> np.ndarray:
     """Smooth step from 0 to 1 between two phases."""
     v = np.clip((u - start) / (stop - start), 0, 1)
     return v * v * (3 - 2 * v)
 
 
-def _there_and_back(u):
+def _there_and_back(u: np.ndarray) -> np.ndarray:
     """From 0 to 1 and back once a cycle."""
     return 0.5 - 0.5 * np.cos(2 * np.pi * u)
 
@@ -91,7 +91,7 @@ def jumping_jack(u: np.ndarray, a: float) -> Pose:
     )
 
 
-def _step(u, stride, stance, lift):
+def _step(u: np.ndarray, stride: float, stance: float, lift: float) -> tuple[tuple, np.ndarray]:
     """Ankle path of one foot over a cycle, and its pitch: on the ground for `stance`, then swung forward."""
     f = u % 1
     air = np.clip((f - stance) / (1 - stance), 0, 1)
@@ -102,7 +102,7 @@ def _step(u, stride, stance, lift):
     return (x, y), 0.25 * _ease(air, 0.6, 1) * (f > stance) - 0.7 * push
 
 
-def _gait(u, a, stance, lift, **pose) -> Pose:
+def _gait(u: np.ndarray, a: float, stance: float, lift: float, **pose: object) -> Pose:
     """Steps of both feet, half a cycle apart."""
     (near, near_toe), (far, far_toe) = (_step(phase, 0.36 * a, stance, lift) for phase in (u, u + 0.5))
     return Pose(feet=(near, far), toes=(near_toe, far_toe), **pose)

@@ -243,7 +243,7 @@ def clip(
     return GeneratedClip(video, FPS, *exact, label, name, split, seed, index, look, scene, motion)
 
 
-def clips(count: int, *, split: str = "train", start: int = 0, **options) -> Iterator[GeneratedClip]:
+def clips(count: int, *, split: str = "train", start: int = 0, **options: object) -> Iterator[GeneratedClip]:
     """Clips start .. start + count - 1 one by one, with the options of `clip`; balanced over ACTIONS."""
     if not isinstance(count, int | np.integer) or count < 0:
         raise InputError(f"count={count!r}: expected an integer >= 0")

@@ -67,7 +67,7 @@ def ellipse(centre: Sequence[float], radii: Sequence[float], angle: float = 0.0,
 class Canvas:
     """A sheet to paint one part on: box x0, y0, x1, y1 in units, px sprite pixels a unit."""
 
-    def __init__(self, box: Sequence[float], px: float):
+    def __init__(self, box: Sequence[float], px: float) -> None:
         self.x0, self.y0, self.x1, self.y1 = box
         self.px = px
         w, h = (max(2, round(s * px)) for s in (self.x1 - self.x0, self.y1 - self.y0))
@@ -138,7 +138,7 @@ class Canvas:
 # --- cloth -------------------------------------------------------------------------------------
 
 
-def _wave(x, period):
+def _wave(x: np.ndarray, period: float) -> np.ndarray:
     return np.clip(0.5 + 1.2 * np.sin(2 * np.pi * x / period), 0, 1)
 
 
