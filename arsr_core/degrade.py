@@ -90,15 +90,19 @@ def quantise(x: torch.Tensor) -> torch.Tensor:
 
 def _resize_dim(x: torch.Tensor, dim: int, n_out: int, scale: float, antialias: bool) -> torch.Tensor:
     parts = []
-    for low, high, block in _blocks(x.shape[dim], n_out, scale, antialias):
-        block = block.to(x.device, x.dtype)  # (outputs, high - low)
+    for low, high, block in _placed(x.device, x.dtype, x.shape[dim], n_out, scale, antialias):
         part = x.narrow(dim, low, high - low)
         parts.append(block @ part if dim == -2 else part @ block.T)
     return torch.cat(parts, dim)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 @torch.inference_mode(False)  # a cached tensor born in inference mode could not be used for a gradient later
+def _placed(device: torch.device, dtype: torch.dtype, *which) -> list[tuple[int, int, torch.Tensor]]:
+    """The blocks on a device, so that a GPU is not made to wait for them at every call."""
+    return [(low, high, block.to(device, dtype)) for low, high, block in _blocks(*which)]
+
+
 def _blocks(n_in: int, n_out: int, scale: float, antialias: bool) -> list[tuple[int, int, torch.Tensor]]:
     """The banded (n_out, n_in) weights by blocks of rows: [(first input, last input + 1, float64 block)]."""
     arange = partial(torch.arange, dtype=torch.float64, device="cpu")

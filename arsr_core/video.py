@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,25 +26,12 @@ IMAGES = (".jpeg", ".jpg", ".png")
 # FFmpeg would also open a text file (as ANSI art), a single picture and a play list that names other files
 CONTAINERS = "asf,avi,dv,flv,gif,ivf,matroska,mov,mpeg,mpegts,mxf,nut,ogg,webm,yuv4mpegpipe"
 COPY_AGAIN = "copy or download it again"
-
-
-class Coding(NamedTuple):
-    """How a video file is written."""
-
-    muxer: str
-    codec: str
-    pixels: str
-    options: dict[str, str]
-    remedy: str = "check the disk's space, or give a name without suffix for a folder of PNGs"
-
-
-FFV1 = "ffv1", "bgr0", {}
 RGB264 = "libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast"}
-LOSSLESS = {  # by suffix; each gives back the very RGB that went in
-    ".mkv": Coding("matroska", *FFV1),
-    ".avi": Coding("avi", *FFV1),
-    ".mp4": Coding("mp4", *RGB264),
-    ".mov": Coding("mov", *RGB264),
+LOSSLESS = {  # suffix: container, codec, pixel format, options; each gives back the very RGB that went in
+    ".mkv": ("matroska", "ffv1", "bgr0", {}),
+    ".avi": ("avi", "ffv1", "bgr0", {}),
+    ".mp4": ("mp4", *RGB264),
+    ".mov": ("mov", *RGB264),
 }
 
 
@@ -180,7 +167,7 @@ def write(
     require_target(path, folder=not suffix)
     if not suffix:
         _write_images(path, uniform(f"{path}", frames))
-    elif aspect != 1 and LOSSLESS[suffix].codec == "ffv1":  # PyAV sets no frame's aspect, nor a container's
+    elif aspect != 1 and LOSSLESS[suffix][1] == "ffv1":  # PyAV sets no frame's aspect, nor a container's
         raise InputError(f"{path}: FFV1 is written with square pixels, got aspect {aspect}; give .mp4 or .mov")
     else:
         _write_video(path, LOSSLESS[suffix], frames, fps, aspect)
@@ -210,8 +197,7 @@ def encode(
     require_target(path)
     if isinstance(crf, bool) or not isinstance(crf, int) or not 0 <= crf <= 51:
         raise InputError(f"{path}: expected crf from 0 to 51, got {crf!r}")
-    remedy = "expected even height and width and space on the disk; video.write keeps any size"
-    _write_video(path, Coding(muxer, "libx264", "yuv420p", {"crf": f"{crf}"}, remedy), frames, fps, aspect, sound)
+    _write_video(path, (muxer, "libx264", "yuv420p", {"crf": f"{crf}"}), frames, fps, aspect, sound)
 
 
 def uniform(where: str, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -396,7 +382,6 @@ def _images(folder: Path) -> list[Path]:
     images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith(".")]
     if not images:
         raise InputError(f"{folder}: no images; expected frames as {', '.join(IMAGES)}")
-
     return sorted(images, key=natural)
 
 
@@ -433,27 +418,28 @@ def _aspect(path: Path, aspect: Fraction | float) -> Fraction:
 
 def _write_video(
     path: Path,
-    coding: Coding,
+    coding: tuple[str, str, str, dict[str, str]],
     frames: Iterable[np.ndarray],
     fps: Fraction | float | None,
     aspect: Fraction | float,
     sound: str | Path | None = None,
 ) -> None:
     av, fps, aspect = _av(), _rate(path, fps), _aspect(path, aspect)
+    muxer, codec, pixels, options = coding
     with ExitStack() as stack:
         source = None if sound is None else stack.enter_context(_open(Path(sound)))
         temporary = stack.enter_context(atomic(path))
         frames = uniform(f"{path}", frames)
         first = next(frames)
         try:
-            with av.open(f"file:{temporary}", "w", format=coding.muxer) as container:
-                stream = container.add_stream(coding.codec, rate=fps, options=coding.options)
+            with av.open(f"file:{temporary}", "w", format=muxer) as container:
+                stream = container.add_stream(codec, rate=fps, options=options)
                 packets = _sound(path, container, *source) if source else iter(())
                 pending = next(packets, None)
                 stream.height, stream.width, _ = first.shape
-                stream.pix_fmt = coding.pixels
+                stream.pix_fmt = pixels
                 stream.codec_context.sample_aspect_ratio = aspect
-                if coding.pixels == "yuv420p":
+                if pixels == "yuv420p":
                     stream.color_range, stream.colorspace = 1, 5  # 16-235, BT.601: what the scaler makes of RGB
                 for number, frame in enumerate(chain([first], frames)):
                     image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
@@ -466,9 +452,9 @@ def _write_video(
                 for packet in chain([pending] if pending else [], packets):
                     container.mux(packet)
         except av.FFmpegError as error:
-            size = f"{first.shape[1]}x{first.shape[0]}"
             raise InputError(
-                f"{path}: FFmpeg cannot write {size} frames as {coding.codec} ({error.strerror}); {coding.remedy}"
+                f"{path}: FFmpeg cannot write {first.shape[1]}x{first.shape[0]} frames as {codec} ({error.strerror}); "
+                "check the disk's space; libx264 takes even sides only, a folder of PNGs (video.write) any"
             ) from error
 
 

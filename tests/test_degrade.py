@@ -149,7 +149,7 @@ def test_gradient():
 
 
 def test_gradient_after_inference_mode():
-    degrade._blocks.cache_clear()
+    degrade._placed.cache_clear()
     with torch.inference_mode():
         imresize(torch.rand(8, 8, dtype=torch.float64), 1 / 4)
     x = torch.rand(8, 8, dtype=torch.float64, requires_grad=True)

@@ -47,8 +47,8 @@ def stack(flow: torch.Tensor, starts: Sequence[int], frames: int = 5) -> torch.T
         raise InputError(f"stack: expected {frames} flows or more, of {frames + 1} frames; got {flow.shape[1]}")
     if not len(starts) or not all(0 <= start <= last for start in starts):
         raise InputError(f"stack: expected starts from 0 to {last}, got {list(starts)}")
-    index = torch.as_tensor(starts, device=flow.device)[:, None] + torch.arange(frames, device=flow.device)  # (K, F)
-    return flow[:, index].flatten(2, 3)  # (N, K, F, 2, H, W) -> (N, K, 2 F, H, W)
+    stacks = [flow[:, start : start + frames] for start in starts]  # K of (N, F, 2, H, W)
+    return torch.stack(stacks, 1).flatten(2, 3)
 
 
 def _check_bound(name: str, bound: float) -> None:
