@@ -149,7 +149,7 @@ class FeatureLoss(nn.Module):
     evaluation mode.
     """
 
-    def __init__(self, network: str = "auto", *, weights: str | Path | None = None):
+    def __init__(self, network: str = "auto", *, weights: str | Path | None = None) -> None:
         super().__init__()
         from arsr_core import features  # reads files of weights, which the other losses need not
 

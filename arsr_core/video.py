@@ -80,8 +80,8 @@ def count(path: str | Path) -> int:
     path = Path(path)
     if path.is_dir():
         return sum(1 for _ in frames(path))
-    with _open(path) as (container, stream):
-        total = sum(1 for _ in _decode(path, container, stream))
+    with _source(path) as (source, _):
+        total = sum(1 for _ in source)
     if not total:
         raise InputError(f"{path}: the video holds no frame; {COPY_AGAIN}")
     return total

@@ -33,7 +33,7 @@ class TVL1:
     scale_step: float = 0.8  # size ratio between levels
     median: int = 5  # width of the median filter on the flow; 1 = none
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         positive = all(getattr(self, f.name) > 0 for f in fields(self))
         whole = all(isinstance(n, int) for n in (self.scales, self.warps, self.inner, self.outer))
         if not (positive and whole and self.scale_step < 1 and self.median in (1, 3, 5)):

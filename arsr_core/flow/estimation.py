@@ -20,7 +20,7 @@ PRESETS = {  # changes to TVL1(), for tvl1(..., **PRESETS[name])
 
 
 def tvl1(
-    frame0: torch.Tensor, frame1: torch.Tensor, *, backend: str = "auto", workers: int = 1, **parameters
+    frame0: torch.Tensor, frame1: torch.Tensor, *, backend: str = "auto", workers: int = 1, **parameters: float
 ) -> torch.Tensor:
     """TV-L1 flow from frame0 to frame1: float32 (N, 2, H, W) in pixels, on the frames' device; no gradient.
 

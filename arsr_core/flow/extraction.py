@@ -27,7 +27,7 @@ def extract(
     bound: float | None = None,
     fps: float | None = None,
     progress: bool | None = None,
-    **options,
+    **options: object,
 ) -> None:
     """Writes the flow of a video or a folder of images, streaming; the target appears when it is complete.
 

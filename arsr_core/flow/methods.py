@@ -26,7 +26,7 @@ class ClipWithFlow(Protocol):
     flow: np.ndarray
 
 
-def estimate(clip: "torch.Tensor | ClipWithFlow", method: str = "tvl1", **options) -> torch.Tensor:
+def estimate(clip: "torch.Tensor | ClipWithFlow", method: str = "tvl1", **options: object) -> torch.Tensor:
     """Flow between the frames of every clip, t -> t+1: float32 (N, T - 1, 2, H, W) in pixels, where the clip lies.
 
     clip: (N, T, 3, H, W) in [0, 1] or uint8, T >= 2, frames of at least 16x16; or an embedded clip. method, options:
@@ -53,7 +53,7 @@ def estimate(clip: "torch.Tensor | ClipWithFlow", method: str = "tvl1", **option
 
 
 def stream(
-    frames: Iterable[np.ndarray], method: str = "tvl1", *, batch: int = 16, device: str = "cpu", **options
+    frames: Iterable[np.ndarray], method: str = "tvl1", *, batch: int = 16, device: str = "cpu", **options: object
 ) -> Iterator[torch.Tensor]:
     """Flow of a stream of uint8 (H, W, 3) RGB frames: yields float32 (2, H, W), on the CPU, one fewer than frames.
 
