@@ -35,7 +35,7 @@ import arsr_core
 from arsr import evaluate
 from arsr.data import pairs
 from arsr.training import loop, tasks
-from arsr.training.recipes import RECOGNISERS, SR
+from arsr.training.recipes import RECIPES
 from arsr_core import colour, degrade, errors, flow, losses, metrics, recognition, sr
 from arsr_core.flow import dual_tvl1, estimation
 from arsr_core.recognition import PROTOCOLS, protocol
@@ -331,7 +331,7 @@ class Data(torch.utils.data.Dataset):
     "name", ["vdsr", "rcan", "spmc", "duf16", "vdsr-wmse-feature", "sosr", "srgan", "vdsr-warp-control", "tosr"]
 )  # every network, every loss
 def test_training_of_networks_stays_on_the_gpu(gpu, monkeypatch, name):
-    recipe = SR[name]["embedded"]
+    recipe = RECIPES[name]["embedded"]
     frames, side = sr.METHODS[recipe.method].frames, recipe.patch
     with _disable_current_modes():
         features = None
@@ -350,9 +350,9 @@ def test_training_of_networks_stays_on_the_gpu(gpu, monkeypatch, name):
     steps(gpu, monkeypatch, task, raw, lambda batch: pairs.PairSet.to_batch(store, batch))
 
 
-@pytest.mark.parametrize("name", [name for name in RECOGNISERS if "embedded" in RECOGNISERS[name]])
+@pytest.mark.parametrize("name", ["tsn-rgb", "tsn-flow", "st-resnet"])
 def test_training_of_recognisers_stays_on_the_gpu(gpu, monkeypatch, name):
-    recipe = RECOGNISERS[name]["embedded"]
+    recipe = RECIPES[name]["embedded"]
     how = PROTOCOLS[recipe.protocol]
     kinds = iter(["rgb", "flow"])
     with _disable_current_modes():
