@@ -8,9 +8,13 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import pandas as pd
+from markupsafe import Markup
 
+from arsr.book.filling import fill
 from arsr.names import SCORES, TITLES, title
 from arsr.records import Record
 from arsr_core.errors import InputError
@@ -69,29 +73,16 @@ def benchmark(frame: pd.DataFrame, caption: str, badge: str = "", names: Mapping
     """
     if missing := {"method", "dataset", "network", "stream", "accuracy", "low", "high", "count", "n"} - set(frame):
         raise InputError(f"tables.benchmark: no column {', '.join(sorted(missing))}; give a table of accuracies")
-    frame = frame.assign(rank=ranks(frame))
-    columns = list(frame[["dataset", "network", "stream"]].drop_duplicates().itertuples(index=False, name=None))
-    order = [m for methods in KINDS.values() for m in methods]
-    found = list(frame["method"].unique())
-    methods = [*(m for m in order if m in found), *(m for m in found if m not in order)]
+    frame = frame.assign(rank=ranks(frame), counted=frame["count"].notna())
+    columns = list(dict.fromkeys(zip(frame["dataset"], frame["network"], frame["stream"], strict=True)))
     cells = {(r.method, r.dataset, r.network, r.stream): r for r in frame.itertuples()}
-    body, before = "", None
-    for method in methods:
-        tds = "".join(_cell(cells.get((method, *column))) for column in columns)
-        first = ' class="first"' if kind(method) != before else ""
-        head = html.escape(names.get(method, method))
-        body += f'<tr{first}><th scope="row">{head}</th><td class="kind">{kind(method)}</td>{tds}</tr>'
-        before = kind(method)
-    heads = _spans([c[0] for c in columns], names), _spans([c[:2] for c in columns], names)
-    streams = "".join(_head(title(stream), i + 2, " data-stream") for i, (*_, stream) in enumerate(columns))
-    label = html.escape(caption, quote=True)
-    return (
-        f'<div class="arsr-benchmark"><p><button type="button" class="details" aria-pressed="false" hidden>'
-        f'Counts and intervals</button></p><div tabindex="0" role="region" aria-label="{label}"><table>'
-        f"<caption>{html.escape(caption)} {badge}</caption><thead>"
-        f'<tr><td colspan="2"></td>{heads[0]}</tr><tr><td colspan="2"></td>{heads[1]}</tr>'
-        f"<tr>{_head('method', 0)}{_head('kind', 1)}{streams}</tr></thead><tbody>{body}</tbody></table></div></div>"
-    )
+    order = [m for methods in KINDS.values() for m in methods]
+    methods = sorted(frame["method"].unique(), key=lambda m: order.index(m) if m in order else len(order))
+    rows = [(names.get(m, m), kind(m), [cells.get((m, *column)) for column in columns]) for m in methods]
+    spans = [groupby(columns, key=itemgetter(slice(depth))) for depth in (1, 2)]  # of equal neighbours
+    heads = [[(names.get(of[-1], of[-1]), len([*same])) for of, same in level] for level in spans]
+    shown = {"heads": heads, "streams": [title(stream) for *_, stream in columns], "rows": rows}
+    return fill("benchmark", caption=caption, badge=Markup(badge), **shown)
 
 
 def contrasts(rows: Mapping[str, str], head: str = "difference") -> str:
@@ -99,10 +90,9 @@ def contrasts(rows: Mapping[str, str], head: str = "difference") -> str:
 
     rows: title: key of the records KEY.accuracy, .p-mcnemar, .log-probability, .p. head: of the first column.
     """
-    forms = ("accuracy:+.1f interval", "p-mcnemar:.2g", "log-probability:+.3f interval", "p:.2g")
-    lines = [f"| {head} | points | p | log-probability | p |", "|---|---|---|---|---|"]
-    lines += [f"| {title} | {' | '.join(f'{{num}}`{key}.{form}`' for form in forms)} |" for title, key in rows.items()]
-    return "\n".join(lines)
+    forms = {"accuracy": "+.1f interval", "p-mcnemar": ".2g", "log-probability": "+.3f interval", "p": ".2g"}
+    cells = [[title, *(num(f"{key}.{name}", form) for name, form in forms.items())] for title, key in rows.items()]
+    return markdown((head, "points", "p", "log-probability", "p"), cells)
 
 
 def num(key: str, form: str = "") -> str:
@@ -135,27 +125,3 @@ def folded(rows: Sequence[dict], name: str, title: str, text: str) -> str:
     """A title that unfolds to a text and a `plain` table of the rows: HTML."""
     head = f"<summary>{html.escape(title)}</summary><p>{html.escape(text)}</p>"
     return f"<details>{head}{plain(pd.DataFrame(rows), name, title).to_html()}</details>"
-
-
-def _cell(row) -> str:
-    if row is None:
-        return '<td data-value="">\N{EN DASH}</td>'
-    text = f"{row.accuracy:.2f}"
-    text = {1: f"<b>{text}</b>", 2: f"<u>{text}</u>"}.get(row.rank, text)
-    count = "" if pd.isna(row.count) else f"{int(row.count)} of {row.n}, "
-    return f'<td data-value="{row.accuracy:.6f}">{text}<small>{count}{row.low:.1f} to {row.high:.1f}</small></td>'
-
-
-def _head(text: str, column: int, more: str = "") -> str:
-    return f'<th scope="col" data-column="{column}"{more}><button type="button">{text}</button></th>'
-
-
-def _spans(values: list, names: Mapping[str, str]) -> str:
-    """Heads that span equal neighbours."""
-    text, start = "", 0
-    for i in range(1, len(values) + 1):
-        if i == len(values) or values[i] != values[start]:
-            value = values[start] if isinstance(values[start], str) else values[start][-1]
-            text += f'<th colspan="{i - start}" scope="colgroup">{html.escape(names.get(value, value))}</th>'
-            start = i
-    return text
