@@ -1,6 +1,7 @@
-# `make book` and `make test` do all the set-up on a fresh machine: Python 3.11 or 3.12 is enough.
-PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
+# `make book` and `make test` do all the set-up on a fresh machine: any Python from 3.11 to 3.14 is enough.
+FITS   := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python $(HOME)/.pyenv/versions/3.1*/bin/python; do \
+	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
@@ -11,7 +12,7 @@ help:            ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install one, or make PYTHON=/path/to/it"; exit 2; }
+	@"$(PYTHON)" -c '$(FITS)' 2>/dev/null || { echo "Python 3.11 to 3.14 is needed$(if $(PYTHON),; $(PYTHON) is none): install one, or make PYTHON=/path/to/it"; exit 2; }
 	@echo "installing into $(VENV): about 6 GB, two to five minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,lab,test,imagenet]'
@@ -35,8 +36,9 @@ lab: $(READY)    ## open the chapters as notebooks in JupyterLab
 figures: $(READY) ## build the book and copy its figures to figures/
 	$(BIN)/arsr book --figures
 
-lint: $(READY)   ## style
+lint: $(READY)   ## style, and which module may import which
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 clean:           ## remove everything that was built
 	rm -rf _build

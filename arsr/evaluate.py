@@ -34,7 +34,7 @@ from arsr.data import flow_cache, folders
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
 from arsr.names import SCORES, STREAMS
-from arsr.settings import settings
+from arsr.settings import Flag, Many, Positional, Suppress, settings, spelled
 from arsr_core import degrade, devices, flow, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
@@ -57,31 +57,41 @@ def _known(method: str) -> str:
     return method
 
 
+def _some(recognisers: tuple[str, ...]) -> tuple[str, ...]:
+    if not recognisers:
+        raise InputError("no recognisers; expected the files of TSN's streams or of an ST-ResNet, -r FILE -r FILE")
+    return recognisers
+
+
 Method = Annotated[str, AfterValidator(_known)]  # hr, a name in sr.METHODS, or two joined by +
+Recognisers = Annotated[tuple[str, ...], AfterValidator(_some)]
 
 
 @settings
 class Evaluation:
     """What is evaluated, by what and how."""
 
-    dataset: str  # embedded, ucf101, hmdb51, weizmann or ut_interaction
-    out: str | Path  # OUT.parquet, of scores; goes on with what is there
-    recognisers: Annotated[tuple[str, ...], MinLen(1)]  # files of TSN streams, or an ST-ResNet; {fold}: group unseen
-    methods: Annotated[tuple[Method, ...], MinLen(1)] = ("hr", "bicubic")  # hr, vdsr ..., sosr+tosr (frames, flow)
-    weights: dict[str, str | Path] = field(default_factory=dict)  # weights of SR methods: METHOD=FILE
-    protocol: Protocol = PROTOCOLS["full"]  # which snippets are seen, in which crops
-    flow: Literal["reference", "fast"] = "reference"  # preset of TV-L1
-    backend: str = "auto"  # of TV-L1
+    # embedded, ucf101, hmdb51, weizmann or ut_interaction
+    dataset: Annotated[Positional[str], spelled(metavar="DATASET")]
+    out: Annotated[Positional[Path], spelled(metavar="OUT")]  # OUT.parquet, of scores; goes on with what is there
+    # file of a TSN stream, or an ST-ResNet; {fold} stands for the group it never saw
+    recognisers: Annotated[Recognisers, Many, spelled(name="recogniser", aliases=["-r"])]
+    # hr, vdsr ..., sosr+tosr (frames, flow)
+    methods: Suppress[Annotated[tuple[Method, ...], MinLen(1)]] = ("hr", "bicubic")
+    weights: Suppress[dict[str, str | Path]] = field(default_factory=dict)  # weights of SR methods: METHOD=FILE
+    protocol: Suppress[Protocol] = PROTOCOLS["full"]  # which snippets are seen, in which crops
+    flow: Annotated[Literal["reference", "fast"], spelled(name="preset")] = "reference"  # preset of TV-L1
+    backend: Suppress[str] = "auto"  # of TV-L1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: SR as hardware likes; bfloat16: recognisers, too
     network: str | None = None  # its name in the table; default: tsn or st-resnet
-    root: str | Path | None = None  # the data set's folder
-    splits: str | Path | None = None  # folder of the official split files
+    root: Annotated[Path | None, spelled(name="data")] = None  # the data set's folder
+    splits: Path | None = None  # folder of the official split files
     split: int = 1  # official split
-    present_only: bool = False  # do without clips that are missing
+    present_only: Flag[bool] = False  # do without clips that are missing
     clips: Annotated[int, Ge(1)] = 180  # embedded clips
     seed: Annotated[int, Ge(0)] = 0  # of the embedded clips
     # what follows changes the speed, not the scores
-    cache: str | Path | None = None  # folder that keeps flow for the next network or run
+    cache: Path | None = None  # folder that keeps flow for the next network or run
     device: str | None = None  # cpu, cuda, cuda:1 ...; default: cuda where there is one
     workers: Annotated[int, Ge(0)] = 0  # pairs of frames at a time on a CPU; 0: one a core
     batch: Annotated[int, Ge(0)] = 0  # images a forward of the recogniser; 0: as the device likes

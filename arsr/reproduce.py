@@ -28,7 +28,7 @@ from arsr import claims, evaluate, manifest, processes, records, scores
 from arsr.data import folders
 from arsr.data.clips import Clip
 from arsr.evaluate import Evaluation, Method, Unit, pair
-from arsr.settings import settings
+from arsr.settings import Flag, Suppress, settings
 from arsr_core import devices, flow, sr, video
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS
@@ -45,19 +45,16 @@ class Study:
     profile: Literal["paper", "embedded"] = "paper"  # paper, or embedded: the shipped networks on embedded clips
     data: Path | None = None  # folder of hmdb51, ucf101, their split files, and weights
     out: Path = Path("_build/reproduce")  # folder of the scores and records
-    datasets: Annotated[tuple[Literal["hmdb51", "ucf101"], ...], MinLen(1)] = (
-        "hmdb51",
-        "ucf101",
-    )  # of the profile paper
-    methods: Annotated[tuple[Method, ...], MinLen(1)] = (*TABLE4, *sr.STARTS)  # default: Table 4's and C3's
+    datasets: Annotated[tuple[Literal["hmdb51", "ucf101"], ...], MinLen(1), Suppress] = ("hmdb51", "ucf101")
+    methods: Annotated[tuple[Method, ...], MinLen(1), Suppress] = (*TABLE4, *sr.STARTS)  # default: Table 4's and C3's
     protocol: Literal[*PROTOCOLS] | None = None  # full, light ...; default: full, lite if embedded
     preset: Literal[*flow.PRESETS] | None = None  # of TV-L1; default: reference, fast if embedded
     split: int = 1  # official split
     splits: Path | None = None  # folder of the split files; default: in or beside the data set
-    present_only: bool = False  # do without clips that are missing
+    present_only: Flag[bool] = False  # do without clips that are missing
     clips: Annotated[int, Ge(1)] = 360  # embedded test clips
-    seed: Annotated[int, Ge(0)] = 0  # of the embedded clips
-    shipped: Path = Path("weights")  # folder of the weights of the profile embedded
+    seed: Annotated[int, Ge(0), Suppress] = 0  # of the embedded clips
+    shipped: Suppress[Path] = Path("weights")  # folder of the weights of the profile embedded
     device: str | None = None  # cpu, cuda ...; default: cuda where there is one
 
     def __post_init__(self):

@@ -1,4 +1,8 @@
-"""Dataclasses whose values are checked: types, choices (Literal) and bounds (Annotated), by pydantic."""
+"""Dataclasses whose values are checked: types, choices (Literal) and bounds (Annotated), by pydantic.
+
+The command line takes its options from them, their comments as help. How an option is typed stands in the annotation:
+`Positional`, `Suppress` (no option), `Many` (given again and again), `spelled` (another name, a short form).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,16 @@ from typing import TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
+from tyro.conf import FlagCreatePairsOff as Flag
+from tyro.conf import Positional, Suppress, arg
+from tyro.conf import UseAppendAction as Many
 
 from arsr_core.errors import InputError
 
+__all__ = ["Flag", "Many", "Positional", "Suppress", "settings", "spelled"]
+
 T = TypeVar("T")
+spelled = arg
 
 
 @dataclass_transform(frozen_default=True)

@@ -31,7 +31,7 @@ from annotated_types import Ge, MultipleOf
 
 from arsr.data import stores
 from arsr.embedded import generated
-from arsr.settings import settings
+from arsr.settings import Positional, settings, spelled
 from arsr_core import flow, metrics, video
 from arsr_core.degrade import imresize, quantise, to_lr
 from arsr_core.errors import InputError
@@ -50,7 +50,8 @@ Count = Annotated[int, Ge(1)]
 class Pairs:
     """How windows are drawn; the defaults are the paper's, or its released code's where the paper is silent."""
 
-    sources: tuple[str, ...] = ()  # Videos, folders of frames, or folders with such in them at any depth.
+    # videos, folders of frames, or folders with such in them at any depth
+    sources: Annotated[Positional[tuple[str, ...]], spelled(metavar="SOURCE")] = ()
     embedded: Annotated[int, Ge(0)] = 0  # Embedded training clips, with exact flow; they have 120x160 px.
     patch: Annotated[int, Ge(16), MultipleOf(SCALE)] = 128  # Side of an HR window, px.
     clip_frames: Count = 120  # Frames drawn from each clip.

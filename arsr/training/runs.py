@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas
 
@@ -17,7 +17,7 @@ from arsr import manifest, processes, records, scores
 from arsr.data import clips, folders, pairs, snippets
 from arsr.embedded import generated
 from arsr.evaluate import Evaluation, evaluate
-from arsr.settings import settings
+from arsr.settings import Many, Positional, Suppress, settings, spelled
 from arsr.training import checkpoint, tasks
 from arsr.training.recipes import RECIPES
 from arsr.training.tasks import RecogniserRecipe, SRRecipe
@@ -37,18 +37,19 @@ SUFFIXES = {"paper": "", "small": "-small", "embedded": "-lite"}  # of the names
 class Run:
     """One training: which recipe, on what, from which seed."""
 
-    recipe: str  # its name; --list shows them
+    recipe: Annotated[Positional[str], spelled(metavar="RECIPE")]  # its name; --list shows them
     profile: str = "embedded"  # embedded, small (recognisers) or paper
-    data: tuple[Path, ...] = ()  # a data set's folder; for SR, folders of clips, or one of 'arsr data pairs'
+    data: Many[tuple[Path, ...]] = ()  # a data set's folder; for SR, folders of clips, or one of 'arsr data pairs'
     dataset: str | None = None  # hmdb51, ucf101, weizmann or ut_interaction
     splits: Path | None = None  # folder of the official split files
     fold: str | None = None  # the group to leave out: an actor, a sequence
     seed: int = 0  # of weights, order and augmentation
     start: Path | None = None  # weights to start from; default: the recipe's, in `out` or `weights`
     out: Path = Path("_build/train")  # folder of prepared data, checkpoints and weights
-    weights: Path = Path("weights")  # folder of the shipped weights
-    settings: Mapping[str, Any] = field(default_factory=dict)  # other values of the recipe's fields
-    schedule: Mapping[str, Any] = field(default_factory=dict)  # of loop.Schedule's: precision, workers, save_minutes
+    weights: Suppress[Path] = Path("weights")  # folder of the shipped weights
+    settings: Suppress[Mapping[str, Any]] = field(default_factory=dict)  # other values of the recipe's fields
+    # of loop.Schedule's: precision, workers, save_minutes
+    schedule: Suppress[Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self):
         if self.recipe not in RECIPES:

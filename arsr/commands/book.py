@@ -1,0 +1,100 @@
+"""The book's commands: build it, run one chapter, weigh the claims."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from arsr.commands import Set, assignments, say
+from arsr.settings import Flag, Positional, spelled
+from arsr_core.errors import InputError
+
+
+@dataclass(kw_only=True)
+class Chapters:
+    """Which sources, which profile, which data, where to."""
+
+    profile: str = "embedded"  # parameter file in book/params: embedded, small or paper
+    data: Path | None = None  # folder of real clips, for the profiles that need one
+    root: Path = Path(".")  # the project's checkout
+    out: Path | None = None  # build folder; default: _build/PROFILE
+    set_: Set = ()  # override one parameter
+
+
+@dataclass(kw_only=True)
+class Book(Chapters):
+    """Build the book: execute the chapters that changed, make the pages, check that they open offline.
+
+    Examples:
+      arsr book
+      arsr book --profile small --data data
+      arsr book --set frames=16 --out _build/short
+    """
+
+    jobs: int = 0  # chapters at a time; 0: one a core
+    figures: Flag[bool] = False  # copy the chapters' figures to figures/
+
+    def __call__(self) -> None:
+        from arsr.book import build
+
+        config = build.Build(self.root, self.profile, self.data, self.out, assignments(self.set_), self.jobs)
+        index, executed = build.build(config, say=say)
+        if self.figures:
+            say(f"figures: {len(build.export_figures(config, executed))} files copied to {config.root / 'figures'}")
+        say(f"book: {index}")
+
+
+@dataclass(kw_only=True)
+class Run(Chapters):
+    """Execute one chapter with papermill and print where its notebook, records and figures lie.
+
+    Examples:
+      arsr run 01
+      arsr run 01 --profile small --data data -p flow_pairs=4
+      arsr run 01 --profile small --data data --keep
+    """
+
+    chapter: Annotated[Positional[str], spelled(metavar="CHAPTER")]  # a chapter's number or name, e.g. 01
+    keep: Flag[bool] = False  # commit the numbers: write them to results/ as measurements
+
+    def __call__(self) -> None:
+        from arsr.book import build
+
+        config = build.Build(self.root, self.profile, self.data, self.out, assignments(self.set_))
+        found = [c for c in config.chapters if c.stem == self.chapter or c.stem.startswith(f"{self.chapter}-")]
+        if len(found) != 1:
+            raise InputError(f"no chapter {self.chapter!r}; choose one of {', '.join(c.stem for c in config.chapters)}")
+        folder = build.execute(config, found, say=say)[found[0]]
+        if self.keep:
+            say(f"kept: {build.keep(config, found[0], folder)}")
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            print(path)
+
+
+@dataclass
+class Claims:
+    """Say of each claim of the paper what the printed numbers and the committed measurements make of it.
+
+    A built book adds what it recomputed: claims.json beside its pages.
+
+    Examples:
+      arsr claims
+      arsr claims --out claims.json
+    """
+
+    root: Path = Path(".")  # the project's checkout
+    out: Path | None = None  # write every contrast to this JSON file
+
+    def __call__(self) -> None:
+        import json
+
+        from arsr import claims, paper, records
+        from arsr_core.files import write_atomically
+
+        found = claims.ledger(dict(paper.records()) | records.load_folder(self.root / "results"))
+        for name, tiers in found.items():
+            print(f"{name.upper():4} {claims.CLAIMS[name].statement}")
+            for tier, finding in tiers.items():
+                print(f"     {claims.TIERS[tier].title:15} {claims.verdict(finding)}")
+        if self.out:
+            write_atomically(self.out, json.dumps(claims.as_json(found), indent=1, ensure_ascii=False) + "\n")
+            say(f"written: {self.out}")

@@ -1,0 +1,82 @@
+"""A person's own video: super-resolved, and its optical flow."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from arsr.commands import say
+from arsr.settings import Flag, Positional, spelled
+from arsr_core.errors import InputError
+
+
+@dataclass
+class Upscale:
+    """Super-resolve your own video by four, frame by frame, in memory that does not grow with its length.
+
+    Examples:
+      arsr upscale clip.avi clip-x4.mp4
+      arsr upscale clip.avi clip-x4.mp4 --method vdsr --weights vdsr.safetensors
+    """
+
+    source: Annotated[Positional[Path], spelled(metavar="IN")]  # a video, or a folder of images
+    target: Annotated[Positional[Path], spelled(metavar="OUT")]  # OUT.mp4, .mov or .mkv; keeps rate and sound
+    method: str = "bicubic"  # bicubic, vdsr, rcan, srgan, esrgan, sosr, spmc, duf16 ...
+    weights: Path | None = None  # file of weights; bicubic needs none
+    padding: str = "replicate"  # beyond the ends of a clip: replicate, reflect or black
+    device: str | None = None  # cpu, cuda, cuda:1 ...; default: cuda where there is one
+    precision: str = "auto"  # auto, float32 or bfloat16
+    tile: int = 0  # largest side, in px, of the pieces; 0: as memory asks
+    batch: int = 0  # frames at a time; 0: as memory allows
+    lossless: Flag[bool] = False  # write without loss (and without sound); large
+    fps: float | None = None  # rate of a folder of images; for a video: drops its sound
+
+    def __call__(self) -> None:
+        from arsr_core import devices, sr
+        from arsr_core.sr import upscaling
+
+        settings = dict(padding=self.padding, precision=self.precision, device=devices.device(self.device))
+        settings |= dict(tile=self.tile or "auto", batch=self.batch or "auto", fps=self.fps, lossless=self.lossless)
+        upscaling.upscale_video(sr.load(self.method, self.weights), self.source, self.target, **settings)
+        say(f"written: {self.target}")
+
+
+@dataclass
+class Flow:
+    """Write the optical flow of a video: as colours to look at, or as files, in memory that does not grow.
+
+    Colours are Middlebury's: hue is direction, saturation is speed. uint8 is what the recogniser reads: two 8-bit
+    images a pair, flow_x_00001.png and flow_y_00001.png. kitti is 16-bit PNG.
+
+    Examples:
+      arsr flow clip.avi clip-flow.mp4
+      arsr flow clip.avi clip-flow --format uint8 --preset fast
+    """
+
+    source: Annotated[Positional[Path], spelled(metavar="IN")]  # a video, or a folder of images
+    target: Annotated[Positional[Path], spelled(metavar="OUT")]  # OUT.mp4, .mov or .mkv in colours, or a folder
+    format: str | None = None  # of a folder: flo, kitti, npz, png, uint8, uint8-jpg
+    method: str = "tvl1"  # tvl1, raft, or precomputed: IN is a folder of flow files
+    preset: str = "reference"  # of tvl1: reference or fast
+    weights: Path | None = None  # of raft: a file; default: torch's cache
+    download: Flag[bool] = False  # fetch raft's weights if need be, 21 MB
+    bound: float | None = None  # of 8 bits (20) or full colour (5), in px
+    workers: int = 0  # of tvl1 on a CPU: pairs at a time; 0: one a core
+    device: str | None = None  # cpu, cuda, cuda:1 ...; default: cuda where there is one
+    fps: float | None = None  # rate of OUT; a folder of images has none
+
+    def __call__(self) -> None:
+        from arsr_core import devices, flow
+
+        if self.preset not in flow.PRESETS:
+            raise InputError(f"unknown preset {self.preset!r}; choose one of {', '.join(flow.PRESETS)}")
+        options, device = dict(flow.PRESETS[self.preset]), devices.device(self.device)
+        if self.method == "tvl1":
+            workers = self.workers or len(os.sched_getaffinity(0))
+            options |= {"workers": workers, "batch": 64 if device.type == "cuda" else max(16, workers)}
+        options |= {"weights": self.weights} if self.weights is not None else {}
+        options |= {"download": True} if self.download else {}
+        options |= {"device": device} if self.method != "precomputed" else {}
+        chosen = dict(method=self.method, format=self.format, bound=self.bound, fps=self.fps)
+        flow.extract(self.source, self.target, **chosen, **options)
+        say(f"written: {self.target}")

@@ -1,0 +1,94 @@
+"""Data sets: what is complete, missing or unreadable; embedded clips as video files; training pairs."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes
+
+from arsr.commands import say
+from arsr.data import pairs
+from arsr.settings import Flag, Positional, spelled
+from arsr_core.errors import InputError
+
+Out = Annotated[Positional[Path], spelled(metavar="OUT")]
+
+
+@dataclass
+class Check:
+    """Say per class what is complete, missing, unreadable or extra. Exit code 0: complete, 1: not.
+
+    Examples:
+      arsr data check hmdb51 data/hmdb51 --splits data/splits/hmdb51_splits
+      arsr data check weizmann data/weizmann --decode
+    """
+
+    kind: Annotated[Positional[str], spelled(metavar="KIND")]  # ucf101, hmdb51, weizmann or ut_interaction
+    root: Annotated[Positional[Path], spelled(metavar="ROOT")]  # the data set's folder
+    splits: Path | None = None  # folder of the official split files
+    split: int = 1  # official split
+    decode: Flag[bool] = False  # decode every frame instead of the first
+
+    def __call__(self) -> None:
+        from arsr.data import folders
+
+        report = folders.check(self.kind, self.root, splits=self.splits, split=self.split, decode=self.decode)
+        print(report)
+        sys.exit(0 if report.complete else 1)
+
+
+@dataclass
+class Generate:
+    """Write embedded (synthetic) clips as lossless video files, to look at or to use elsewhere.
+
+    Examples:
+      arsr data generate clips
+      arsr data generate clips --split train --count 180
+    """
+
+    out: Out  # folder to write to: OUT/ACTION/SPLIT-INDEX.mkv
+    count: int = 18  # clips; 18 is one of each action
+    split: str = "test"  # train or test
+    frames: int = 24  # frames of each clip
+    seed: int = 0  # seed of the whole set
+
+    def __call__(self) -> None:
+        from tqdm import tqdm
+
+        from arsr.embedded import generated
+        from arsr_core import video
+
+        if self.count < 1:
+            raise InputError(f"data generate: expected a count of 1 or more, got {self.count}")
+        made = generated.clips(self.count, split=self.split, frames=self.frames, seed=self.seed)
+        for clip in tqdm(made, total=self.count, unit="clip", delay=2, disable=None):
+            folder = self.out / clip.action
+            folder.mkdir(parents=True, exist_ok=True)
+            video.write(folder / f"{self.split}-{clip.index:05d}.mkv", clip.frames, clip.fps)
+        say(f"{self.count} clips written below {self.out}")
+
+
+@dataclass
+class Pairs:
+    """Prepare training pairs: the windows of HR frames that move most, with their flow.
+
+    The defaults are the paper's. What was interrupted goes on with the same command; clips that cannot serve are
+    reported and left out.
+
+    Examples:
+      arsr data pairs pairs CDVL134 --workers 8
+      arsr data pairs pairs --embedded 252 --patch 64 --clip-frames 4 --windows 3
+    """
+
+    out: Out  # folder to write to; of an interrupted preparation: goes on
+    config: OmitArgPrefixes[pairs.Pairs]
+    workers: int = 1  # of TV-L1 on a CPU: pairs of frames at a time
+    device: str | None = None  # of TV-L1: cpu, cuda ...; default: cuda where there is one
+
+    def __call__(self) -> None:
+        from arsr_core import devices
+
+        if self.workers < 1:
+            raise InputError(f"data pairs: expected 1 worker or more, got {self.workers}")
+        print(pairs.store_pairs(self.config, self.out, workers=self.workers, device=str(devices.device(self.device))))

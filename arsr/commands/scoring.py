@@ -1,0 +1,109 @@
+"""Scoring: one data set with chosen methods and recognisers, and the paper's largest table as a whole."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import OmitArgPrefixes
+
+from arsr import evaluate, processes, records, reproduce, scores
+from arsr.commands import say, typed
+from arsr.settings import Flag, Many, spelled
+from arsr_core.errors import InputError
+from arsr_core.recognition import PROTOCOLS
+
+Method = Annotated[Many[tuple[str, ...]], spelled(aliases=["-m"])]
+
+
+@dataclass(kw_only=True)
+class Evaluate:
+    """Score test clips with every method, from LR clip to both streams' scores, and print the table of accuracies.
+
+    {fold} in a recogniser's name stands for the actor or sequence that it was not trained on. Several GPUs or machines:
+    accelerate launch -m arsr evaluate ...
+
+    Examples:
+      arsr evaluate embedded scores.parquet -r rgb.safetensors -r flow.safetensors
+      arsr evaluate hmdb51 scores.parquet --data data/hmdb51 -r rgb.pth -r flow.pth -m hr -m bicubic -m vdsr
+        --weights vdsr=vdsr.safetensors --cache flow
+      arsr evaluate weizmann scores.parquet --data data/weizmann -r 'runs/{fold}/weights.safetensors' --protocol light
+    """
+
+    config: OmitArgPrefixes[evaluate.Evaluation]
+    method: Method = ()  # hr, vdsr ..., sosr+tosr (frames, flow); default: hr, bicubic
+    weights: Annotated[Many[tuple[str, ...]], spelled(metavar="METHOD=FILE")] = ()  # weights of an SR method
+    protocol: Literal[*PROTOCOLS, ""] = ""  # full, light, small, lite; default: lite if embedded, else full
+
+    def __call__(self) -> None:
+        named = dict(pair.partition("=")[::2] for pair in self.weights)
+        if not all(named.values()):
+            given = " ".join(self.weights)
+            raise InputError(f"--weights {given}: expected METHOD=FILE, e.g. --weights vdsr=vdsr.safetensors")
+        protocol = PROTOCOLS[self.protocol or ("lite" if self.config.dataset == "embedded" else "full")]
+        chosen = dict(methods=self.method or self.config.methods, weights=named)
+        config = replace(self.config, protocol=protocol, **chosen)
+        provenance = evaluate.provenance_of(config, typed())
+        frame, _ = scores.load(evaluate.evaluate(config, provenance=provenance))
+        if not processes.this().is_main_process:
+            return
+        pairs = [name for name in config.methods if "+" in name and {"spatial", "temporal"} <= set(frame["stream"])]
+        groups = "group" if any("{fold}" in name for name in config.recognisers) else None
+        table = scores.table(frame, pairs=pairs, groups=groups, present_only=config.present_only)
+        columns = ["network", "method", "stream", "accuracy", "low", "high", "class_accuracy", "n", "unreadable"]
+        print(table[columns].to_string(index=False, float_format="%.2f"))
+        lost = frame[frame["status"] != "ok"].drop_duplicates(["clip", "reason"])
+        for reason in lost["reason"][:20]:
+            say(f"unreadable: {reason}")
+        lost, clips = lost["clip"].nunique(), frame["clip"].nunique()
+        say(f"{clips:,} clips, {lost:,} of them unreadable; written: {config.out}")
+
+
+@dataclass(kw_only=True)
+class Reproduce:
+    """Reproduce Table 4: print the plan, score every method with every recogniser, make tables and paired tests.
+
+    The folder of --data holds hmdb51/ and ucf101/ (or UCF-101/) with their split files, and weights/ with one file a
+    method and recogniser: vdsr.safetensors, esrgan.pth ..., tsn-rgb-hmdb51.pth, tsn-flow-hmdb51.pth,
+    st-resnet-hmdb51.safetensors, the same for ucf101. What is missing is named and left out. The same command goes on
+    where it was interrupted. Several GPUs or machines: accelerate launch -m arsr reproduce ... Several cores:
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 4 -m arsr reproduce --device cpu ...
+
+    Examples:
+      arsr reproduce --data DATA --dry-run
+      accelerate launch -m arsr reproduce --data DATA
+      arsr reproduce --profile embedded --clips 36 --out _build/embedded-study
+    """
+
+    study: OmitArgPrefixes[reproduce.Study]
+    stage: Literal["prepare", "scores", "tables", "all"] = "all"  # how far: the plan, the scores, the tables
+    dry_run: Flag[bool] = False  # print the plan and stop: the stage prepare
+    dataset: Many[tuple[str, ...]] = ()  # hmdb51, ucf101; default: both
+    method: Method = ()  # default: Table 4's and C3's
+    keep: Flag[bool] = False  # copy records and scores to results/, as measurements
+    root: Path = Path(".")  # the project's checkout
+
+    def __call__(self) -> None:
+        chosen = {"datasets": self.dataset} if self.dataset else {}
+        chosen |= {"methods": self.method} if self.method else {}
+        study = replace(self.study, shipped=self.root / "weights", **chosen)
+        code = records.commit(self.root, "arsr", "arsr_core") if self.keep else None
+        plan = reproduce.prepare(study)
+        state = processes.this(study.device)
+        tell = say if state.is_main_process else lambda line: None
+        if state.is_main_process:
+            tell("timing each stage on this device ...")
+            tell(reproduce.describe(plan, reproduce.estimate(plan), state.num_processes))
+        state.wait_for_everyone()
+        if self.dry_run or self.stage == "prepare":
+            return
+        provenance = reproduce.provenance(study, typed(), code)
+        if self.stage != "tables":
+            reproduce.score(plan, provenance=provenance, say=tell)
+        if self.stage == "scores" or not state.is_main_process:
+            return
+        table, made = reproduce.tables(plan, provenance)
+        columns = ["dataset", "network", "method", "stream", "accuracy", "low", "high", "n", "unreadable"]
+        print(table[columns].to_string(index=False, float_format="%.2f"))
+        say(f"written: {records.save(made, study.out / 'records.json')}")
+        if self.keep:
+            say(f"kept: {', '.join(map(str, reproduce.keep(plan, made, self.root / 'results')))}")

@@ -1,0 +1,61 @@
+"""Training: what can be trained, and one recipe trained, measured and shipped."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes
+
+from arsr import processes
+from arsr.commands import Set, assignments, say, typed
+from arsr.settings import Flag, Many
+from arsr.training import runs
+
+
+@dataclass
+class List:
+    """The recipes, with what each trains.
+
+    Examples:
+      arsr train --list
+    """
+
+    def __call__(self) -> None:
+        print(runs.listing())
+
+
+@dataclass
+class Train:
+    """Train a recogniser or a super-resolution network; the same command goes on where it was interrupted.
+
+    Several GPUs or machines: accelerate launch -m arsr train ...
+
+    Examples:
+      arsr train --list
+      arsr train tsn-rgb
+      arsr train sosr --profile paper --data CDVL134 --precision bfloat16 --workers 8
+      arsr train tsn-flow --profile small --data data/weizmann --dataset weizmann --fold lena
+    """
+
+    run: OmitArgPrefixes[runs.Run]
+    set_: Set = ()  # another value of one of the recipe's settings
+    precision: str = "float32"  # float32 or bfloat16
+    workers: int = 0  # processes that load data
+    ship: Flag[bool] = False  # copy the weights to weights/, with an entry in its manifest
+    test: Many[tuple[Path, ...]] = ()  # with --ship: a clip to measure PSNR on
+    root: Path = Path(".")  # the project's checkout
+
+    def __call__(self) -> None:
+        schedule = {"precision": self.precision, "workers": self.workers}
+        changes = dict(weights=self.root / "weights", settings=assignments(self.set_), schedule=schedule)
+        run = replace(self.run, **changes)
+        path, curve = runs.train(run, say=say)
+        if not processes.this().is_main_process:
+            return
+        last, waited = curve.iloc[-1], curve.waiting.iloc[-1]
+        say(f"step {last.step:.0f}, loss {last.iloc[1]:.4g}; {waited:.1%} of the last steps spent waiting for data")
+        if self.ship:
+            metrics = runs.measure(run, path, self.test)
+            options = dict(root=self.root, command=typed(), seconds=curve.seconds.sum(), metrics=metrics)
+            entry = runs.ship(run, path, **options)
+            say(f"shipped: {entry.file}, {', '.join(f'{k} {v:.4g}' for k, v in metrics.items())}")
+        print(path)
