@@ -22,17 +22,17 @@ from arsr_core.files import remedy
 COMMANDS = {  # what is typed: the module and dataclass in arsr.commands, loaded when it is chosen
     "book": ("book.Book", "Build the book: execute the chapters that changed, make the pages."),
     "run": ("book.Run", "Execute one chapter with papermill."),
-    "claims": ("book.Claims", "Say which of the paper's claims hold, by evidence."),
+    "claims": ("book.Claims", "Say of each claim of the paper what the numbers make of it."),
     "upscale": ("clips.Upscale", "Super-resolve your own video by four."),
     "flow": ("clips.Flow", "Write the optical flow of a video."),
     "train": ("training.Train", "Train a recogniser or a super-resolution network."),
     "train --list": ("training.List", "The recipes, with what each trains."),
     "evaluate": ("scoring.Evaluate", "Score test clips with every method, from LR clip to both streams' scores."),
-    "reproduce": ("scoring.Reproduce", "Reproduce Table 4: the plan, the scores, the tables."),
+    "reproduce": ("scoring.Reproduce", "Reproduce Table 4: print the plan, score every method with every recogniser."),
     "data check": ("data.Check", "Say per class what is complete, missing, unreadable or extra."),
     "data generate": ("data.Generate", "Write embedded (synthetic) clips as lossless video files."),
-    "data pairs": ("data.Pairs", "Prepare training pairs: the windows that move most, with their flow."),
-    "weights list": ("weights.List", "The methods, and the size of their networks."),
+    "data pairs": ("data.Pairs", "Prepare training pairs: the windows of HR frames that move most."),
+    "weights list": ("weights.List", "The methods, the size of their networks."),
     "weights import": ("weights.Import", "Convert public weights to .safetensors, whatever their naming."),
 }
 

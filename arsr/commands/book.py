@@ -72,7 +72,7 @@ class Run(Chapters):
 
 @dataclass
 class Claims:
-    """Say of each claim of the paper what the printed numbers and the committed measurements make of it.
+    """Say of each claim of the paper what the numbers make of it: those printed, and the committed measurements.
 
     A built book adds what it recomputed: claims.json beside its pages.
 
