@@ -36,20 +36,21 @@ class Tile:
 
 
 def grid(
-    tiles: Sequence[Tile],
+    tiles: Sequence[Tile | None],
     columns: int,
     size: tuple[float, float],
     *,
     shrink: float = 0.7,
     widths: Sequence[float] | None = None,
 ) -> Figure:
-    """Tiles in rows of `columns`. size: (width, height) of a tile, inches; shrink: of the bars; widths: of columns."""
+    """Tiles in rows of `columns`, None an empty place. size: (width, height) of a tile, inches; shrink: of the bars;
+    widths: of the columns."""
     rows = -(-len(tiles) // columns)
     whole = {"figsize": (columns * size[0], rows * size[1]), "squeeze": False, "layout": "constrained"}
     figure, axes = plt.subplots(rows, columns, width_ratios=widths, **whole)
     for ax in axes.flat:
         ax.set_axis_off()
-    for ax, tile in zip(axes.flat, tiles, strict=False):
+    for ax, tile in ((ax, tile) for ax, tile in zip(axes.flat, tiles, strict=False) if tile):
         image = _show(ax, tile)
         if tile.bar is not None:
             figure.colorbar(image, ax=ax, shrink=shrink, label=tile.bar)
