@@ -62,6 +62,7 @@ class Panel:
     y: str = ""
     rows: Sequence[str] = ()  # names of y = 0, 1, 2 ..., from the bottom
     columns: Sequence[str] = ()  # names of x = 0, 1, 2 ...
+    font: float | None = None  # size of these names, points
     x_at: float | None = None  # where an upright line runs
     y_at: float | None = None  # where a level line runs
     line: str = "-"  # how: matplotlib's name of a line
@@ -94,20 +95,20 @@ def grid(
 
 
 def strips(
-    strips: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    strips: Sequence[tuple[str, np.ndarray, np.ndarray]],
     rows: Sequence[str],
     size: tuple[float, float],
     *,
     x: str,
     bar: str,
 ) -> Figure:
-    """Titled heat maps below each other: values from 0 to 1 and what has a dot, each (rows, columns).
+    """Heat maps below each other: title, values from 0 to 1, and what has a dot, both (rows, columns).
 
     Beside each row stands how many dots it has. x: label of the lower axis; bar: of the colours; size: of all, inches.
     """
     figure, axes = plt.subplots(len(strips), 1, figsize=size, squeeze=False, layout="constrained")
-    for ax, (title, (values, dotted)) in zip(axes.flat, strips.items(), strict=True):
-        image = ax.imshow(values, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+    for ax, (title, values, dotted) in zip(axes.flat, strips, strict=True):
+        image = ax.imshow(np.asarray(values), vmin=0, vmax=1, cmap="viridis", aspect="auto")
         for y, of_row in enumerate(np.asarray(dotted, bool)):
             found = of_row.nonzero()[0]
             ax.scatter(found, [y] * len(found), s=10, color="white", edgecolor="black", linewidth=0.5)
@@ -129,9 +130,9 @@ def _show(ax: Axes, panel: Panel) -> None:
     if panel.y_at is not None:
         ax.axhline(panel.y_at, **look)
     if panel.rows:
-        ax.set_yticks(range(len(panel.rows)), panel.rows)
+        ax.set_yticks(range(len(panel.rows)), panel.rows, fontsize=panel.font)
     if panel.columns:
-        ax.set_xticks(range(len(panel.columns)), panel.columns)
+        ax.set_xticks(range(len(panel.columns)), panel.columns, fontsize=panel.font)
     ax.set_title(panel.title, fontsize=9)
     ax.set(xlabel=panel.x, ylabel=panel.y, **panel.axes)
     if panel.legend:
