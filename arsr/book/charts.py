@@ -49,7 +49,7 @@ class Series:
     opacity: float = 1.0  # of what is not a bar of an interval
     hollow: bool = False  # markers are white inside
     bar: str | None = None  # colour of the intervals' bars; None: `colour`, half as strong
-    thick: float = 2.5  # of these bars, points; those under 2 have caps
+    thick: float = 2.5  # of these bars, points; those under 2 have caps, and are as strong as the rest
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,10 @@ def _draw(ax: Axes, series: Series) -> None:
     x, y = ([getattr(v, "value", v) for v in values] for values in (series.x, series.y))
     ends = {"xerr": _reach(series.x), "yerr": _reach(series.y)}
     if any(reach is not None for reach in ends.values()):
-        width = {"elinewidth": series.thick, "capsize": 3 if series.thick < 2 else 0}
-        half = 0.5 if series.bar is None and series.thick >= 2 else 1
-        ax.errorbar(x, y, **ends, fmt="none", ecolor=series.bar or series.colour, alpha=half, **width)
+        thin = series.thick < 2
+        look = {"elinewidth": series.thick, "capsize": 3 if thin else 0, "zorder": 1.5 if thin else 2}
+        half = 1 if thin or series.bar else 0.5
+        ax.errorbar(x, y, **ends, fmt="none", ecolor=series.bar or series.colour, alpha=half, **look)
     look = {"color": series.colour, "alpha": series.opacity, "label": series.label or None}
     if series.look == "bar":
         ax.bar(x, y, 0.34, **look)
