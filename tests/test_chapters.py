@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
@@ -33,3 +35,13 @@ def test_code_fits_the_page_and_uses_public_names(chapter):
     assert "getsource" not in "".join(lines)
     names = [node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, ast.Attribute | ast.alias)]
     assert [n for n in names if re.match("_[a-z]", getattr(n, "attr", None) or getattr(n, "name", ""))] == []
+
+
+def test_code_is_as_clean_as_the_packages(tmp_path):
+    for chapter in (*CHAPTERS, BOOK / "explore.md"):
+        jupytext.write(jupytext.read(chapter), tmp_path / f"{chapter.stem}.ipynb")
+    rules = ["--config", BOOK.parent / "pyproject.toml", "--config", "line-length = 100"]
+    rules += ["--ignore", "B018,B905"]  # a value at a cell's end is shown; zip is for readers
+    ruff = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", *rules, tmp_path]
+    found = subprocess.run(ruff, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
