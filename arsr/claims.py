@@ -168,6 +168,11 @@ class Effect(NamedTuple):
     test: str
     records: tuple[str, ...]  # keys
 
+    @classmethod
+    def of(cls, r: Record) -> Effect:
+        """The effect that a record is already."""
+        return cls(r.value, r.low, r.high, p_value(r.value, r.low, r.high), r.n, r.unit, r.interval, (r.key,))
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -219,15 +224,13 @@ def p_value(value: float, low: float, high: float) -> float:
 
 
 def difference(a: Record, b: Record) -> Effect:
-    """a - b of two records with intervals, as independent: Newcombe's interval where those are Wilson's.
+    """a - b of two records with intervals, as independent: Newcombe's interval (1998, method 10) of Wilson's two.
 
-    [d - sqrt((a - a_low)^2 + (b_high - b)^2), d + sqrt((a_high - a)^2 + (b - b_low)^2)]: Newcombe (1998), method 10;
-    Zou and Donner (2008) for any two intervals. Counts are used where there are some, else printed values. Methods
-    that saw the same clips agree more than independent ones do, so the interval is wider than a paired one.
+    [d - sqrt((a - a_low)^2 + (b_high - b)^2), d + sqrt((a_high - a)^2 + (b - b_low)^2)]; Zou and Donner (2008) for any
+    two intervals. Counts are used where there are some, else printed values. The same clips would allow a narrower one.
 
     >>> from arsr import paper
-    >>> cell = "table4.{}.hmdb51.tsn.spatial".format
-    >>> e = difference(paper.records()[cell("sosr")], paper.records()[cell("esrgan")])
+    >>> e = difference(*(paper.records()[f"table4.{m}.hmdb51.tsn.spatial"] for m in ("sosr", "esrgan")))
     >>> [round(x, 2) for x in (e.value, e.low, e.high, e.p)]
     [1.11, -2.42, 4.64, 0.54]
     """
@@ -255,11 +258,9 @@ def clips_needed(gain: float, share: float, discordant: float | None = None) -> 
     d, p = gain / 100, share / 100
     if discordant is None:
         return float(2 * p * (1 - p) * (alpha + power) ** 2 / d**2)
+    if discordant < gain:
+        raise InputError(f"clips_needed: a gain of {gain} points needs as many discordant clips, got {discordant} %")
     q = discordant / 100
-    if q < d:
-        raise InputError(
-            f"clips_needed: a gain of {gain} points needs at least as many discordant clips, got {discordant} %"
-        )
     return float((alpha * q**0.5 + power * (q - d**2) ** 0.5) ** 2 / d**2)
 
 
@@ -269,11 +270,7 @@ def weighed(contrast: Contrast, find: Find) -> Finding:
     if None in [*found, *order] or any(r.low is None for r in found):
         return Finding(contrast.words, 1.0, 1.0, 0, 1)
     side = contrast.side if not order else -1 if order[0].value > order[1].value else 1
-    if len(found) == 2:
-        effect = difference(*found)
-    else:
-        (r,) = found
-        effect = Effect(r.value, r.low, r.high, p_value(r.value, r.low, r.high), r.n, r.unit, r.interval, (r.key,))
+    effect = difference(*found) if len(found) == 2 else Effect.of(*found)
     value, *bounds = (side * x + contrast.margin for x in (effect.value, effect.low, effect.high))
     p = p_value(value, *sorted(bounds))
     p_for, p_against = (p, 1.0) if value > 0 else (1.0, p)
@@ -288,18 +285,13 @@ def combined(how: How, parts: Sequence[Finding], words: str = "") -> Finding:
     one part is, Bonferroni-corrected for the number of parts; "any" the other way round. So a claim errs in at most
     5 % of cases on either side, however its parts depend on each other.
     """
-    heard = [part for part in parts if part.measured or part.how is None]
-    spoken = [part for part in parts if part.measured]
-
-    def every(side: str) -> float:
-        return max((getattr(part, side) for part in heard), default=1.0)
-
-    def some(side: str) -> float:
-        return min(1.0, len(spoken) * min((getattr(part, side) for part in spoken), default=1.0))
-
-    rule_for, rule_against = (every, some) if how == "all" else (some, every)
+    heard = [(part.p_for, part.p_against) for part in parts if part.measured or part.how is None]
+    spoken = sum(part.measured > 0 for part in parts)
+    both = list(zip(*heard, strict=True)) or [(1.0,), (1.0,)]  # an unmeasured contrast's are 1
+    every, some = [max(p) for p in both], [min(1.0, spoken * min(p)) for p in both]
+    p_for, p_against = (every[0], some[1]) if how == "all" else (some[0], every[1])
     measured, of = sum(part.measured for part in parts), sum(part.of for part in parts)
-    return Finding(words, rule_for("p_for"), rule_against("p_against"), measured, of, how, tuple(parts))
+    return Finding(words, p_for, p_against, measured, of, how, tuple(parts))
 
 
 def finding(claim: Claim, tier: str, records: Records) -> Finding | str:

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from arsr.records import read_rows
 from arsr_core import sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256, write_atomically
@@ -50,12 +51,7 @@ class Entry(BaseModel):
 def load(folder: str | Path) -> dict[str, Entry]:
     """The entries of a folder of weights by name; none where there is no manifest."""
     path = Path(folder) / NAME
-    if not path.exists():
-        return {}
-    try:
-        entries = [Entry.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    except (json.JSONDecodeError, ValidationError, TypeError) as error:
-        raise InputError(f"{path}: not a manifest ({' '.join(str(error).split())}); restore it") from None
+    entries = read_rows(path, Entry, "a manifest; restore it") if path.exists() else []
     return {entry.name: entry for entry in entries}
 
 
@@ -112,10 +108,9 @@ class Model(NamedTuple):
 def at_hand(
     folder: str | Path, given: Mapping[str, Path] = MappingProxyType({}), *, starts: bool = False
 ) -> dict[str, Model]:
-    """The methods whose weights are at hand, in the paper's order: files that are given, else those shipped.
+    """The methods that have trained weights, in the paper's order: files that are given, else those shipped.
 
-    given: method: file of published weights. starts: with those of sr.STARTS that are shipped. A network without
-    trained weights is no method, and is not here.
+    given: method: file of published weights. starts: with those of sr.STARTS that are shipped.
     """
     if unknown := sorted(set(given) - set(sr.METHODS)):
         raise InputError(f"weights of {unknown[0]!r}; expected a method: {', '.join(sr.METHODS)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -38,19 +40,11 @@ def interval(x: ArrayLike, accuracies: ArrayLike, n: int, seed: int = 0) -> tupl
 
 
 def exact_p(x: ArrayLike, y: ArrayLike) -> float:
-    """Two-sided p of "no association" by permutation: methods are the units, and every order of theirs is tried.
+    """Two-sided p of "no association": the share of all orders of the methods whose |tau| is as large, or larger.
 
     With five methods it cannot fall below 2 / 120.
     """
-    from scipy.stats import permutation_test
-
     if len(x) > 8:
         raise InputError(f"exact_p: 8 methods at most, got {len(x)}; use scipy.stats.kendalltau")
-    found = permutation_test(
-        (y,),
-        lambda orders, axis: kendall(x, np.moveaxis(orders, axis, -1)),
-        permutation_type="pairings",
-        vectorized=True,
-        n_resamples=np.inf,
-    )
-    return float(found.pvalue)
+    taus = np.abs(kendall(x, list(permutations(y))))
+    return float((taus >= abs(kendall(x, y)) - 1e-9).mean())

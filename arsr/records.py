@@ -5,15 +5,19 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from arsr_core.errors import InputError
 from arsr_core.files import write_atomically
 
+T = TypeVar("T", bound=BaseModel)
 UNITS = ("%", "points", "dB", "px", "s", "frames/s", "")
 BADGES = {
     "paper": "printed in the paper or its slides",
@@ -21,12 +25,8 @@ BADGES = {
     "measured": "a committed measurement, with the command that made it",
 }
 # the packages whose versions can move a number
-INFLUENTIAL = ("torch", "torchvision", "numpy", "scipy", "statsmodels", "pandas") + (
-    "opencv-contrib-python-headless",
-    "av",
-    "pillow",
-    "scikit-image",
-)
+INFLUENTIAL = ("torch", "torchvision", "numpy", "scipy", "statsmodels", "pandas")
+INFLUENTIAL += ("opencv-contrib-python-headless", "av", "pillow", "scikit-image")
 
 
 class _Strict(BaseModel):
@@ -124,10 +124,8 @@ def versions() -> dict[str, str]:
     """Versions of the package and of what can move its numbers."""
     found = {}
     for name in ("arsr", *INFLUENTIAL):
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 
@@ -169,19 +167,21 @@ def save(records: Iterable[Record], path: str | os.PathLike) -> Path:
     return path
 
 
+def read_rows(path: Path, of: type[T], what: str) -> list[T]:
+    """A JSON file that is a list of models; InputError that names the file, and what it is not, with the remedy."""
+    try:
+        return TypeAdapter(list[of]).validate_python(json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, ValidationError) as error:
+        name, _, remedy = what.partition("; ")
+        raise InputError(f"{path}: not {name} ({' '.join(str(error).split())}); {remedy}") from None
+
+
 def load(path: str | os.PathLike) -> dict[str, Record]:
     """Read the records of one file, by key. A malformed file is an `InputError` that names it."""
     path = Path(path)
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(rows, list):
-            raise TypeError(f"expected a list, got a {type(rows).__name__}")
-        return _by_key([Record.model_validate(row) for row in rows], path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such record file; run the study that writes it") from None
-    except (json.JSONDecodeError, ValidationError, TypeError) as error:
-        reason = str(error).replace("\n", " ")
-        raise InputError(f"{path}: not a record file ({reason}); restore it or run its study again") from None
+    if not path.exists():
+        raise InputError(f"{path}: no such record file; run the study that writes it")
+    return _by_key(read_rows(path, Record, "a record file; restore it or run its study again"), path)
 
 
 def load_folder(folder: str | os.PathLike) -> dict[str, Record]:
@@ -191,9 +191,8 @@ def load_folder(folder: str | os.PathLike) -> dict[str, Record]:
 
 
 def _by_key(records: Iterable[Record], where: Path) -> dict[str, Record]:
-    found: dict[str, Record] = {}
-    for record in records:
-        if record.key in found:
-            raise InputError(f"{where}: record {record.key} occurs twice; keys are unique")
-        found[record.key] = record
-    return dict(sorted(found.items()))
+    found = sorted(records, key=attrgetter("key"))
+    for one, two in pairwise(found):
+        if one.key == two.key:
+            raise InputError(f"{where}: record {one.key} occurs twice; keys are unique")
+    return {record.key: record for record in found}

@@ -8,7 +8,7 @@ A row is a clip, a network, a stream and a super-resolution method, with the cla
 
 Intervals are of 95 %. Clips are taken as a sample of independent ones; where they are not, name the column that says
 what belongs together (`groups`): whole groups are then drawn (cluster bootstrap; Field and Welsh, 2007). Bootstraps are
-percentile ones (Efron and Tibshirani, 1993) with a fixed seed; with few clips or groups they cover less than 95 %.
+percentile ones (Efron and Tibshirani, 1993) with a fixed seed; with few units they cover less than 95 %.
 A clip that could not be read counts as wrong; give the rows whose `status` is "ok" to leave such clips out.
 """
 
@@ -17,10 +17,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -112,8 +113,8 @@ def load(*paths: str | os.PathLike, header: Header | None = None) -> tuple[pd.Da
     """Reads files of scores: -> (frame in the order of KEY, header). header: of rows that are yet to come.
 
     `scores` holds float32 arrays (classes,); `action` is categorical, with every class in label order. A row that two
-    files hold counts once; a row with scores replaces the same clip's unreadable one, for a damaged file may have been
-    repaired. Raises InputError for scores that contradict each other, and for files that are none.
+    files hold counts once, and one with scores before an unreadable one: a damaged file may have been repaired. Raises
+    InputError for scores that contradict each other, and for files that are none.
     """
     frames = [SCHEMA.empty_table().to_pandas()]
     for path in map(Path, paths):
@@ -212,17 +213,16 @@ def rows_of(
     method: of one network and data set, or a pair as "sosr+tosr", spatial and temporal.
     """
 
-    def stored(method: str, stream: str) -> pd.DataFrame | None:
-        rows = frame[(frame["method"] == method) & (frame["stream"] == stream)]
-        return None if rows.empty else select(rows)
-
-    if (rows := stored(method, stream)) is not None or stream != "fused":
-        return rows
+    there = set(zip(frame["method"], frame["stream"], strict=True))
+    if (method, stream) in there:
+        return select(frame, method=method, stream=stream)
     spatial, _, temporal = method.partition("+")
-    if stored(method, "spatial") is not None:  # of a network whose streams see each other
+    if (method, "spatial") in there:  # of a network whose streams see each other
         spatial = temporal = method
-    both = stored(spatial, "spatial"), stored(temporal or spatial, "temporal")
-    return None if any(side is None for side in both) else fused(*both, weights).assign(method=method)
+    both = (spatial, "spatial"), (temporal or spatial, "temporal")
+    if stream != "fused" or not there.issuperset(both):
+        return None
+    return fused(*(select(frame, method=m, stream=s) for m, s in both), weights).assign(method=method)
 
 
 def predicted(frame: pd.DataFrame) -> np.ndarray:
@@ -264,11 +264,20 @@ class Measure:
     unreadable: int = 0
     note: str = ""
 
+    @classmethod
+    def within(cls, value: float, bounds: tuple[float, float], interval: str, n: int, **more: Any) -> Measure:
+        """The measure with an interval that holds its value, which rounding or few draws may have left outside."""
+        return cls(value, min(bounds[0], value), max(bounds[1], value), interval, n, **more)
+
     def record(self, key: str, description: str, provenance: Provenance) -> Record:
         """The measure as a record, its note in the description."""
         text = description + (f" ({self.note})" if self.note else "")
         fields = {name: getattr(self, name) for name in ("value", "low", "high", "interval", "n", "unit", "count")}
         return Record(key=key, description=text, provenance=provenance, **fields)
+
+
+BOUNDS = ("value", "low", "high", "interval")  # of a measure, as a table has them
+OVERALL = (*BOUNDS, "count", "n", "unreadable", "note")
 
 
 def accuracy(frame: pd.DataFrame, *, groups: Groups = None) -> Measure:
@@ -278,15 +287,11 @@ def accuracy(frame: pd.DataFrame, *, groups: Groups = None) -> Measure:
     """
     right, n = correct(_one_a_clip(frame)), len(frame)
     count = int(right.sum())
-    value = 100 * count / n
-    if groups is None:
-        low, high = wilson(count, n)
-        return Measure(
-            value, min(low, value), max(high, value), "Wilson", n, count=count, **_lost(frame["status"] == "ok")
-        )
-    drawn, of = _resampled(np.stack([right, np.ones(n)], 1), _units(frame, groups)).T
-    bounds = _percentiles(100 * drawn / of, value)
-    return Measure(value, *bounds, "bootstrap over groups", n, count=count, **_lost(frame["status"] == "ok"))
+    bounds, interval = wilson(count, n), "Wilson"
+    if groups is not None:
+        drawn, of = _resampled(np.stack([right, np.ones(n)], 1), _units(frame, groups)).T
+        bounds, interval = _percentiles(100 * drawn / of), "bootstrap over groups"
+    return Measure.within(100 * count / n, bounds, interval, n, count=count, **_lost(frame["status"] == "ok"))
 
 
 def class_accuracy(frame: pd.DataFrame, *, groups: Groups = None, present_only: bool = False) -> Measure:
@@ -307,7 +312,7 @@ def class_accuracy(frame: pd.DataFrame, *, groups: Groups = None, present_only: 
     right, sizes = np.split(drawn, 2, 1)
     means = 100 * np.nanmean(np.divide(right, sizes, out=np.full_like(right, np.nan), where=sizes > 0), 1)
     interval = f"bootstrap over {'clips' if groups is None else 'groups'}"
-    return Measure(value, *_percentiles(means, value), interval, len(frame), **_lost(frame["status"] == "ok"))
+    return Measure.within(value, _percentiles(means), interval, len(frame), **_lost(frame["status"] == "ok"))
 
 
 def per_class(frame: pd.DataFrame) -> pd.DataFrame:
@@ -361,16 +366,11 @@ def table(
                 missing.discard(method)
                 overall = accuracy(rows, groups=groups)
                 mean = class_accuracy(rows, groups=groups, present_only=present_only)
-                found.append(
-                    dict(zip(("dataset", "network", "protocol"), place, strict=True), method=method, stream=stream)
-                    | dict(accuracy=overall.value, count=overall.count, n=overall.n)
-                    | dict(low=overall.low, high=overall.high, interval=overall.interval)
-                    | dict(class_accuracy=mean.value, class_low=mean.low, class_high=mean.high)
-                    | dict(class_interval=mean.interval, unreadable=overall.unreadable, note=overall.note)
-                )
+                found.append((*place, method, stream, *attrgetter(*OVERALL)(overall), *attrgetter(*BOUNDS)(mean)))
     if missing:
         raise InputError(f"table: no network has both streams of {', '.join(sorted(missing))}; evaluate them first")
-    return pd.DataFrame(found)
+    columns = ["dataset", "network", "protocol", "method", "stream", "accuracy", *OVERALL[1:]]
+    return pd.DataFrame(found, columns=[*columns, "class_accuracy", *(f"class_{name}" for name in BOUNDS[1:])])
 
 
 def records(table: pd.DataFrame, provenance: Provenance, prefix: str = "accuracy") -> list[Record]:
@@ -380,11 +380,11 @@ def records(table: pd.DataFrame, provenance: Provenance, prefix: str = "accuracy
         parts = (row["dataset"], row["network"], row["method"], row["stream"])
         key = ".".join((prefix, *(str(part).lower() for part in parts)))
         what = "accuracy on {}, {}: {}, {} stream".format(*parts) + f", protocol {row['protocol']}"
-        common = dict(n=row["n"], unreadable=row["unreadable"], note=row["note"])
-        overall = Measure(row["accuracy"], row["low"], row["high"], row["interval"], count=row["count"], **common)
-        bounds = row["class_accuracy"], row["class_low"], row["class_high"], row["class_interval"]
+        overall = Measure(row["accuracy"], **{name: row[name] for name in OVERALL[1:]})
+        bounds = {name: row[f"class_{name}"] for name in BOUNDS[1:]}
+        mean = replace(overall, value=row["class_accuracy"], count=None, **bounds)
         found.append(overall.record(key, f"overall {what}", provenance))
-        found.append(Measure(*bounds, **common).record(f"{key}.class-mean", f"mean class {what}", provenance))
+        found.append(mean.record(f"{key}.class-mean", f"mean class {what}", provenance))
     return found
 
 
@@ -409,15 +409,14 @@ class Comparison:
 
     def records(self, key: str, description: str, provenance: Provenance) -> list[Record]:
         """KEY.accuracy, KEY.log-probability, and what is improbable without a difference: KEY.p-mcnemar, KEY.p."""
-        n, nats = self.accuracy.n, f"true class's log-probability in nats, {description}"
-        p = {"p-mcnemar": (self.mcnemar.p, "exact McNemar test"), "p": (self.log_probability.p, "paired bootstrap")}
+        common = dict(n=self.accuracy.n, provenance=provenance)
+        exact, drawn = f"p of exact McNemar test: {description}", f"p of paired bootstrap: {description}"
+        nats = f"true class's log-probability in nats, {description}"
         return [
             self.accuracy.record(f"{key}.accuracy", f"accuracy, {description}", provenance),
             self.log_probability.record(f"{key}.log-probability", nats, provenance),
-            *(
-                Record(key=f"{key}.{k}", value=v, n=n, description=f"p of {how}: {description}", provenance=provenance)
-                for k, (v, how) in p.items()
-            ),
+            Record(key=f"{key}.p-mcnemar", value=self.mcnemar.p, description=exact, **common),
+            Record(key=f"{key}.p", value=self.log_probability.p, description=drawn, **common),
         ]
 
 
@@ -426,9 +425,8 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, *, groups: Groups = None) -> Compa
 
     groups: for the bootstrap; McNemar's test takes clips as independent.
     """
-    return Comparison(
-        paired_bootstrap(a, b, of="accuracy", groups=groups), mcnemar(a, b), paired_bootstrap(a, b, groups=groups)
-    )
+    points, nats = (paired_bootstrap(a, b, of=measure, groups=groups) for measure in BY_CLIP)
+    return Comparison(points, mcnemar(a, b), nats)
 
 
 def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
@@ -444,30 +442,29 @@ def paired_bootstrap(
     a: pd.DataFrame,
     b: pd.DataFrame,
     *,
-    of: Literal["log_probability", "accuracy"] = "log_probability",
+    of: Literal["accuracy", "log-probability"] = "log-probability",
     groups: Groups = None,
 ) -> Measure:
-    """Mean difference a - b over clips of the true class's log-probability (nats) or of accuracy (points).
+    """Mean difference a - b over clips, of="accuracy" (points) or "log-probability" (of the true class, nats).
 
     Clips, or groups of them, are drawn with both methods' results. p is twice the smaller share of resamples on one
     side of zero, zero itself included. A clip that either method could not read has no log-probability: it is left out.
     """
     a, b = _paired(a, b)
-    ok = (a["status"] == "ok") & (b["status"] == "ok")
-    if of == "accuracy":
-        difference, unit, lost = 100.0 * correct(a) - 100.0 * correct(b), "points", _lost(ok)
-    elif ok.any():
-        a, b = a[ok], b[ok]
-        difference, unit, lost = log_probability(a) - log_probability(b), "", _lost(ok, "left out")
-    else:
+    unit, by_clip = BY_CLIP[of]
+    difference = by_clip(a) - by_clip(b)
+    known = ~np.isnan(difference)
+    if not known.any():
         raise InputError("scores: no clip with scores of both methods; expected one or more")
+    lost = _lost((a["status"] == "ok") & (b["status"] == "ok"), "counted as wrong" if known.all() else "left out")
+    a, difference = a[known], difference[known]
     drawn = _resampled(np.stack([difference, np.ones(len(a))], 1), _units(a, groups))
     means, value = drawn[:, 0] / drawn[:, 1], float(difference.mean())
     slack = 1e-9 * max(1.0, np.abs(difference).max())  # sums that are zero but for rounding
     tail = min((means <= slack).sum(), (means >= -slack).sum())
     p = min(1.0, 2 * (1 + int(tail)) / (1 + RESAMPLES))
     interval = f"paired bootstrap over {'clips' if groups is None else 'groups'}"
-    return Measure(value, *_percentiles(means, value), interval, len(a), unit, p=p, **lost)
+    return Measure.within(value, _percentiles(means), interval, len(a), unit=unit, p=p, **lost)
 
 
 # Shared by them ---------------------------------------------------------------------------------------------
@@ -519,7 +516,6 @@ def _resampled(values: np.ndarray, units: np.ndarray) -> np.ndarray:
     return np.concatenate([rng.multinomial(len(totals), counts / len(totals), len(part)) @ distinct for part in parts])
 
 
-def _percentiles(draws: np.ndarray, value: float) -> tuple[float, float]:
-    """The 95 % percentile interval of a bootstrap's draws, never without the value itself."""
-    low, high = np.percentile(draws, (2.5, 97.5)).tolist()
-    return min(low, value), max(high, value)
+def _percentiles(draws: np.ndarray) -> tuple[float, float]:
+    """The 95 % percentile interval of a bootstrap's draws."""
+    return tuple(np.percentile(draws, (2.5, 97.5)).tolist())

@@ -254,14 +254,14 @@ def psnr_by_speed(made: torch.Tensor, hr: torch.Tensor, speed: torch.Tensor, edg
 
 def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: Provenance) -> list[Record]:
     """Means of what `measure` gave for each name, KEY.NAME.MEASURE, and contrasts clip by clip, KEY.A.to_B.MEASURE."""
-    rows = {name: (name, of) for name, of in values.items()}  # key: (words, clips' values of each measure)
+    rows = [(name, name, of) for name, of in values.items()]  # key, words, clips' values of each measure
     for c in sum(CONTRASTS.values(), ()):
         if pairs := c.pairs(values):
             gains = {m: np.stack([values[a][m] - values[b][m] for a, b in pairs]).mean(0) for m in MEASURES}
             seeds = f"{len(pairs)} seeds" if len(pairs) > 1 else "1 seed"
-            rows[f"{c.a}.to_{c.b}"] = (f"{c.what}, {seeds}", gains)
+            rows.append((f"{c.a}.to_{c.b}", f"{c.what}, {seeds}", gains))
     found = []
-    for name, (words, of) in rows.items():
+    for name, words, of in rows:
         for m, (title, unit) in MEASURES.items():
             known = of[m][np.isfinite(of[m])]  # a clip where all moves has no phantom flow
             if len(known):
