@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from arsr import ChapterError
 from arsr import records as results
 from arsr.book import build as book
-from arsr.book import pages
+from arsr.book import filling, keys, notebooks
 from arsr_core.errors import InputError
 
 FRONT = """---
@@ -90,7 +91,7 @@ def test_numbers_reach_the_page_with_badge_and_link(built):
     text = page(built[0])
     assert "3.5\N{NO-BREAK SPACE}px" in text and "recomputed<span>: embedded</span>" in text
     assert "53.59\N{NO-BREAK SPACE}%" in text and 'class="arsr-badge arsr-badge-paper"' in text
-    target = pages.anchor("table4.sosr.hmdb51.tsn.spatial")
+    target = filling.anchor("table4.sosr.hmdb51.tsn.spatial")
     assert f"../book/records.html#{target}" in text
     records = (built[0] / "_build/embedded/html/book/records.html").read_text()
     assert f'id="{target}"' in records and "<code>arsr run 00-first --profile embedded</code>" in records
@@ -151,6 +152,55 @@ def test_key_follows_source_parameters_and_data(built, tmp_path):
         chapter.write_text(original)
 
 
+KEYS = """
+import json, sys
+from pathlib import Path
+from arsr.book import build, keys
+
+assert keys.ABOVE == Path.cwd()
+
+def found():
+    config = build.Build(Path(sys.argv[1]))
+    return {chapter.stem: build.chapter_key(config, chapter) for chapter in config.chapters}
+
+before = found()
+for name in sys.argv[2:]:
+    with open(name, "a") as file:
+        file.write("\\n# edited\\n")
+    after = found()
+    print(json.dumps([stem for stem in after if after[stem] != before[stem]]))
+    before = after
+"""
+
+
+def test_keys_follow_the_modules_that_a_chapter_reaches_and_their_data(tmp_path, root):
+    for name in ("arsr", "arsr_core"):
+        shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    folder = make_book(tmp_path / "project", root)
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: book/00-first\nchapters: [{file: book/01-second}]\n")
+    cell = "```{code-cell} ipython3\n%config Application.verbose_crash = False\nfrom arsr_core import losses\n```\n"
+    (folder / "book" / "01-second.md").write_text(FRONT + "\n# Second\n\n" + cell)
+    edited = {
+        "arsr/cli.py": [],
+        "arsr/book/build.py": [],
+        "arsr/book/templates/records.html": [],
+        "arsr_core/losses.py": ["01-second"],
+        "arsr/book/chapter.py": ["00-first"],
+        "arsr_core/files.py": ["00-first", "01-second"],
+        "arsr/paper.yaml": [],
+    }
+    command = [sys.executable, "-c", KEYS, str(folder), *edited]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert [json.loads(line) for line in done.stdout.splitlines()] == list(edited.values())
+
+
+def test_a_module_reaches_its_data():
+    names = {path.name for path in keys.reached({"arsr.paper", "pandas"})}
+    assert {"paper.py", "paper.yaml", "__init__.py"} <= names and "claims.yaml" not in names
+    assert {"viewer.js", "viewer.css"} <= {path.name for path in keys.reached({"arsr.viewer.viewer"})}
+
+
 def test_keep_turns_recomputed_into_measured(built):
     def git(*words):
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
@@ -208,6 +258,13 @@ def test_wrong_input_in_a_cell_is_wrong_input(tmp_path, root):
     config = failing(tmp_path, root, "from arsr_core.errors import InputError; raise InputError('clip.avi: empty')")
     with pytest.raises(InputError, match="00-first, code cell 3: clip.avi: empty"):
         book.execute(config, config.chapters, say=lambda line: None)
+
+
+def test_a_cell_that_warns_fails_its_chapter(tmp_path, root):
+    config = failing(tmp_path, root, "import sys; print('careful', file=sys.stderr)")
+    with pytest.raises(ChapterError, match="code cell 3 warns, and a page shows no warnings:\ncareful"):
+        book.execute(config, config.chapters, say=lambda line: None)
+    assert not list((config.folder / "chapters").iterdir())
 
 
 def test_a_dying_kernel_is_reported(tmp_path, root):
@@ -302,7 +359,7 @@ def test_malformed_sources_are_named(tmp_path, root):
 
 def test_two_builds_into_one_folder_do_not_meet(built):
     config = book.Build(built[0])
-    with book._alone(config), pytest.raises(InputError, match="another build runs here"):
+    with book.alone(config), pytest.raises(InputError, match="another build runs here"):
         book.build(config, say=lambda line: None)
 
 
@@ -322,7 +379,7 @@ def test_tidy_folds_the_injected_parameters():
             "metadata": {"tags": ["injected-parameters"]},
         },
     ]
-    tidied = book.tidy({"metadata": {"papermill": {}, "kernelspec": {}}, "cells": cells}, {"/x/y": "DATA"})
+    tidied = notebooks.tidy({"metadata": {"papermill": {}, "kernelspec": {}}, "cells": cells}, {"/x/y": "DATA"})
     assert tidied["metadata"] == {"kernelspec": {}}
     assert tidied["cells"][0]["metadata"]["tags"] == ["parameters", "remove-cell"]
     assert tidied["cells"][1]["source"] == "a = 'DATA/data'  # <b>"
@@ -333,13 +390,13 @@ def test_tidy_folds_the_injected_parameters():
 def test_tidy_keeps_a_widget_s_html_and_drops_its_model():
     data = {"application/vnd.jupyter.widget-view+json": {"model_id": "1a2b"}, "text/html": "<p>viewer</p>"}
     node = {"metadata": {}, "cells": [{"cell_type": "code", "metadata": {}, "outputs": [{"data": data}]}]}
-    assert book.tidy(node, {})["cells"][0]["outputs"] == [{"data": {"text/html": "<p>viewer</p>"}}]
+    assert notebooks.tidy(node, {})["cells"][0]["outputs"] == [{"data": {"text/html": "<p>viewer</p>"}}]
 
 
 def test_tidy_replaces_whole_paths_outside_pictures():
     data = {"image/png": "AB/app/CD", "text/plain": "/app/x /apple '/app' /app-old"}
     node = {"metadata": {}, "cells": [{"metadata": {}, "source": "", "outputs": [{"data": data}]}]}
-    [out] = book.tidy(node, {"/app": "."})["cells"][0]["outputs"]
+    [out] = notebooks.tidy(node, {"/app": "."})["cells"][0]["outputs"]
     assert out["data"] == {"image/png": "AB/app/CD", "text/plain": "./x /apple '.' /app-old"}
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from arsr.book import chapter, pages
+from arsr.book import chapter, filling, offline, pages
 from arsr.records import Provenance, Record
 
 
@@ -10,10 +10,10 @@ def record(value=-0.705, unit="", **extra):
 
 
 def test_format_value():
-    assert pages.format_value(record()) == "\N{MINUS SIGN}0.70"
-    assert pages.format_value(record(53.59, "%"), ".1f") == "53.6\N{NO-BREAK SPACE}%"
-    assert pages.format_value(record(17), ".0f") == "17"
-    assert pages.format_value(record(1.5, "px", low=-1.0, high=2.0, interval="bootstrap"), ".1f", True) == (
+    assert filling.value(record()) == "\N{MINUS SIGN}0.70"
+    assert filling.value(record(53.59, "%"), ".1f") == "53.6\N{NO-BREAK SPACE}%"
+    assert filling.value(record(17), ".0f") == "17"
+    assert filling.value(record(1.5, "px", low=-1.0, high=2.0, interval="bootstrap"), ".1f", True) == (
         "1.5\N{NO-BREAK SPACE}px (\N{MINUS SIGN}1.0\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}2.0)"
     )
 
@@ -25,14 +25,14 @@ def test_badges_escape_what_they_show():
 
 def test_anchors_are_distinct_for_distinct_methods():
     keys = ["table4.sosr.x", "table4.sosr+tosr.x", "data.epe_true", "data.epe.true"]
-    assert len({pages.anchor(key) for key in keys}) == 4
+    assert len({filling.anchor(key) for key in keys}) == 4
 
 
 def test_anchors_of_the_paper_are_unique():
     from arsr import paper
 
     keys = list(paper.records())
-    assert len({pages.anchor(k) for k in keys}) == len(keys)
+    assert len({filling.anchor(k) for k in keys}) == len(keys)
 
 
 OUTSIDE = [
@@ -77,31 +77,31 @@ INSIDE = [
 @pytest.mark.parametrize("text", OUTSIDE)
 def test_loads_from_outside_are_found(tmp_path, text):
     (tmp_path / "page.html").write_text(f"<html><body>{text}</body></html>")
-    [(name, url)] = pages.outside_loads(tmp_path)
+    [(name, url)] = offline.outside_loads(tmp_path)
     assert name == "page.html" and "example.org" in url
 
 
 @pytest.mark.parametrize("text", INSIDE)
 def test_links_and_local_files_are_not_loads(tmp_path, text):
     (tmp_path / "page.html").write_text(f"<html><body>{text}</body></html>")
-    assert pages.outside_loads(tmp_path) == []
+    assert offline.outside_loads(tmp_path) == []
 
 
 def test_style_sheets_are_searched_too(tmp_path):
     (tmp_path / "a.css").write_text(
         "@font-face { src: url('//fonts.example.org/a.woff2') } b { background: url(x.png) }"
     )
-    assert pages.outside_loads(tmp_path) == [("a.css", "//fonts.example.org/a.woff2")]
+    assert offline.outside_loads(tmp_path) == [("a.css", "//fonts.example.org/a.woff2")]
 
 
 def test_viewers_of_a_page_share_one_script():
     script = "<script data-arsr-viewer-script>\n1 < 2\n</script>"
     context = {"body": f"<p>a</p>{script}<p>b</p>{script}<script>other</script>{script}"}
-    pages._share_viewer_script(None, "page", "page.html", context, None)
+    pages._finish_page(None, "page", "page.html", context, None)
     assert context["body"] == f"<p>a</p>{script}<p>b</p><script>other</script>"
     for body in ({}, {"body": None}, {"body": "<p>no viewer</p>"}):
-        pages._share_viewer_script(None, "page", "page.html", before := dict(body), None)
-        assert before == body
+        pages._finish_page(None, "page", "page.html", context := dict(body), None)
+        assert context == body | {"script_files": [], "css_files": []}
 
 
 def test_binder_is_offered_where_the_repository_has_an_address():
@@ -121,9 +121,9 @@ def test_binder_is_offered_where_the_repository_has_an_address():
 def test_binder_opens_the_text_notebook():
     button = {"url": f"{pages.BINDER}/v2/gh/someone/arsr/main?urlpath=lab/tree/book/01-a.ipynb"}
     context = {"header_buttons": [{"type": "group", "buttons": [button, {"url": "../_sources/book/01-a.ipynb"}]}, {}]}
-    pages._launch_text_notebooks(None, "book/01-a", "page.html", context, None)
+    pages._finish_page(None, "book/01-a", "page.html", context, None)
     assert [b["url"].rpartition("book/")[2] for b in context["header_buttons"][0]["buttons"]] == [
         "01-a.md",
         "01-a.ipynb",
     ]
-    pages._launch_text_notebooks(None, "search", "search.html", {}, None)
+    pages._finish_page(None, "search", "search.html", {}, None)

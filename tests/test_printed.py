@@ -51,4 +51,4 @@ def test_scripts_stay_behind_but_for_mathematics(folder):
 
 def test_reading_order():
     includes = {"a": ["b", "d"], "b": ["c"]}
-    assert [*printed._below(includes, "a")] == ["a", "b", "c", "d"]
+    assert printed.order(includes, "a") == ["a", "b", "c", "d"]

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from arsr.book import build as book
+from arsr.book import keys, notebooks
 
 
 def tracked(root, *patterns):
@@ -47,12 +48,19 @@ def test_chapters_are_numbered_in_reading_order_and_have_parameters(root):
     names = [p.stem for p in config.chapters]
     assert names == sorted(names) and all(re.match(r"\d\d-", n) for n in names)
     for chapter in config.chapters:
-        assert {"profile", "seed"} <= book.declared_parameters(chapter).keys()
+        assert {"profile", "seed"} <= notebooks.declared_parameters(chapter).keys()
+
+
+def test_no_chapter_reaches_the_command_or_what_makes_pages(root):
+    for chapter in book.Build(root).chapters:
+        reached = {str(path.relative_to(keys.ABOVE)) for path in keys.reached(notebooks.imports(chapter))}
+        assert "arsr_core/errors.py" in reached, chapter.stem
+        assert not reached & {"arsr/cli.py", "arsr/book/build.py", "arsr/book/pages.py"}, chapter.stem
 
 
 def test_figures_of_chapters_have_alternative_text_and_a_sentence_that_says_what_to_see(root):
     for chapter in book.Build(root).chapters:
-        for cell in book.notebook(chapter).cells:
+        for cell in notebooks.notebook(chapter).cells:
             figure = cell.metadata.get("mystnb", {}).get("figure")
             if "save_figure" in cell.source:
                 assert figure, f"{chapter.stem}: a figure without caption"
@@ -84,7 +92,7 @@ def test_the_manifest_lists_what_the_chapters_regenerate(root):
     sources = "".join(p.read_text(encoding="utf-8") for p in book.Build(root).chapters)
     for entry in written["manifest"]:
         name = entry["file"].removeprefix("figures/").removesuffix(".svg")
-        assert f'save_figure(figure, "{name}")' in sources or (root / entry["file"]).is_file(), entry
+        assert f', "{name}")' in sources or (root / entry["file"]).is_file(), entry
 
 
 def test_committed_records_are_valid_measurements(root):

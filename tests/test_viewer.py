@@ -324,10 +324,10 @@ def test_labels_are_escaped(tmp_path):
 
 
 def test_the_browser_s_side_asks_nothing_of_the_network(view, tmp_path):
-    from arsr.book import pages
+    from arsr.book import offline
 
     view.save(tmp_path / "page.html")
-    assert pages.outside_loads(tmp_path) == []
+    assert offline.outside_loads(tmp_path) == []
     assert "http" not in viewer.SCRIPT and "export" not in viewer.SCRIPT
 
 

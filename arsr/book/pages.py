@@ -1,169 +1,212 @@
-"""Sphinx extension of the book: numbers from records, their badges, and pages that need no network.
+"""Sphinx extension of the book: what its pages take from this build; and they need no network.
 
 {num}`table4.sosr.hmdb51.tsn.spatial:.1f`   53.6 % and the badge, linked to the record
-```{records}
-```                                         every record, with count, interval and source
+{verdict}`c4 paper`                         a verdict's badge, linked to the claim
+```{claim} c4
+```                                         and {records} {ledger} {status} {api}: the template of that name, filled
+```{deviations}
+```                                         what every chapter says about where it departs from the paper
 """
 
-import html
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
 from sphinx.errors import ExtensionError
-from sphinx.util.docutils import SphinxRole
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from arsr import records as results
-from arsr.book.chapter import badge
-from arsr_core import __version__
+import arsr
+import arsr_core
+from arsr import claims, records
+from arsr.book import filling, offline, printed
+from arsr_core.errors import InputError
+from arsr_core.files import write_atomically
 
-RECORDS_PAGE = "book/records"
 BINDER = "https://mybinder.org"
+HEADING = "## Where this chapter departs from the paper"
 
 
-def setup(app):
+def setup(app: Any) -> dict[str, object]:
+    """Connect the extension to Sphinx."""
     app.connect("config-inited", _offer_binder)
-    app.connect("builder-inited", _load_records)
-    app.connect("html-page-context", _drop_scripts_from_outside, priority=900)
-    app.connect("html-page-context", _share_viewer_script)
-    app.connect("html-page-context", _mend_bibliography)
-    app.connect("html-page-context", _launch_text_notebooks, priority=900)
-    app.connect("build-finished", _fail_if_online)
+    app.connect("builder-inited", _load)
+    app.connect("html-page-context", _finish_page, priority=900)  # after the theme
+    app.connect("build-finished", _finish)
     app.add_role("num", Number())
-    app.add_directive("records", Records)
-    app.setup_extension("arsr.book.verdicts")
-    app.setup_extension("arsr.book.appendix")
-    app.setup_extension("arsr.book.printed")
-    return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}
+    app.add_role("verdict", Verdict())
+    for name in CONTENTS:
+        app.add_directive(name, Filled)
+    app.add_directive("deviations", Deviations)
+    return {"version": arsr_core.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def format_value(record: results.Record, spec: str = "", interval: bool = False) -> str:
-    """The value with its unit, e.g. `53.59 %`, and its interval if asked for; default precision: two decimals."""
-    value, low, high = (
-        None if v is None else format(v, spec or ".2f").replace("-", "\N{MINUS SIGN}")
-        for v in (record.value, record.low, record.high)
-    )
-    text = f"{value}\N{NO-BREAK SPACE}{record.unit}".rstrip()
-    space = "\N{NO-BREAK SPACE}"  # in a narrow column the interval stands in a line of its own
-    return f"{text} ({low}{space}to{space}{high})" if interval else text
+# --- roles ---------------------------------------------------------------------------------------------------
 
 
-def anchor(key: str) -> str:
-    """The record's anchor on the records page."""
-    return f"record-{key}"
+class Linked(SphinxRole):
+    """A role that `find`s what its text stands for; InputError marks a text that stands for nothing."""
+
+    def find(self) -> tuple[str, str, object]:
+        """The address to link to, the text that stands there, and what has the badge behind it."""
+        raise NotImplementedError
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """The link, or the complaint that fails the build."""
+        try:
+            address, text, shown = self.find()
+        except (InputError, ValueError) as error:
+            message = self.inliner.reporter.error(f"{self.name} role {self.text!r}: {error}", line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        up = "../" * self.env.docname.count("/")
+        badge = nodes.raw("", filling.badge(shown), format="html")
+        return [nodes.reference("", "", nodes.Text(text), badge, refuri=up + address, internal=True)], []
 
 
-class Number(SphinxRole):
+class Number(Linked):
     """{num}`key:format interval`: the record's value and unit, its badge, and a link to where it comes from."""
 
-    def run(self):
+    def find(self) -> tuple[str, str, object]:
+        """See `Linked`."""
         text, _, option = self.text.partition(" ")
         key, _, spec = text.partition(":")
-        record, trouble = self.env.arsr_records.get(key), None
+        record = self.env.arsr_records.get(key)
         if record is None:
-            trouble = f"unknown record {key!r} in a num role; did you mean {_nearest(key, self.env.arsr_records)}?"
-        elif option not in ("", "interval"):
-            trouble = f"num role {self.text!r}: unknown option {option!r}; the one option is 'interval'"
-        elif option and record.low is None:
-            trouble = f"num role {self.text!r}: this record has no interval"
-        else:
-            try:
-                value = format_value(record, spec, option == "interval")
-            except ValueError as error:
-                trouble = f"num role {self.text!r}: {error}; expected a format such as .2f"
-        if trouble:
-            message = self.inliner.reporter.error(trouble, line=self.lineno)
-            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
-        page = "../" * self.env.docname.count("/") + RECORDS_PAGE + ".html"
-        link = nodes.reference("", "", refuri=f"{page}#{anchor(key)}", internal=True)
-        link += [nodes.Text(value), nodes.raw("", badge(record), format="html")]
-        return [link], []
+            raise InputError(f"unknown record; did you mean {_nearest(key, self.env.arsr_records)}?")
+        if option not in ("", "interval"):
+            raise InputError(f"unknown option {option!r}; the one option is 'interval'")
+        if option and record.low is None:
+            raise InputError("this record has no interval")
+        try:
+            return f"book/records.html#{filling.anchor(key)}", filling.value(record, spec, bool(option)), record
+        except ValueError as error:
+            raise InputError(f"{error}; expected a format such as .2f") from error
 
 
-class Records(Directive):
-    """Every record the book knows: one table for each study and provenance, an anchor for each record."""
+class Verdict(Linked):
+    """{verdict}`c4 paper`: the badge of a claim in a tier, linked to the ledger."""
 
-    def run(self):
-        studies: dict[tuple, list[results.Record]] = {}
-        for record in self.state.document.settings.env.arsr_records.values():
-            studies.setdefault((record.key.split(".")[0], record.provenance.model_dump_json()), []).append(record)
-
-        def place(records: list[results.Record]) -> tuple:
-            """Chapters first, in their order, then measurements, then the paper."""
-            first = records[0].provenance
-            return ("recomputed", "measured", "paper").index(first.kind), first.command or "", records[0].key
-
-        return [nodes.raw("", _table(records), format="html") for records in sorted(studies.values(), key=place)]
+    def find(self) -> tuple[str, str, object]:
+        """See `Linked`."""
+        claim, _, tier = self.text.partition(" ")
+        if claim not in self.env.arsr_ledger or tier not in claims.TIERS:
+            raise InputError("expected a claim and a tier, such as `c4 paper`")
+        return f"book/12-claims.html#claim-{claim}", "", claims.verdict(self.env.arsr_ledger[claim][tier])
 
 
-def _table(records: list[results.Record]) -> str:
-    """A foldable table of records that share their provenance."""
-    first = records[0]
-    rows = "".join(
-        f'<tr id="{anchor(r.key)}">'
-        f'<th scope="row">{html.escape(r.description)}<br><code>{html.escape(r.key)}</code></th>'
-        f"<td>{format_value(r, _spec(r))}</td><td>{_count(r)}</td><td>{_interval(r)}</td></tr>"
-        for r in records
-    )
-    heads = "".join(f'<th scope="col">{h}</th>' for h in ("What", "Value", "Count", "95 % interval"))
-    label = html.escape(f"Records of {first.provenance.source}", quote=True)
-    # a browser opens the details when a link leads into them; the paper's many and a study's hundreds start closed
-    opened = "" if first.provenance.kind == "paper" or len(records) > 100 else " open"
-    title = f"{html.escape(first.provenance.source)} ({len(records)}) {badge(first)}"
-    return (
-        f'<details class="records"{opened}><summary>{title}</summary>{_whence(first.provenance)}'
-        f'<div tabindex="0" role="region" aria-label="{label}"><table aria-label="{label}">'
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></details>"
-    )
-
-
-def _whence(provenance: results.Provenance) -> str:
-    """How to get the numbers again, as a definition list."""
-    entries = {
-        "Command": provenance.command and f"<code>{html.escape(provenance.command)}</code>",
-        "Data": provenance.data and html.escape(provenance.data),
-        "Machine": provenance.machine and html.escape(provenance.machine),
-        "Code": provenance.code and f"commit {html.escape(provenance.code)}",
-        "Note": provenance.note and html.escape(provenance.note),
-        "Versions": html.escape(", ".join(f"{name} {v}" for name, v in provenance.versions.items())),
-    }
-    return "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in entries.items() if v) + "</dl>"
-
-
-def _count(record) -> str:
-    if record.count is not None:
-        return f"{record.count}\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}{record.n}"
-    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{record.n}" if record.n else "\N{EN DASH}"
-
-
-def _spec(record) -> str:
-    """Digits on the records page: p to two, whole numbers as such, pixels and plain numbers with three decimals."""
-    if record.key.endswith((".p", ".p-mcnemar")):
-        return ".2g"
-    if record.unit not in ("", "px"):
-        return ".2f"
-    return ".0f" if record.low is None and record.value.is_integer() else ".3f"
-
-
-def _interval(record) -> str:
-    if record.low is None:
-        return "\N{EN DASH}"
-    low, high = (format(v, _spec(record)).replace("-", "\N{MINUS SIGN}") for v in (record.low, record.high))
-    return f"{low} to {high} <small>({html.escape(record.interval)})</small>"
-
-
-def _nearest(key: str, known) -> str:
+def _nearest(key: str, known: dict[str, records.Record]) -> str:
     from difflib import get_close_matches
 
     return ", ".join(get_close_matches(key, known, n=3, cutoff=0.4)) or f"one of {len(known)} on the records page"
 
 
-def _load_records(app):
-    app.env.arsr_records = results.load(Path(app.srcdir) / "records.json")
+# --- directives ----------------------------------------------------------------------------------------------
 
 
-def _offer_binder(app, config):
+class Filled(SphinxDirective):
+    """A directive whose HTML is the template of its name, filled by its entry in CONTENTS."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The filled template."""
+        values = CONTENTS[self.name](self.env, *self.arguments)
+        return [nodes.raw("", filling.fill(self.name, **values), format="html")]
+
+
+def studies(known: dict[str, records.Record]) -> list[list[records.Record]]:
+    """Records that share a study and a source: chapters first, in their order, then measurements, then the paper."""
+    found: dict[tuple, list[records.Record]] = {}
+    for record in known.values():
+        found.setdefault((record.key.split(".")[0], record.provenance.model_dump_json()), []).append(record)
+
+    def place(study: list[records.Record]) -> tuple:
+        first = study[0].provenance
+        return ("recomputed", "measured", "paper").index(first.kind), first.command or "", study[0].key
+
+    return sorted(found.values(), key=place)
+
+
+def _ledger(env: Any, *names: str) -> dict[str, object]:
+    """Of all claims, or of one."""
+    chosen = names or tuple(env.arsr_ledger)
+    if unknown := {*chosen} - env.arsr_ledger.keys():
+        raise ExtensionError(f"no claim {unknown.pop()!r}; expected one of {', '.join(env.arsr_ledger)}")
+    ledger = {name: env.arsr_ledger[name] for name in chosen}
+    return {"ledger": ledger, "records": env.arsr_records, "claims": claims.CLAIMS, "tiers": claims.TIERS}
+
+
+def modules() -> list[ModuleType]:
+    """The modules with an interface: not the book's extension of Sphinx, nor what needs a GPU to load."""
+    found = [m.name for p in (arsr_core, arsr) for m in pkgutil.walk_packages(p.__path__, f"{p.__name__}.")]
+    hidden = ("book.pages", "book.printed", "book.filling", "book.offline", "triton", "__main__")
+    return [importlib.import_module(name) for name in found if not name.endswith(hidden)]
+
+
+def public(module: ModuleType) -> list[tuple[str, str, str]]:
+    """Name, signature and docstring of the functions and classes that the module itself defines."""
+    return [*_public(module)]
+
+
+def _public(module: ModuleType) -> Iterator[tuple[str, str, str]]:
+    for name, thing in sorted(vars(module).items()):
+        own = getattr(thing, "__module__", None) == module.__name__ and callable(thing) and not name.startswith("_")
+        if own and (text := inspect.getdoc(thing)):
+            try:
+                signature = re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(thing)))
+            except (TypeError, ValueError):
+                signature = ""
+            yield name, signature, text
+
+
+CONTENTS = {
+    "records": lambda env: {"studies": studies(env.arsr_records)},
+    "ledger": _ledger,
+    "claim": _ledger,
+    "status": lambda env: {"status": json.loads(Path(env.srcdir, "status.json").read_text(encoding="utf-8"))},
+    "api": lambda env: {"modules": [(m.__name__, m.__doc__ or "", public(m)) for m in modules() if public(m)]},
+}
+
+
+class Deviations(SphinxDirective):
+    """The chapters' own lists, in reading order, each under a link to its chapter."""
+
+    def run(self) -> list[nodes.Node]:
+        """The lists as nodes."""
+        box = nodes.container()
+        for path in sorted(Path(self.env.srcdir, "book").glob("[0-9][0-9]-*.ipynb")):
+            if found := departures(json.loads(path.read_text(encoding="utf-8"))):
+                text = [f"**[{found[0]}]({path.stem})**", "", *found[1]]
+                self.state.nested_parse(StringList(text, str(path)), self.content_offset, box)
+        return [box]
+
+
+def departures(notebook: dict) -> tuple[str, list[str]] | None:
+    """A chapter's title and the lines of its list of deviations; None where it has none."""
+    text = "\n\n".join("".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "markdown")
+    title = re.search(r"^# (.+)$", text, re.MULTILINE)
+    body = re.search(rf"^{re.escape(HEADING)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    return (title[1], body[1].strip().splitlines()) if title and body else None
+
+
+# --- events --------------------------------------------------------------------------------------------------
+
+
+def _load(app: Any) -> None:
+    app.env.arsr_records = records.load(Path(app.srcdir) / "records.json")
+    app.env.arsr_ledger = claims.ledger(app.env.arsr_records)
+
+
+def _offer_binder(app: Any, config: Any) -> None:
     """Chapters have a Binder button where _config.yml names the repository; the theme fails on one without."""
     if address := config.html_theme_options.get("repository_url"):
         if config.html_baseurl == address:  # Jupyter Book's guess: the pages do not lie there
@@ -171,106 +214,38 @@ def _offer_binder(app, config):
         config.html_theme_options["launch_buttons"] = {"binderhub_url": BINDER, "notebook_interface": "jupyterlab"}
 
 
-def _launch_text_notebooks(app, pagename, templatename, context, doctree):
-    """The theme links to the notebooks of this build; the repository has text notebooks."""
-    for group in context.get("header_buttons", []):
+_VIEWER_SCRIPT = re.compile("<script data-arsr-viewer-script>.*?</script>", re.DOTALL)
+
+
+def _finish_page(app: Any, pagename: str, templatename: str, context: dict, doctree: Any) -> None:
+    """What the theme, docutils and the viewers make of a page is not yet all as it should be."""
+    if body := context.get("body"):
+        if first := _VIEWER_SCRIPT.search(body):  # every viewer brings the same script: a page keeps the first
+            body = body[: first.end()] + _VIEWER_SCRIPT.sub("", body[first.end() :])
+        # docutils calls a bibliography a list, but its entries no list items: screen readers find an empty list
+        context["body"] = body.replace('<div role="list" class="citation-list">', "<div>")
+    for group in context.get("header_buttons", []):  # to the notebooks of this build; the repository has text notebooks
         for button in group.get("buttons", []):
             if button.get("url", "").startswith(BINDER):
                 button["url"] = button["url"].replace(f"{pagename}.ipynb", f"{pagename}.md")
 
-
-def _drop_scripts_from_outside(app, pagename, templatename, context, doctree):
-    """Take out what the theme adds for live kernels: thebe's scripts (from a CDN) and the widgets' saved state."""
-
-    def wanted(entry) -> bool:
+    def wanted(entry: Any) -> bool:
         attributes = getattr(entry, "attributes", None) or {}
         names = f"{getattr(entry, 'filename', entry)} {attributes.get('body', '')}"
         return "thebe" not in names.lower() and "widget-state" not in str(attributes.get("type", ""))
 
-    for kind in ("script_files", "css_files"):
+    for kind in ("script_files", "css_files"):  # for live kernels: thebe's come from a CDN, with the widgets' state
         context[kind] = [entry for entry in context.get(kind, []) if wanted(entry)]
 
 
-_VIEWER_SCRIPT = re.compile("<script data-arsr-viewer-script>.*?</script>", re.DOTALL)
-
-
-def _mend_bibliography(app, pagename, templatename, context, doctree):
-    """docutils calls a bibliography a list, but its entries no list items: screen readers find an empty list."""
-    context["body"] = context.get("body", "").replace('<div role="list" class="citation-list">', "<div>")
-
-
-def _share_viewer_script(app, pagename, templatename, context, doctree):
-    """Every viewer brings the same script: a page keeps the first."""
-    body = context.get("body") or ""
-    if first := _VIEWER_SCRIPT.search(body):
-        context["body"] = body[: first.end()] + _VIEWER_SCRIPT.sub("", body[first.end() :])
-
-
-def _fail_if_online(app, exception):
-    """A page that would load anything from the network fails the build."""
-    if exception is None and app.builder.format == "html" and (found := outside_loads(Path(app.outdir))):
-        first = "; ".join(f"{page} loads {url}" for page, url in found[:5])
-        raise ExtensionError(f"pages load from the network ({len(found)} places): {first}")
-
-
-# attributes through which an element loads a file; `a href` only links
-_LOADS = {
-    "audio": ("src",),
-    "base": ("href",),
-    "body": ("background",),
-    "embed": ("src",),
-    "feimage": ("href", "xlink:href"),
-    "iframe": ("src",),
-    "image": ("href", "xlink:href"),
-    "img": ("src", "srcset"),
-    "input": ("src",),
-    "object": ("data",),
-    "script": ("src",),
-    "source": ("src", "srcset"),
-    "table": ("background",),
-    "td": ("background",),
-    "track": ("src",),
-    "use": ("href", "xlink:href"),
-    "video": ("src", "poster"),
-}
-_LINKS = {"stylesheet", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "icon", "manifest"}
-_HOST = r"(?:(?:https?|wss?):)?//[\w-][\w.-]+"
-_OUTSIDE = re.compile(_HOST, re.IGNORECASE)
-_CSS_LOAD = re.compile(rf"""(?:url\(|image-set\(|@import)\s*['"]?\s*({_HOST}[^'")\s]*)""", re.IGNORECASE)
-_JS_LOAD = re.compile(
-    rf"""(?:\b(?:import|from|fetch|open|Worker|WebSocket|EventSource|importScripts|sendBeacon)\s*\(?"""
-    rf"""|\.(?:src|href)\s*=)\s*(?:['"][A-Z]+['"]\s*,\s*)?['"`]({_HOST}[^'"`]*)"""
-)
-
-
-def outside_loads(folder: Path) -> list[tuple[str, str]]:
-    """(file, address) of what pages, styles and inline scripts below `folder` would fetch from another host.
-
-    Addresses that a script puts together are beyond reading: the browser tests, with the network off, see those.
-    Script files come from the theme and MathJax, which reach out only when a reader asks for it.
-    """
-    found = []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".html", ".css", ".svg")):
-        text, name = path.read_text(encoding="utf-8", errors="replace"), str(path.relative_to(folder))
-        found += [(name, url) for url in (_CSS_LOAD.findall(text) if path.suffix == ".css" else _page_loads(text))]
-    return found
-
-
-def _page_loads(text: str) -> list[str]:
-    from bs4 import BeautifulSoup
-
-    found = []
-    for tag in BeautifulSoup(text, "html.parser").find_all(True):
-        values = []
-        for attribute in _LOADS.get(tag.name, ()):
-            value = tag.get(attribute) or ""
-            values += value.split(",") if attribute == "srcset" else [value]
-        if tag.name == "link" and _LINKS & set(tag.get("rel") or []):
-            values.append(tag.get("href") or "")
-        if tag.name == "meta" and str(tag.get("http-equiv")).lower() == "refresh":
-            values.append((tag.get("content") or "").lower().partition("url=")[2])
-        found += [value.strip() for value in values if _OUTSIDE.match(value.strip())]
-        found += _CSS_LOAD.findall((tag.string or "" if tag.name == "style" else "") + (tag.get("style") or ""))
-        if tag.name == "script":
-            found += _JS_LOAD.findall(tag.string or "")
-    return found
+def _finish(app: Any, exception: Exception | None) -> None:
+    """The ledger as data, the book on one page; a page that would load anything from the network fails the build."""
+    if exception is None and app.builder.name == "html":
+        folder = Path(app.outdir)
+        text = json.dumps(claims.as_json(app.env.arsr_ledger), indent=1, ensure_ascii=False)
+        write_atomically(folder / "claims.json", text + "\n")
+        names = printed.order(app.env.toctree_includes, app.config.root_doc)
+        write_atomically(folder / "print.html", printed.join(folder, names, app.config.html_title))
+        if found := offline.outside_loads(folder):
+            first = "; ".join(f"{page} loads {url}" for page, url in found[:5])
+            raise ExtensionError(f"pages load from the network ({len(found)} places): {first}")

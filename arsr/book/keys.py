@@ -1,0 +1,67 @@
+"""What a result depends on, as a short hash: files, data folders, and the modules that a chapter reaches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import arsr_core
+from arsr_core.files import sha256
+
+PACKAGES = ("arsr_core", "arsr")
+ABOVE = Path(arsr_core.__path__[0]).parent  # both packages lie here
+
+
+def digest(*values: object) -> str:
+    """16 hexadecimal digits for values that JSON can hold, or that can be written as text."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def content(*paths: Path) -> str:
+    """The hash of names and contents: of files, and of all below folders; nothing for what is absent."""
+    found = [(path, p) for path in paths for p in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    return digest(*((p.relative_to(path.parent), sha256(p)) for path, p in found if p.is_file() and p.suffix != ".pyc"))
+
+
+def package() -> str:
+    """The hash of all code and package data."""
+    return content(*(ABOVE / name for name in PACKAGES))
+
+
+def stats(folder: Path) -> str:
+    """The hash of names, sizes and times below a data folder of perhaps many gigabytes; links are followed."""
+    walk = sorted(os.walk(folder, followlinks=True))
+    found = (
+        (name, p.stat()) for parent, _, names in walk for name in sorted(names) if (p := Path(parent, name)).exists()
+    )
+    return digest(*found)
+
+
+def reached(names: Iterable[str]) -> list[Path]:
+    """The files of the modules among `names` and of all that they import, however late, with the packages above them.
+
+    A module's data has its name, as paper.yaml has; what else lies in a package's folder belongs to the package.
+
+    >>> [path.name for path in reached({"arsr.names", "numpy"})]
+    ['__init__.py', 'names.py']
+    """
+    import grimp
+
+    graph, modules, waiting = grimp.build_graph(*PACKAGES, cache_dir=None), set(), [*names]
+    while waiting:
+        name = waiting.pop()
+        if name in graph.modules and name not in modules:
+            modules.add(name)
+            waiting += [*graph.find_modules_directly_imported_by(name), name.rpartition(".")[0]]
+    found = set()
+    for place in (ABOVE.joinpath(*name.split(".")) for name in modules):
+        beside = place.iterdir() if place.is_dir() else place.parent.glob(f"{place.name}.*")
+        found |= {p for p in beside if p.is_file() and (p.stem in ("__init__", place.name) or not _is_module(p))}
+    return sorted(found)
+
+
+def _is_module(path: Path) -> bool:
+    return path.with_suffix(".py").exists()
