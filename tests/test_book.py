@@ -278,7 +278,7 @@ def test_a_terminated_build_leaves_no_kernel_and_no_scratch(tmp_path, root):
     config = failing(tmp_path, root, source)
     command = [sys.executable, "-m", "arsr", "book", "--root", str(config.root)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        _until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        _until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 120)  # under load too
         kernel = psutil.Process(int((tmp_path / "pid").read_text()))
         process.terminate()
         assert process.wait(20) == 143

@@ -8,7 +8,6 @@ _build/<profile>/html/                       the pages
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import platform
 import re
@@ -19,8 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -191,21 +189,20 @@ def _execute(config: Build, chapters: Iterable[Path], say: Say) -> Executed:
     jobs = min(config.jobs or cores, len(changed))
     # sums of floats depend on the threads: embedded chapters always have one, whatever runs beside them
     threads = 1 if config.profile == "embedded" else max(1, cores // jobs)
-    try:
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-            try:
-                work = [(c, folders[c], config.chapter_parameters(c), threads, names) for c in changed]
-                for done in as_completed([pool.submit(notebooks.run, *what) for what in work]):
-                    say(done.result())
-            except BaseException:  # a failing chapter, an interrupted or terminated build: the others stop
-                for process in multiprocessing.active_children():
-                    process.kill()
-                raise
-    except BrokenProcessPool as error:
-        raise ChapterError("a chapter's process was ended, perhaps for want of memory; try --jobs 1") from error
-    finally:
-        for scratch in (config.folder / "chapters").glob(".*"):
-            shutil.rmtree(scratch, ignore_errors=True)
+    work = [(c, folders[c], config.chapter_parameters(c), threads, names) for c in changed]
+    running: list[subprocess.Popen] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(notebooks.run, *what, running) for what in work]
+        try:
+            for done in as_completed(futures):
+                say(done.result())
+        except BaseException:  # a failing chapter, an interrupted or terminated build: the others stop
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in futures):
+                for process in running:
+                    process.terminate()
+                time.sleep(0.1)
+            raise
     return folders
 
 

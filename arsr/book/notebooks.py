@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import json
-import multiprocessing
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from arsr import ChapterError
 from arsr_core import files
@@ -66,43 +69,64 @@ def imports(chapter: Path) -> set[str]:
     return found
 
 
-def run(chapter: Path, target: Path, parameters: dict[str, object], threads: int, names: dict[str, str]) -> str:
+def run(
+    chapter: Path,
+    target: Path,
+    parameters: dict[str, object],
+    threads: int,
+    names: dict[str, str],
+    running: list[subprocess.Popen],
+) -> str:
     """Execute a chapter. `target` appears, with executed.ipynb, records/ and figures/, when all cells are done.
 
-    names: paths of this machine, and what the executed copy calls them. Returns a line that says how long it took.
-    Raises ChapterError for a cell that fails or warns, InputError for one that was given wrong input.
+    names: paths of this machine, and what the executed copy calls them; running: gets the process, which the caller may
+    terminate. Returns a line that says how long it took. Raises ChapterError for a cell that fails or warns, InputError
+    for one that was given wrong input.
     """
-    import papermill
+    import jupytext
+    from tqdm import tqdm
 
-    name, started = chapter.stem, time.monotonic()
-    row = int(multiprocessing.current_process().name.rpartition("-")[2]) - 1  # of a pool's processes
-    bar = {"desc": name, "leave": False, "disable": None, "position": row}
-    quiet = ["--log-level=ERROR"]  # a kernel says on the terminal that its sockets are not encrypted
-    how = {"cwd": chapter.parent, "execution_timeout": CELL_SECONDS, "extra_arguments": quiet, "progress_bar": bar}
-    with files.atomic(target) as scratch:
+    name, started, node = chapter.stem, time.monotonic(), notebook(chapter)
+    with files.atomic(target) as scratch, tqdm(desc=name, unit="cell", disable=None, leave=False) as bar:
         scratch.mkdir()
-        os.environ.update(ENVIRONMENT, OMP_NUM_THREADS=str(threads), ARSR_OUTPUT=str(scratch))  # for the kernel
-        try:
-            node = papermill.execute_notebook(notebook(chapter), None, parameters, **how)
-        except papermill.PapermillExecutionError as error:
-            cell = f"{name}, code cell {error.exec_count}"
-            if error.ename == "InputError":
-                raise InputError(f"{cell}: {error.evalue}") from None
-            trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
-            raise ChapterError(f"{cell}: {error.ename}: {error.evalue}\n{trace}") from None
-        except (RuntimeError, TimeoutError) as error:  # the kernel died, or a cell takes for ever
-            raise ChapterError(f"{name}: {error}") from None
-        for cell in node.cells:
-            for out in cell.get("outputs", []):
-                if out.get("name") == "stderr":
-                    what = f"{name}, code cell {cell.execution_count}"
-                    raise ChapterError(f"{what} warns, and a page shows no warnings:\n{out.text}")
-        node = tidy(node, {str(scratch): "OUTPUT"} | names)
-        text = json.dumps(node, indent=1, ensure_ascii=False, sort_keys=True)
-        (scratch / "executed.ipynb").write_text(text + "\n", encoding="utf-8")
+        given, executed = scratch / "input.ipynb", scratch / "executed.ipynb"
+        jupytext.write(node, given)
+        command = [sys.executable, "-m", "papermill", given, executed, "-y", yaml.safe_dump(parameters)]
+        command += ["--cwd", chapter.parent, "--execution-timeout", str(CELL_SECONDS), "--progress-bar"]
+        environment = os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads), "ARSR_OUTPUT": str(scratch)}
+        how = {"env": environment, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        log = []
+        with subprocess.Popen(command, text=True, errors="replace", **how) as process:
+            running.append(process)
+            for line in process.stdout:  # papermill's own bar among them
+                log.append(line)
+                if found := re.search(r"Executing:.* (\d+)/(\d+) ", line):
+                    bar.n, bar.total = map(int, found.groups())
+                    bar.refresh()
+        node = json.loads(executed.read_text(encoding="utf-8")) if executed.exists() else {"cells": []}
+        _check(name, node["cells"])
+        if process.returncode:
+            raise ChapterError(f"{name}: papermill ended with {process.returncode}\n{''.join(log)[-4000:]}")
+        text = json.dumps(tidy(node, {str(scratch): "OUTPUT"} | names), indent=1, ensure_ascii=False, sort_keys=True)
+        executed.write_text(text + "\n", encoding="utf-8")
+        given.unlink()
         seconds = time.monotonic() - started
         (scratch / "run.json").write_text(json.dumps({"seconds": round(seconds, 1)}) + "\n", encoding="utf-8")
     return f"{name}: executed in {seconds:.0f} s"
+
+
+def _check(chapter: str, cells: list[dict]) -> None:
+    """Raise what the first cell deserves that failed, or warned."""
+    for number, cell in enumerate((c for c in cells if c["cell_type"] == "code"), start=1):
+        for out in cell.get("outputs", []):
+            what = f"{chapter}, code cell {number}"
+            if out.get("name") == "stderr":
+                raise ChapterError(f"{what} warns, and a page shows no warnings:\n{''.join(out['text'])}")
+            if out["output_type"] == "error":
+                if out["ename"] == "InputError":
+                    raise InputError(f"{what}: {out['evalue']}")
+                trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(out["traceback"]))
+                raise ChapterError(f"{what}: {out['ename']}: {out['evalue']}\n{trace}")
 
 
 def tidy(node: dict, names: dict[str, str]) -> dict:
