@@ -178,16 +178,20 @@ def test_keys_follow_the_modules_that_a_chapter_reaches_and_their_data(tmp_path,
         shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     folder = make_book(tmp_path / "project", root)
     (folder / "_toc.yml").write_text("format: jb-book\nroot: book/00-first\nchapters: [{file: book/01-second}]\n")
-    cell = "```{code-cell} ipython3\n%config Application.verbose_crash = False\nfrom arsr_core import losses\n```\n"
+    magic = "%config Application.verbose_crash = False"
+    source = f"{magic}\nfrom arsr.book import tables\nfrom arsr_core import losses"
+    cell = f"```{{code-cell}} ipython3\n{source}\n```\n"
     (folder / "book" / "01-second.md").write_text(FRONT + "\n# Second\n\n" + cell)
     edited = {
         "arsr/cli.py": [],
         "arsr/book/build.py": [],
         "arsr/book/templates/records.html": [],
         "arsr_core/losses.py": ["01-second"],
-        "arsr/book/chapter.py": ["00-first"],
+        "arsr/book/tables.html": ["01-second"],
+        "arsr/book/chapter.py": ["00-first", "01-second"],
         "arsr_core/files.py": ["00-first", "01-second"],
         "arsr/paper.yaml": [],
+        "arsr/claims.yaml": [],
     }
     command = [sys.executable, "-c", KEYS, str(folder), *edited]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True)

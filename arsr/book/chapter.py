@@ -56,7 +56,7 @@ class Numbers(list[Record]):
         self.append(records.mean(key, values, unit, description, self.source))
         return self[-1]
 
-    def add(self, key: str, value: float, description: str, **more) -> Record:
+    def add(self, key: str, value: float, description: str, **more: object) -> Record:
         """Add one value. more: other fields of `Record`, e.g. unit, n, or a provenance of its own."""
         self.append(
             Record(**{"key": key, "value": value, "description": description, "provenance": self.source} | more)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from arsr import claims
 from arsr.book import chapter
 from arsr.records import Record
 
-TEMPLATES = Path(__file__).with_name("templates")
+if TYPE_CHECKING:  # a chapter that fills a table is not executed for a new rule of a claim
+    from arsr.claims import Effect
+
+FOLDER = Path(__file__).parent  # a table that chapters fill has its template beside its module
 MARKS = {
-    claims.SUPPORTED: "\N{CHECK MARK}",
-    claims.NOT_SUPPORTED: "\N{MULTIPLICATION X}",
-    claims.UNDECIDED: "?",
-    claims.UNMEASURED: "\N{EN DASH}",
+    "supported": "\N{CHECK MARK}",
+    "not supported": "\N{MULTIPLICATION X}",
+    "undecided": "?",
+    "not yet measured": "\N{EN DASH}",
     "no numbers": "\N{EN DASH}",
 }
 
@@ -53,13 +56,13 @@ def digits(record: Record) -> str:
     return ".0f" if record.low is None and record.value.is_integer() else ".3f"
 
 
-def effect(found: claims.Effect) -> str:
+def effect(found: Effect) -> str:
     """+1.1 (-2.4 to +4.6), points with one decimal."""
     spec = places(found)
     return f"{number(found.value, spec)} ({number(found.low, spec)} to {number(found.high, spec)})"
 
 
-def places(found: claims.Effect) -> str:
+def places(found: Effect) -> str:
     """How an effect is written: points with one decimal, else three, and its sign."""
     return "+.1f" if found.unit == "points" else "+.3f"
 
@@ -83,6 +86,6 @@ def prose(text: str) -> Markup:
     return Markup(re.sub("`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-_ENVIRONMENT = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+_LOADER = FileSystemLoader([FOLDER / "templates", FOLDER])
+_ENVIRONMENT = Environment(loader=_LOADER, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 _ENVIRONMENT.filters |= {f.__name__: f for f in (anchor, badge, digits, effect, number, p, places, prose, value)}
-_ENVIRONMENT.filters["verdict"] = claims.verdict

@@ -50,7 +50,11 @@ def reached(names: Iterable[str]) -> list[Path]:
     """
     import grimp
 
-    graph, modules, waiting = grimp.build_graph(*PACKAGES, cache_dir=None), set(), [*names]
+    graph, modules, waiting = (
+        grimp.build_graph(*PACKAGES, cache_dir=None, exclude_type_checking_imports=True),
+        set(),
+        [*names],
+    )
     while waiting:
         name = waiting.pop()
         if name in graph.modules and name not in modules:

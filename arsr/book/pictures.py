@@ -84,7 +84,7 @@ def peak(values: torch.Tensor, side: int, step: int = 1) -> tuple[int, int]:
     return row // step * step, column // step * step
 
 
-def flow_tile(field: torch.Tensor, bound: float, title: str = "", **drawn) -> Tile:
+def flow_tile(field: torch.Tensor, bound: float, title: str = "", **drawn: object) -> Tile:
     """Flow (2, H, W) in the colours of Middlebury's wheel, whose rim is at `bound` pixels. drawn: as of `Tile`."""
     return Tile(flow.to_rgb(field[None], bound)[0], title, **drawn)
 

@@ -82,7 +82,7 @@ def benchmark(frame: pd.DataFrame, caption: str, badge: str = "", names: Mapping
     spans = [groupby(columns, key=itemgetter(slice(depth))) for depth in (1, 2)]  # of equal neighbours
     heads = [[(names.get(of[-1], of[-1]), len([*same])) for of, same in level] for level in spans]
     shown = {"heads": heads, "streams": [title(stream) for *_, stream in columns], "rows": rows}
-    return fill("benchmark", caption=caption, badge=Markup(badge), **shown)
+    return fill("tables", caption=caption, badge=Markup(badge), **shown)
 
 
 def contrasts(rows: Mapping[str, str], head: str = "difference") -> str:
@@ -115,7 +115,7 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" if row else "|---" * len(heads) + "|" for row in (heads, (), *rows))
 
 
-def plain(frame: pd.DataFrame, name: str, label: str):
+def plain(frame: pd.DataFrame, name: str, label: str) -> pd.io.formats.style.Styler:
     """A data frame as an HTML table without its index: a Styler. name: unique in the chapter; label: what it shows."""
     attributes = f'class="dataframe" aria-label="{html.escape(label, quote=True)}"'
     return frame.style.hide(axis="index").format(thousands=",").set_uuid(name).set_table_attributes(attributes)
