@@ -2,7 +2,7 @@
 
 import importlib
 
-from arsr import claims, paper
+from arsr import claims, paper, records
 from arsr.book import filling, pages
 
 
@@ -31,8 +31,8 @@ def test_the_reference_has_the_contract_s_names_with_docstrings():
     found = pages.public(importlib.import_module("arsr_core.losses"))
     names = {name for name, _, _ in found}
     assert {"wmse", "siamese_warp", "FeatureLoss"} <= names and not any(n.startswith("_") for n in names)
-    text = filling.fill("api", modules=[("arsr.claims", "Claims.", pages.public(claims))])
-    assert "Newcombe (1998)" in text and "def " not in text and "<script" not in text
+    text = filling.fill("api", modules=[("arsr.records", "Records.", pages.public(records))])
+    assert "Wilson (1927)" in text and "def " not in text and "<script" not in text
     assert pages.public(importlib.import_module("arsr.data")) == []
     assert "arsr_core.metrics" in {m.__name__ for m in pages.modules()}
 
@@ -43,9 +43,9 @@ def test_a_verdict_has_a_mark_and_a_word_besides_its_colour():
         assert verdict in text and filling.MARKS[verdict] in text and verdict.replace(" ", "-") in text
 
 
-def shown(records, claim: str, tier: str) -> str:
-    ledger = {claim: {tier: claims.ledger(records)[claim][tier]}}
-    return filling.fill("claim", ledger=ledger, records=records, claims=claims.CLAIMS, tiers=claims.TIERS)
+def shown(known, claim: str, tier: str) -> str:
+    ledger = {claim: {tier: claims.ledger(known)[claim][tier]}}
+    return filling.fill("claim", ledger=ledger, records=known, claims=claims.CLAIMS, tiers=claims.TIERS)
 
 
 def test_a_claim_shows_its_contrasts_with_links_to_both_records():
