@@ -457,8 +457,6 @@ def test_bad_recognisers(config, files, tmp_path):
     refused("one recogniser too many", recognisers=(*config.recognisers, str(files / "both.safetensors")))
     refused("no such recogniser", recognisers=("absent.safetensors",))
     refused("expected a recogniser", recognisers=(str(files / "vdsr.safetensors"),))
-    fusion = recognition.save(recognition.Fusion(3), tmp_path / "fusion.safetensors")
-    refused("a Fusion; expected a TSN or an ST-ResNet", recognisers=(str(fusion),))
     refused("no weights are shipped|give path=", methods=("vdsr",))
 
 

@@ -264,7 +264,6 @@ CASES: dict[str, Callable[[], object]] = {
     },
     "recognition.TSN flow": lambda: recognise(modality="flow").snippets(rand(1, 2, 10, 64, 64)),
     "recognition.STResNet": lambda: two_streams()(rand(1, 3, 3, 64, 64), rand(1, 3, 10, 64, 64)),
-    "recognition.Fusion": lambda: moved(lambda: recognition.Fusion(4))(rand(2, 4), rand(2, 4)),
 }
 
 
@@ -441,7 +440,6 @@ HOST = {  # public functions that are not run here, by module or name, and why
     "recognition.protocol.starts": "numbers of frames, on the host",
     "recognition.protocol.train_starts": "numbers of frames, on the host",
     "recognition.recogniser": "sets up a training; run by the recipes",
-    "recognition.fusion.train_fusion": "L-BFGS on a few scores, on the host",
     "sr.build": "run for every method",
     "sr.load": "files",
     "sr.methods.find": "a name",

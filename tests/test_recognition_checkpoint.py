@@ -11,7 +11,7 @@ from torch import nn
 
 from arsr_core import recognition
 from arsr_core.errors import InputError
-from arsr_core.recognition import TSN, Fusion, STResNet, load, load_public, save
+from arsr_core.recognition import TSN, STResNet, load, load_public, save
 
 NAMES = ("run", "walk", "wave")
 
@@ -50,7 +50,6 @@ def saved(tmp_path):
         (TSN, (3, "flow", "bn_inception", 0.7, 2), [(1, 2, 4, 32, 32)]),
         (TSN, (3, "flow", "efficientnet_lite0"), [(1, 1, 10, 32, 32)]),
         (STResNet, (3, "lite", 2, (0.1, 0.2)), [(1, 3, 3, 32, 32), (1, 3, 10, 32, 32)]),
-        (Fusion, (3, (2, 1)), [(4, 3), (4, 3)]),
     ],
 )
 def test_round_trip(kind, arguments, inputs, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -34,22 +35,13 @@ def augment(
     """
     require("augment", **{f"clips{i or ''}": (x, f"N S{i or ''} C{i or ''} H W") for i, x in enumerate(clips)})
     h, w = clips[0].shape[-2:]
-    draws = [_draw(h, w, crop, augmentation, generator) for _ in clips[0]]
-    out = tuple(torch.stack([_apply(x, draw, crop) for x, draw in zip(c, draws, strict=True)]) for c in clips)
+    changes = [_drawn(h, w, crop, augmentation, generator) for _ in clips[0]]
+    out = tuple(torch.stack([change(x) for x, change in zip(clip, changes, strict=True)]) for clip in clips)
     return out if len(out) > 1 else out[0]
 
 
-@dataclass(frozen=True)
-class _Draw:
-    top: int
-    left: int
-    height: int
-    width: int
-    mirror: bool
-    shrink: float  # 1: keeps its resolution
-
-
-def _draw(h: int, w: int, crop: int, a: Augmentation, generator: torch.Generator) -> _Draw:
+def _drawn(h: int, w: int, crop: int, a: Augmentation, generator: torch.Generator) -> Callable:
+    """A random change of a sample of frames of h x w: (S, C, H, W) -> (S, C, crop, crop)."""
     sides = [int(min(h, w) * scale) for scale in a.scales]
     sides = [crop if abs(side - crop) < 3 else side for side in sides]  # no resizing for so little
     pairs = [(sides[i], sides[j]) for i in range(len(sides)) for j in range(len(sides)) if abs(i - j) <= 1]
@@ -57,16 +49,15 @@ def _draw(h: int, w: int, crop: int, a: Augmentation, generator: torch.Generator
     height, width = pairs[int(u[0] * len(pairs))]
     quarters = [(y, x) for y in range(5) for x in range(5) if (y + x) % 2 == 0]  # the 13 places
     y, x = quarters[int(u[1] * len(quarters))]
+    top, left = (h - height) // 4 * y, (w - width) // 4 * x
     shrink = 1 + u[4] * (a.degrade_scale - 1) if u[3] < a.degrade else 1.0
-    return _Draw((h - height) // 4 * y, (w - width) // 4 * x, height, width, u[2] < a.mirror, shrink)
 
+    def change(x: torch.Tensor) -> torch.Tensor:
+        if shrink > 1 and x.shape[1] == 3:
+            small = [max(1, round(n / shrink)) for n in x.shape[-2:]]
+            small = F.interpolate(x, small, mode="bicubic", antialias=True)
+            x = F.interpolate(small, x.shape[-2:], mode="bicubic").clamp(0, 1)
+        x = bilinear(x[..., top : top + height, left : left + width], (crop, crop))
+        return mirrored(x) if u[2] < a.mirror else x
 
-def _apply(x: torch.Tensor, draw: _Draw, crop: int) -> torch.Tensor:
-    """(S, C, H, W) -> (S, C, crop, crop)."""
-    if draw.shrink > 1 and x.shape[1] == 3:
-        small = [max(1, round(n / draw.shrink)) for n in x.shape[-2:]]
-        small = F.interpolate(x, small, mode="bicubic", antialias=True)
-        x = F.interpolate(small, x.shape[-2:], mode="bicubic").clamp(0, 1)
-    x = x[..., draw.top : draw.top + draw.height, draw.left : draw.left + draw.width]
-    x = bilinear(x, (crop, crop))
-    return mirrored(x) if draw.mirror else x
+    return change

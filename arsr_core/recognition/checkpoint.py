@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from arsr_core.errors import InputError
 from arsr_core.files import write_atomically
 from arsr_core.recognition import public
 from arsr_core.recognition.backbones import BACKBONES
-from arsr_core.recognition.fusion import Fusion
+from arsr_core.recognition.recogniser import Recogniser
 from arsr_core.recognition.st_resnet import STResNet
 from arsr_core.recognition.tsn import TSN
 from arsr_core.weights import fill, read
 
-NETWORKS: dict[str, type[nn.Module]] = {"TSN": TSN, "STResNet": STResNet, "Fusion": Fusion}
+NETWORKS: dict[str, type[Recogniser]] = {"TSN": TSN, "STResNet": STResNet}
+FORMS = {"arguments": dict, "classes": list | None, "metadata": dict}  # what a description holds, as JSON
 
 
-def save(model: nn.Module, path: str | Path, **metadata: object) -> Path:
+def save(model: Recogniser, path: str | Path, **metadata: object) -> Path:
     """Write a network of NETWORKS with all that builds it again, atomically; the name ends in .safetensors.
 
     metadata: what JSON can hold (recipe, seed, ...), found again in `.metadata`; classes=[names in the order of the
@@ -45,7 +45,7 @@ def save(model: nn.Module, path: str | Path, **metadata: object) -> Path:
 
 def load(
     path: str | Path, map_location: str | torch.device = "cpu", *, classes: int | Sequence[str] | None = None
-) -> nn.Module:
+) -> Recogniser:
     """A network that `save` wrote, in evaluation mode, with `.classes` (names or None) and `.metadata`.
 
     classes: how many, or which, are expected. Raises InputError for a file that is missing, damaged or of another
@@ -107,12 +107,12 @@ def _header(path: str | Path) -> tuple[str, dict, list | None, dict]:
         found = f"weights of {network}" if network else "weights without a description"
         raise InputError(f"{path}: {found}, expected a recogniser ({', '.join(NETWORKS)})")
     try:
-        arguments, classes, metadata = (json.loads(header[key]) for key in ("arguments", "classes", "metadata"))
-        if not (isinstance(arguments, dict) and isinstance(classes, list | None) and isinstance(metadata, dict)):
+        parts = [json.loads(header[key]) for key in FORMS]
+        if not all(map(isinstance, parts, FORMS.values())):
             raise ValueError("its description has another form")
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: damaged description of a recogniser ({error}); train it again") from error
-    return network, arguments, classes, metadata
+    return network, *parts
 
 
 def _check_classes(

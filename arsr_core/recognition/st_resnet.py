@@ -6,7 +6,7 @@ CVPR 2017, whose multiplicative connections the paper uses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -90,16 +90,11 @@ class STResNet(Recogniser):
         a, m = self.spatial.normalise(rgb), self.temporal.normalise(flow)  # (N S, C, H, W): appearance, motion
         a, m = _stem(self.spatial.backbone, a), _stem(self.temporal.backbone, m)
         for stage, a_time, m_time in zip(STAGES, self.spatial_time, self.temporal_time, strict=True):
-            (a1, a2, *a_rest), (m1, m2, *m_rest) = (
-                getattr(stream.backbone, stage) for stream in (self.spatial, self.temporal)
-            )
-            a, m = _unit(a1, a), _unit(m1, m).relu_()
-            a = (a.relu() + _branch(a2, a * m, lambda x, conv=a_time: conv(x, s))).relu_()
-            m = (m + _branch(m2, m, lambda x, conv=m_time: conv(x, s))).relu_()
-            for unit in a_rest:
-                a = unit(a)
-            for unit in m_rest:
-                m = unit(m)
+            look, move = (getattr(stream.backbone, stage) for stream in (self.spatial, self.temporal))  # their units
+            a, m = _unit(look[0], a), _unit(move[0], m).relu_()
+            a = (a.relu() + _branch(look[1], a * m, lambda x, conv=a_time: conv(x, s))).relu_()
+            m = (m + _branch(move[1], m, lambda x, conv=m_time: conv(x, s))).relu_()
+            a, m = look[2:](a), move[2:](m)
         a, m = self._pool(a, n, s), self._pool(m, n, s)  # (N, windows, features)
         scores = {
             "spatial": self.spatial.fc(self.spatial.dropout(a)),
@@ -149,7 +144,7 @@ def _unit(unit: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return _branch(unit, x) + (x if unit.downsample is None else unit.downsample(x))
 
 
-def _branch(unit: nn.Module, x: torch.Tensor, time=None) -> torch.Tensor:
+def _branch(unit: nn.Module, x: torch.Tensor, time: Callable | None = None) -> torch.Tensor:
     """The residual branch of torchvision's BasicBlock or Bottleneck; `time` acts on the input of its last layer."""
     x = unit.relu(unit.bn1(unit.conv1(x)))
     if hasattr(unit, "conv3"):
