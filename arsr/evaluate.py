@@ -335,9 +335,27 @@ class Pipeline:
         self.networks = {m: None if m == "hr" else sr.load(m, config.weights.get(m)).to(device) for m in names}
         self.hashes = {m: sha256(path) for m, path in config.weights.items()}
         self.cache = flow_cache.Cache(config.cache) if config.cache else None
-        self.fold, self.recognisers = fold, _recognisers(config, fold, classes, device)
+        self.use(fold)
         self.network = config.network or ("st-resnet" if "both" in self.recognisers else "tsn")
         self.units = _units(config.methods, self.recognisers)
+
+    def use(self, fold: str) -> None:
+        """Load the recognisers of a fold, by kind: spatial and temporal, or both."""
+        nets, protocol, classes = {}, self.config.protocol, self.classes
+        for path in self.config.files(fold):
+            load = recognition.load if path.suffix == ".safetensors" else recognition.load_public
+            net = load(path, classes=classes)
+            bound = net.metadata.get("protocol", {}).get("bound", protocol.bound)
+            kind, stacks = net.stream, (net.arguments["flow_frames"], bound)
+            if kind != "spatial" and stacks != (protocol.flow_frames, protocol.bound):
+                raise InputError(
+                    f"{path}: trained on stacks of {stacks[0]} fields coded to {stacks[1]:g} px; the protocol "
+                    f"{protocol.name} has {protocol.flow_frames} and {protocol.bound:g} px; choose another protocol"
+                )
+            if kind in nets or (nets and "both" in (kind, *nets)):
+                raise InputError(f"{path}: one recogniser too many; expected one TSN a stream, or one ST-ResNet")
+            nets[kind] = net.to(self.device, memory_format=torch.channels_last)
+        self.fold, self.recognisers = fold, nets
 
     def header(self, clips: Iterable[Clip], provenance: records.Provenance) -> scores.Header:
         """What the rows of this evaluation have in common."""
@@ -408,8 +426,7 @@ class Pipeline:
         except (InputError, OSError) as error:
             return partial(self.rows, clip, unit, {}, str(error))
         if self.fold != config.fold(clip):
-            self.fold = config.fold(clip)
-            self.recognisers = _recognisers(config, self.fold, self.classes, self.device)
+            self.use(config.fold(clip))
         nets, coded, chosen = self.recognisers, known.get(unit.temporal), plan(len(frames), unit, protocol)
         wanted = {unit.spatial: set(chosen.spots)}
         wanted[unit.temporal] = wanted.get(unit.temporal, set()) | (chosen.ends if coded is None else set())
@@ -459,24 +476,3 @@ def _units(methods: Sequence[str], kinds: Iterable[str]) -> list[Unit]:
     spatial, temporal = ([pair(m)[i] for m in methods if s in kinds] for i, s in enumerate(STREAMS))
     names = dict.fromkeys([*spatial, *temporal])
     return [Unit(name, *(name if name in side else None for side in (spatial, temporal))) for name in names]
-
-
-def _recognisers(config: Evaluation, fold: str, classes: tuple[str, ...], device: torch.device) -> dict[str, nn.Module]:
-    """Those of a fold by kind: spatial and temporal, or both."""
-    nets, protocol = {}, config.protocol
-    for path in config.files(fold):
-        own = path.suffix == ".safetensors"
-        net = recognition.load(path, classes=classes) if own else recognition.load_public(path, classes=len(classes))
-        if not isinstance(net, recognition.Recogniser):
-            raise InputError(f"{path}: a {type(net).__name__}; expected a TSN or an ST-ResNet")
-        kind, trained = net.stream, net.metadata.get("protocol", {})
-        stacks = net.arguments["flow_frames"], trained.get("bound", protocol.bound)
-        if kind != "spatial" and stacks != (protocol.flow_frames, protocol.bound):
-            raise InputError(
-                f"{path}: trained on stacks of {stacks[0]} fields coded to {stacks[1]:g} px; the protocol "
-                f"{protocol.name} has {protocol.flow_frames} and {protocol.bound:g} px; choose another protocol"
-            )
-        if kind in nets or (nets and "both" in (kind, *nets)):
-            raise InputError(f"{path}: one recogniser too many; expected one TSN a stream, or one ST-ResNet")
-        nets[kind] = net.to(device, memory_format=torch.channels_last)
-    return nets

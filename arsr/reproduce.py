@@ -1,6 +1,6 @@
 """The whole study: every row of Table 4 on each data set and recogniser at hand, in stages that can be interrupted.
 
-    prepare   what is there and what is missing, how many clips and frames              -> a plan
+    prepare   what is there and what is missing, how many clips, and about how many hours -> a plan
     scores    LR -> SR -> flow -> both streams, one method after the other, streaming   -> OUT/DATASET-NETWORK.parquet
     tables    accuracies with intervals, and paired tests                               -> OUT/records.json
 
@@ -11,25 +11,22 @@ the last of them is done.
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pandas as pd
-import torch
 from annotated_types import Ge, MinLen
 
 from arsr import claims, evaluate, manifest, processes, records, scores
 from arsr.data import folders
 from arsr.data.clips import Clip
-from arsr.evaluate import Evaluation, Method, Unit, pair
+from arsr.evaluate import Evaluation, Method, pair
 from arsr.settings import Flag, Suppress, settings
-from arsr_core import devices, flow, sr, video
+from arsr_core import devices, flow, sr
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS
 
@@ -71,22 +68,25 @@ class Part:
     config: Evaluation
     clips: list[Clip] = field(repr=False)
     classes: tuple[str, ...] = field(repr=False)
-    lengths: list[int] = field(repr=False)  # frames of each clip, 0 where it cannot be read
+
+    def only(self, method: str, **changed: object) -> Evaluation:
+        """The evaluation of one method, with other settings as given."""
+        used = {name: path for name, path in self.config.weights.items() if name in pair(method)}
+        return replace(self.config, methods=(method,), weights=used, **changed)
+
+    def kept(self) -> tuple[pd.DataFrame, scores.Header] | None:
+        """The scores that are there, of these clips alone: an earlier run may have seen more."""
+        if not Path(self.config.out).exists():
+            return None
+        frame, header = scores.load(self.config.out)
+        return frame[frame["clip"].isin([clip.name for clip in self.clips])], header
 
     def left(self, method: str) -> int:
         """The clips that have no scores of a method in some stream."""
-        names = [clip.name for clip in self.clips]
-        if not Path(self.config.out).exists():
-            return len(names)
-        frame, _ = scores.load(self.config.out)
-        done = frame[(frame["status"] == "ok") & (frame["method"] == method) & frame["clip"].isin(names)]
-        return len(names) - (0 if done.empty else done.groupby("stream")["clip"].nunique().min())
-
-    def needs(self) -> tuple[int, int, int]:
-        """What a method shows of all the clips: frames as they are, frames for flow, and pairs of these."""
-        unit = Unit("hr", "hr", "hr", coupled=self.config.network == "st-resnet")
-        plans = [evaluate.plan(length, unit, self.config.protocol) for length in self.lengths if length]
-        return tuple(sum(len(set(getattr(plan, what))) for plan in plans) for what in ("spots", "ends", "pairs"))
+        if not (kept := self.kept()):
+            return len(self.clips)
+        done = kept[0].query("status == 'ok' and method == @method").groupby("stream")["clip"].nunique()
+        return len(self.clips) - int(done.min() if len(done) else 0)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def prepare(study: Study) -> Plan:
             except InputError as error:
                 missing.append(f"{dataset}: {error}")
                 continue
-            parts.append(Part(config, clips, classes, _lengths(config, clips)))
+            parts.append(Part(config, clips, classes))
     missing = list(dict.fromkeys(missing))
     if not parts:
         raise InputError(f"reproduce: nothing can be scored. {'; '.join(missing)}")
@@ -151,7 +151,6 @@ def _evaluation(study: Study, dataset: str, network: str, recognisers: tuple[str
     methods = [m for m in study.methods if "+" not in m or network == "st-resnet"]
     methods = [m for m in methods if set(pair(m)) <= {"hr", "bicubic", *weights}]
     real = dataset != "embedded"
-    same = ("splits", "split", "present_only", "clips", "seed", "device")
     return Evaluation(
         dataset,
         study.out / f"{dataset}-{network}.parquet",
@@ -162,7 +161,7 @@ def _evaluation(study: Study, dataset: str, network: str, recognisers: tuple[str
         study.preset or ("reference" if real else "fast"),
         network=network,
         root=_root(study.data, dataset) if real else None,
-        **{name: getattr(study, name) for name in same},
+        **{name: getattr(study, name) for name in ("splits", "split", "present_only", "clips", "seed", "device")},
     )
 
 
@@ -171,98 +170,52 @@ def _root(data: Path, dataset: str) -> Path:
     return next((data / name for name in names if (data / name).is_dir()), data / dataset)
 
 
-def _lengths(config: Evaluation, clips: list[Clip]) -> list[int]:
-    def length(item: folders.Item) -> int:
-        with suppress(InputError):  # the scores will say why
-            info = video.probe(item.path)
-            return info.frames or round((info.duration or 0) * float(info.fps or 25))
-        return 0
-
-    if config.dataset == "embedded":
-        return [len(clips[0].read())] * len(clips)
-    with ThreadPoolExecutor() as pool:  # FFmpeg releases the interpreter's lock
-        return list(pool.map(length, config.items()))
-
-
 def estimate(plan: Plan) -> pd.DataFrame:
-    """A row for each job that is left: dataset, network, method, clips, frames, pairs, hours, disk.
+    """A row for each job that is left: dataset, network, method, clips, hours on one device, disk in bytes, at most.
 
-    frames are super-resolved, pairs have their flow computed, disk are the bytes that the cache will hold of it; the
-    hours on one device follow from rates that are measured here.
+    One snippet is timed here, with flow from the cache as in the study; disk is what the cache will hold of its flow.
     """
-    device, jobs, rows, rates, cached = devices.device(plan.study.device), plan.jobs(), [], {}, set()
-    flows = [motion for _, _, motion in jobs]
-    for part, method, motion in jobs:
-        config, left = part.config, part.left(method)
-        if left <= 0:
-            continue
-        if config.out not in rates:
-            rates[config.out] = _rates(part, device)
-        per_frame, per_pair, per_clip = rates[config.out]
-        (spatial, temporal), (spots, ends, pairs) = pair(method), part.needs()
-        if motion in cached:  # by an earlier job
-            ends = pairs = 0
-        cached.add(motion)
-        hours = (spots * per_frame[spatial] + ends * per_frame[temporal] + pairs * per_pair) / 3600
-        hours += len(part.clips) * per_clip / 3600
-        height, width = config.protocol.size
-        disk = pairs * 2 * height * width // 3 if flows.count(motion) > 1 else 0  # zlib leaves about a third
-        share = left / len(part.clips)
-        amounts = left, round(share * (spots + ends)), round(share * pairs), share * hours, disk
-        rows.append((config.dataset, config.network, method, *amounts))
-    columns = ("dataset", "network", "method", "clips", "frames", "pairs", "hours", "disk")
-    return pd.DataFrame(rows, columns=columns)
+    jobs, rows = [(*job, left) for job in plan.jobs() if (left := job[0].left(job[1]))], []
+    flows = [motion for _, _, motion, _ in jobs]
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (part, method, motion, left) in enumerate(jobs):
+            cache, config = Path(folder, motion), part.config
+            seconds, snippets = _seconds(part, method, cache), left * config.protocol.snippets
+            written = motion in flows[number + 1 :] and motion not in flows[:number]
+            disk = snippets * sum(file.stat().st_size for file in cache.rglob("*") if file.is_file()) if written else 0
+            rows.append((config.dataset, config.network, method, left, seconds * snippets / 3600, disk))
+    return pd.DataFrame(rows, columns=("dataset", "network", "method", "clips", "hours", "disk"))
 
 
-def _rates(part: Part, device: torch.device) -> tuple[dict[str, float], float, float]:
-    """Seconds a frame by SR method, a pair for its flow, a clip for its scores, on the first clip that can be read."""
-    config, protocol = part.config, part.config.protocol
-    for candidate, length in zip(part.clips, part.lengths, strict=True):
-        if length > protocol.flow_frames:
-            with suppress(InputError, OSError):
-                clip = candidate.read()
-                break
-    else:
-        raise InputError(f"{config.dataset}: no clip can be read; 'arsr data check {config.dataset}' says why")
-    numbers = range(min(len(clip), 33 if device.type == "cuda" else 3))
-
-    def timed(work: Callable[[], object]) -> float:
-        for _ in range(2):  # the first run compiles and fills caches
+def _seconds(part: Part, method: str, cache: Path) -> float:
+    """What one snippet of the first clip that can be read takes; its flow may lie in the cache."""
+    config = part.only(method, cache=cache, protocol=replace(part.config.protocol, snippets=1))
+    pipeline = evaluate.Pipeline(config, part.classes, devices.device(config.device), config.fold(part.clips[0]))
+    kept = pipeline.cache
+    for clip in part.clips:
+        for pipeline.cache in (None, kept):  # the first run compiles
             start = time.perf_counter()
-            work()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-        return time.perf_counter() - start
-
-    def see(network: torch.nn.Module | None) -> torch.Tensor:
-        return evaluate.see(clip, numbers, network, protocol, device=device, precision=config.precision)
-
-    pipeline = evaluate.Pipeline(config, part.classes, device, config.fold(part.clips[0]))
-    per_frame = {name: timed(partial(see, network)) / len(numbers) for name, network in pipeline.networks.items()}
-    frames = see(None)
-    flow_of = partial(evaluate.coded_flow, frames[:-1], frames[1:], protocol, config.flow, config.backend, 1)
-    rgb, stack = frames[:1], frames.new_zeros(1, 2 * protocol.flow_frames, *protocol.size)
-    inputs = {"spatial": (rgb,), "temporal": (stack,), "both": (rgb, stack)}
-    nets = [
-        partial(evaluate.score, net, *inputs[kind], protocol=protocol) for kind, net in pipeline.recognisers.items()
-    ]
-    return per_frame, timed(flow_of) / (len(numbers) - 1), protocol.snippets * sum(map(timed, nets))
+            [rows] = pipeline.run([(clip, pipeline.units)])
+            seconds = time.perf_counter() - start
+        if all(row["status"] == "ok" for row in rows):
+            return seconds
+    raise InputError(f"{config.dataset}: no clip can be read; 'arsr data check {config.dataset}' says why")
 
 
 def describe(plan: Plan, costs: pd.DataFrame, processes: int = 1) -> str:
     """The plan in words: what is there, what it will take, what is missing."""
     lines = []
-    for part in plan.parts:
-        config, clips, frames, lost = part.config, len(part.clips), sum(part.lengths), part.lengths.count(0)
-        what = f"{clips:,} clips, {frames:,} frames" + (f", {lost:,} of them unreadable" if lost else "")
-        lines.append(f"{config.dataset}, {config.network}: {what}; {config.protocol.name}, TV-L1 {config.flow}")
+    for config, clips in ((part.config, len(part.clips)) for part in plan.parts):
+        how = f"{config.protocol.name}, TV-L1 {config.flow}"
+        lines.append(f"{config.dataset}, {config.network}: {clips:,} clips; {how}")
     if costs.empty:
         lines.append("every score is there")
     else:
         hours, disk = costs["hours"].sum(), costs["disk"].max() / 2**30
         each = f", {hours / processes:.2f} h on {processes} processes" if processes > 1 else ""
         table = costs.drop(columns="disk").to_string(index=False, float_format="%.2f")
-        lines += ["", table, f"all: {hours:.2f} h on one device{each}; {disk:.1f} GiB of disk for flow at a time"]
+        total = f"at most {hours:.2f} h on one device{each}; {disk:.1f} GiB of disk for flow at a time"
+        lines += ["", table, total]
     return "\n".join(lines + [f"missing: {line}" for line in plan.missing])
 
 
@@ -275,10 +228,8 @@ def score(plan: Plan, *, provenance: records.Provenance | None = None, say: Call
     flows = [motion for _, _, motion in jobs]
     for number, (part, method, motion) in enumerate(jobs, 1):
         cache = plan.study.out / "flow" / motion if flows.count(motion) > 1 else None
-        used = {name: path for name, path in part.config.weights.items() if name in pair(method)}
         say(f"{number} of {len(jobs)}: {part.config.dataset}, {part.config.network}, {method}")
-        config = replace(part.config, methods=(method,), weights=used, cache=cache)
-        evaluate.evaluate(config, part.clips, part.classes, provenance=provenance)
+        evaluate.evaluate(part.only(method, cache=cache), part.clips, part.classes, provenance=provenance)
         if cache and motion not in flows[number:] and processes.this().is_main_process:  # no job is left that wants it
             shutil.rmtree(cache, ignore_errors=True)
 
@@ -293,11 +244,9 @@ def tables(plan: Plan, provenance: records.Provenance) -> tuple[pd.DataFrame, li
     """
     found, kept, prefix = [], [], f"{plan.study.profile}.benchmark"
     for part in plan.parts:
-        config = part.config
-        if not Path(config.out).exists():
+        if not (there := part.kept()):
             continue
-        frame, _ = scores.load(config.out)
-        frame = frame[frame["clip"].isin([clip.name for clip in part.clips])]
+        config, (frame, _) = part.config, there
         single = set(frame["method"])
         pairs = [m for m in plan.study.methods if "+" in m and m not in single and set(pair(m)) <= single]
         found.append(scores.table(frame, pairs=pairs, groups="group", present_only=config.present_only))
@@ -325,8 +274,6 @@ def keep(plan: Plan, found: list[records.Record], folder: Path) -> list[Path]:
     """Copy the records, and the scores of the plan's clips, to the project's results."""
     written = [records.save(found, folder / f"benchmark-{plan.study.profile}.json")]
     for part in plan.parts:
-        path, clips = Path(part.config.out), {clip.name for clip in part.clips}
-        frame, header = scores.load(path)
-        frame = frame[frame["clip"].isin(clips)]  # an earlier run may have seen more
-        written.append(scores.save(folder / "scores" / path.name, frame, header))
+        if there := part.kept():
+            written.append(scores.save(folder / "scores" / Path(part.config.out).name, *there))
     return written

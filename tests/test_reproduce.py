@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -62,9 +63,9 @@ def study(data, out, **changed):
 
 def test_the_plan_names_what_is_there_and_what_is_not(data, tmp_path):
     plan = reproduce.prepare(study(data, tmp_path, methods=reproduce.TABLE4, datasets=("hmdb51", "ucf101")))
-    assert [(p.config.dataset, p.config.network, len(p.clips), sum(p.lengths)) for p in plan.parts] == [
-        ("hmdb51", "tsn", 3, 27),
-        ("hmdb51", "st-resnet", 3, 27),
+    assert [(p.config.dataset, p.config.network, len(p.clips)) for p in plan.parts] == [
+        ("hmdb51", "tsn", 3),
+        ("hmdb51", "st-resnet", 3),
     ]
     assert "esrgan: no weights of esrgan" in plan.missing and "sosr+tosr: no weights of tosr" in plan.missing
     assert "ucf101, tsn: no weights of tsn-rgb-ucf101 and tsn-flow-ucf101" in plan.missing
@@ -73,25 +74,33 @@ def test_the_plan_names_what_is_there_and_what_is_not(data, tmp_path):
     ]
 
 
-def test_needs_count_what_evaluate_shows(data, tmp_path):
-    plan = reproduce.prepare(study(data, tmp_path, methods=("bicubic",)))
-    tsn, both = plan.parts
-    # clips of 8, 9 and 10 frames: all stacks of the first two begin at 0, those of the third at 0 ... 4
-    assert tsn.needs()[1:] == both.needs()[1:] == (6 + 6 + 10, 5 + 5 + 9)
-    assert tsn.needs()[0] == 5 * 3 and both.needs()[0] == 1 + 1 + 5
-
-
 def test_estimate_and_its_words(data, tmp_path):
     plan = reproduce.prepare(study(data, tmp_path))
     costs = reproduce.estimate(plan)
     assert costs["method"].tolist() == ["hr", "hr", "bicubic", "bicubic", "vdsr", "vdsr"]
-    first, second = costs.iloc[0], costs.iloc[1]  # the second recogniser finds the flow in the cache
-    assert first.pairs == plan.parts[0].needs()[2] and second.pairs == 0 and first.frames > second.frames
-    assert (costs["hours"] > 0).all() and (costs["clips"] == 3).all() and first.disk > 0
+    assert (costs["hours"] > 0).all() and (costs["clips"] == 3).all()
+    assert (costs["disk"] > 0).tolist() == [True, False] * 3  # the second recogniser finds the flow in the cache
     pair = reproduce.estimate(reproduce.prepare(study(data, tmp_path, methods=("vdsr", "hr+vdsr")))).iloc[-1]
-    assert pair.method == "hr+vdsr" and pair.pairs == 0  # a pair finds its second method's flow there, too
+    assert pair.method == "hr+vdsr" and pair.disk == 0  # a pair finds its second method's flow there, too
     text = reproduce.describe(plan, costs, processes=2)
-    assert "hmdb51, tsn: 3 clips, 27 frames" in text and "on 2 processes" in text
+    assert "hmdb51, tsn: 3 clips; lite, TV-L1 fast" in text and "on 2 processes" in text
+
+
+def test_the_estimate_bounds_the_disk_and_passes_by_what_cannot_be_read(data, tmp_path, monkeypatch):
+    plan = reproduce.prepare(study(data, tmp_path, methods=("bicubic",)))
+
+    def damaged():
+        raise InputError("damaged")
+
+    parts = [replace(part, clips=[replace(part.clips[0], read=damaged), *part.clips[1:]]) for part in plan.parts]
+    costs = reproduce.estimate(replace(plan, parts=parts))
+    monkeypatch.setattr(reproduce, "shutil", SimpleNamespace(rmtree=lambda *_, **__: None))  # the flow stays
+    reproduce.score(plan, say=str)
+    kept = sum(file.stat().st_size for file in (tmp_path / "flow").rglob("*") if file.is_file())
+    assert 0 < kept <= costs["disk"].max()
+    nothing = [replace(part, clips=[replace(clip, read=damaged) for clip in part.clips]) for part in plan.parts]
+    with pytest.raises(InputError, match="no clip can be read; 'arsr data check hmdb51' says why"):
+        reproduce.estimate(replace(plan, parts=nothing, study=replace(plan.study, methods=("hr",))))
 
 
 def test_whole_study_and_its_second_run(data, tmp_path):
@@ -215,6 +224,6 @@ def test_embedded_plan(root, tmp_path):
     missing = "embedded, st-resnet: no weights of st-resnet-lite" in plan.missing
     assert [p.config.network for p in others] == ([] if missing else ["st-resnet"])
     assert part.config.protocol.name == "lite" and {"hr", "bicubic", "vdsr"} <= set(part.config.methods)
-    assert len(part.clips) == 18 and set(part.lengths) == {24}
+    assert len(part.clips) == 18
     assert {"srresnet", "rrdb"} <= set(part.config.methods)  # claim C3 compares with them ...
     assert not {"srresnet", "rrdb"} & set(manifest.at_hand(root / "weights"))  # ... and the chapters' rows do without

@@ -88,6 +88,12 @@ def pack_flow(flow: np.ndarray, stride: int, unit: int) -> bytes:
     return gzip.compress(low_high.tobytes(), 6, mtime=0)
 
 
+def window_sums(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The sum of (H, W) values in each window, by its top left corner: (H - height + 1, W - width + 1)."""
+    total = np.pad(values.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    return total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
+
+
 def _avif(quality: int) -> Coder:
     options = dict(quality=quality, subsampling="4:4:4", speed=7, max_threads=1)
     return lambda picture: encoded(Image.fromarray(picture), "AVIF", **options)
@@ -117,11 +123,15 @@ def _fitting(clips: Sequence[np.ndarray], rows: int, coder: Coder, budget: int) 
     """The sheets of all clips, or None as soon as they take more than `budget` bytes."""
     kept: Sheets = []
     for clip in clips:
-        parts = (clip[k : k + rows] for k in range(0, len(clip), rows))
-        kept.append([coder(part.reshape(-1, *part.shape[2:])) for part in parts])
+        kept.append([coder(part) for part in _stacked(clip, rows)])
         if _size(kept) > budget:
             return None
     return kept
+
+
+def _stacked(clip: np.ndarray, rows: int) -> list[np.ndarray]:
+    """Frames (T, H, W, 3) below each other, `rows` in a picture (rows H, W, 3)."""
+    return [clip[k : k + rows].reshape(-1, *clip.shape[2:]) for k in range(0, len(clip), rows)]
 
 
 def _size(sheets: Sheets) -> int:
@@ -136,8 +146,7 @@ def _error(clips: Sequence[np.ndarray], rows: int, lossy: Sheets) -> np.ndarray:
     """|decoded - frame| of every sixteenth value of the lossy sheets."""
     errors = []
     for clip, sheets in zip(clips, lossy, strict=True):
-        for k, sheet in enumerate(sheets):
-            true = clip[k * rows : (k + 1) * rows].reshape(-1, *clip.shape[2:])
+        for true, sheet in zip(_stacked(clip, rows), sheets, strict=True):
             decoded = np.asarray(Image.open(io.BytesIO(sheet)).convert("RGB"))
             errors.append(np.abs(decoded[::4, ::4].astype(np.int16) - true[::4, ::4]).ravel())
     return np.concatenate(errors)
@@ -145,9 +154,7 @@ def _error(clips: Sequence[np.ndarray], rows: int, lossy: Sheets) -> np.ndarray:
 
 def _place(interest: np.ndarray, point: tuple[int, int], width: int, height: int) -> tuple[int, int]:
     """Top left corner (x, y) of the window around `point` that holds most of `interest`."""
-    total = np.pad(interest, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     x, y = (max(0, p - n + 1) for p, n in zip(point, (width, height), strict=True))
-    inside = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
-    part = inside[y : point[1] + 1, x : point[0] + 1]
+    part = window_sums(interest, height, width)[y : point[1] + 1, x : point[0] + 1]
     dy, dx = np.unravel_index(part.argmax(), part.shape)
     return int(x + dx), int(y + dy)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from string import Template
 
 import anywidget
 import numpy as np
@@ -42,6 +43,7 @@ SCRIPT = (
     f"{(_HERE / 'viewer.js').read_text(encoding='utf-8')}"
 )
 SCRIPT_TAG = f"<script data-arsr-viewer-script>(() => {{\n{SCRIPT}\ndefineElement();\n}})();</script>"
+FIGURE, PAGE = (Template((_HERE / name).read_text(encoding="utf-8")) for name in ("figure.html", "page.html"))
 Array = torch.Tensor | np.ndarray
 
 
@@ -188,25 +190,20 @@ class Viewer(anywidget.AnyWidget):
         Raises InputError where the frames do not fit.
         """
         view = {name: getattr(self, name) for name in self.trait_names(view=True)}
-        payload = json.dumps(self._payload | {"view": view}, separators=(",", ":")).replace("<", "\\u003c")
         small = self._side_by_side()
         small.thumbnail((900, 900))
-        poster = text(coding.encoded(small, "WEBP", quality=60, method=4))
-        return (
-            f'<arsr-viewer><img alt="{html.escape(self._described(), quote=True)}" style="max-width:100%" '
-            f'src="data:image/webp;base64,{poster}">'
-            f'<script type="application/json">{payload}</script></arsr-viewer>\n{SCRIPT_TAG}'
+        return FIGURE.substitute(
+            alt=html.escape(self._described()),
+            poster=text(coding.encoded(small, "WEBP", quality=60, method=4)),
+            payload=json.dumps(self._payload | {"view": view}, separators=(",", ":")).replace("<", "\\u003c"),
+            script=SCRIPT_TAG,
         )
 
     def save(self, path: str | Path) -> Path:
         """Write the viewer as a page of its own, opened from the disk by any browser."""
-        path = Path(path)
         title = html.escape(f"{', '.join(self.labels)}{self._alt and ': ' + self._alt}")
-        head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        style = "<style>:root{color-scheme:light dark}body{margin:1rem auto;max-width:75rem;padding:0 1rem}</style>"
-        page = f'<!DOCTYPE html>\n<html lang="en"><head>{head}<title>{title}</title>{style}</head>\n'
-        files.write_atomically(path, f"{page}<body><main>\n{self.to_html()}\n</main></body></html>\n")
-        return path
+        files.write_atomically(path, PAGE.substitute(title=title, figure=self.to_html()))
+        return Path(path)
 
     def poster(self) -> bytes:
         """The two frames side by side under their labels, as PNG; small frames are enlarged."""
@@ -261,17 +258,16 @@ class Viewer(anywidget.AnyWidget):
             "alt": self._alt,
         }
 
-    def _coded_spec(self, frames: str, **coding: int) -> dict:
+    def _coded_spec(self, frames: str, stride: int, unit: int, **rows: int) -> dict:
         """With what the browser needs to read frames and flow, in numbers and in words."""
-        stride, unit = coding["stride"], coding["unit"]
         grid = "at every pixel" if stride == 1 else f"one vector for {stride} × {stride} pixels"
         flow = f" Flow: {grid}, in steps of 1/{unit} pixel." if self._flows else ""
-        return self._spec | coding | {"coding": frames + flow}
+        return self._spec | rows | {"stride": stride, "unit": unit, "coding": frames + flow}
 
     def _live_spec(self) -> dict:
         """With one frame or flow an answer."""
         stride = math.ceil(math.sqrt(self._height * self._width / LIVE_FLOW_PIXELS))
-        return self._coded_spec("Frames: every value is exact.", rows=1, flowRows=1, stride=stride, unit=LIVE_UNIT)
+        return self._coded_spec("Frames: every value is exact.", stride, LIVE_UNIT, rows=1, flowRows=1)
 
     @cached_property
     def _payload(self) -> dict:
@@ -283,7 +279,7 @@ class Viewer(anywidget.AnyWidget):
         coded = coding.code_clips(clips, max(0, room), *self._interest(summaries))
         rows = {"rows": coded["rows"], "flowRows": max(1, self._count - 1)}
         return {
-            "spec": self._coded_spec(coded["coding"], **rows, stride=stride, unit=STATIC_UNIT),
+            "spec": self._coded_spec(coded["coding"], stride, STATIC_UNIT, **rows),
             "sheets": coded["sheets"],
             "window": coded["window"],
             "flows": [f and text(f) for f in flows],
@@ -297,9 +293,8 @@ class Viewer(anywidget.AnyWidget):
         stride = 1
         while sum(len(coding.pack_flow(f, stride, STATIC_UNIT)) for f in one) * (self._count - 1) > share:
             stride *= 2
-        flows = {label: f.float().cpu().numpy() for label, f in self._flows.items()}
-        packed = {label: coding.pack_flow(f, stride, STATIC_UNIT) for label, f in flows.items()}
-        return [packed.get(label) for label in self.labels], stride
+        whole = (self._flows[x].float().cpu().numpy() if x in self._flows else None for x in self.labels)
+        return [None if flow is None else coding.pack_flow(flow, stride, STATIC_UNIT) for flow in whole], stride
 
     def _answer(self, _: object, message: dict, buffers: list) -> None:
         """A request of the browser: one frame, one flow, or the error summary of some frames."""
@@ -365,23 +360,20 @@ class Viewer(anywidget.AnyWidget):
         """The end of each layer's colours: the 99th percentile of some frames, rounded up."""
         step = max(1, self._height * self._width // 20_000)
         frames = sorted({round(t) for t in np.linspace(0, max(self._count - 2, 0), 6)})
-        shown = [(label, t) for t in frames for label in self.labels]
-        others = [(label, t) for label, t in shown if label != self.reference]
+        others = [label for label in self.labels if label != self.reference]
 
-        def end(measure: Callable[[str, int], np.ndarray | None], places: list, default: float) -> float:
-            maps = (measure(*place) for place in places)
+        def end(measure: Callable[[str, int], np.ndarray | None], labels: list[str], default: float) -> float:
+            maps = (measure(label, t) for t in frames for label in labels)
             return _nice([x.ravel()[::step] for x in maps if x is not None], default)
 
-        flow, error = end(self._speed, shown, 1.0), end(self._flow_error, others, 1.0)
-        difference = end(self._frame_error, others, 20.0)
-        return {"flow": flow, "weight": flow, "flow_error": error, "frame_error": difference}
+        flow, error = end(self._speed, self.labels, 1.0), end(self._flow_error, others, 1.0)
+        return {"flow": flow, "weight": flow, "flow_error": error, "frame_error": end(self._frame_error, others, 20.0)}
 
 
 def _peak(error: np.ndarray) -> tuple[float, int, int]:
     """(value, x, y) of the highest mean over a square of PEAK_SIDE pixels; x, y is its centre."""
     h, w = (min(PEAK_SIDE, n) for n in error.shape)
-    total = np.pad(error.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    mean = (total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]) / (h * w)
+    mean = coding.window_sums(error, h, w) / (h * w)
     y, x = np.unravel_index(mean.argmax(), mean.shape)
     return round(float(mean[y, x]), 4), int(x) + w // 2, int(y) + h // 2
 
@@ -464,11 +456,9 @@ def _checked_scores(scores: Mapping[str, Mapping], labels: list[str], action: st
         for stream, by_class in (given if nested else {"": given}).items():
             found[label].append(_ranked(label, by_class, action) | {"stream": str(stream)})
     everything = [stream for streams in found.values() for stream in streams]
-    for name in {stream["stream"] for stream in everything}:  # one scale for all methods of a stream
-        same = [stream for stream in everything if stream["stream"] == name]
-        ends = {"low": min(0.0, *(s["low"] for s in same)), "high": max(s["high"] for s in same)}
-        for stream in same:
-            stream |= ends
+    for stream in everything:  # one scale for all methods of a stream
+        same = [other for other in everything if other["stream"] == stream["stream"]]
+        stream |= {"low": min(0.0, *(s["low"] for s in same)), "high": max(s["high"] for s in same)}
     return list(found.values())
 
 
