@@ -94,13 +94,13 @@ def test_the_estimate_bounds_the_disk_and_passes_by_what_cannot_be_read(data, tm
 
     parts = [replace(part, clips=[replace(part.clips[0], read=damaged), *part.clips[1:]]) for part in plan.parts]
     costs = reproduce.estimate(replace(plan, parts=parts))
+    nothing = [replace(part, clips=[replace(clip, read=damaged) for clip in part.clips]) for part in plan.parts]
+    with pytest.raises(InputError, match="no clip can be read; 'arsr data check hmdb51' says why"):
+        reproduce.estimate(replace(plan, parts=nothing))
     monkeypatch.setattr(reproduce, "shutil", SimpleNamespace(rmtree=lambda *_, **__: None))  # the flow stays
     reproduce.score(plan, say=str)
     kept = sum(file.stat().st_size for file in (tmp_path / "flow").rglob("*") if file.is_file())
     assert 0 < kept <= costs["disk"].max()
-    nothing = [replace(part, clips=[replace(clip, read=damaged) for clip in part.clips]) for part in plan.parts]
-    with pytest.raises(InputError, match="no clip can be read; 'arsr data check hmdb51' says why"):
-        reproduce.estimate(replace(plan, parts=nothing, study=replace(plan.study, methods=("hr",))))
 
 
 def test_whole_study_and_its_second_run(data, tmp_path):
