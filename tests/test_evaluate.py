@@ -419,7 +419,7 @@ def test_present_only(config):
         (dict(methods=("hr", "magic")), "unknown method 'magic'"),
         (dict(methods=("hr+bicubic+vdsr",)), "unknown method 'bicubic.vdsr'"),
         (dict(methods=()), "methods: tuple should have at least 1 item"),
-        (dict(recognisers=()), "recognisers: tuple should have at least 1 item"),
+        (dict(recognisers=()), "no recognisers; expected the files"),
         (dict(weights={"vdsr": "w"}), "weights of vdsr, but the methods are hr, bicubic"),
         (dict(flow="quick"), "expected flow 'reference' or 'fast', got 'quick'"),
         (dict(precision="int8"), "precision"),
