@@ -235,22 +235,21 @@ def all_records(config: Build, executed: Executed) -> dict[str, records.Record]:
         for key, record in records.load_folder(folder / "records").items():
             if key in found:
                 raise InputError(f"record {key} of {folder.name} exists already; keys are unique in the whole book")
-            again = record.provenance.model_copy(update={"command": config.command(chapter)})
-            found[key] = record.model_copy(update={"provenance": again})
+            found[key] = _from(record, command=config.command(chapter))
     return found
 
 
 def keep(config: Build, chapter: Path, folder: Path) -> Path:
     """Commit a chapter's numbers as measurements: results/<profile>-<chapter>.json, keys `<profile>.<key>`."""
-    code = records.commit(config.root, *CODE)
-    command = f"{config.command(chapter)} --keep"
-    extra = {"kind": "measured", "command": command, "machine": records.machine(), "code": code}
-    measured = []
-    for record in records.load_folder(folder / "records").values():
-        provenance = record.provenance.model_copy(update=extra)
-        key = f"{config.profile}.{record.key}"
-        measured.append(record.model_copy(update={"key": key, "provenance": provenance}))
+    how = {"command": f"{config.command(chapter)} --keep", "machine": records.machine()}
+    how |= {"kind": "measured", "code": records.commit(config.root, *CODE)}
+    found = records.load_folder(folder / "records").values()
+    measured = [_from(r.model_copy(update={"key": f"{config.profile}.{r.key}"}), **how) for r in found]
     return records.save(measured, config.root / "results" / f"{config.profile}-{chapter.stem}.json")
+
+
+def _from(record: records.Record, **source: str) -> records.Record:
+    return record.model_copy(update={"provenance": record.provenance.model_copy(update=source)})
 
 
 def codecheck(config: Build) -> dict[str, Any]:
@@ -312,12 +311,12 @@ def status(config: Build, executed: Executed) -> dict[str, Any]:
         code = "changed since its last commit, or no git checkout"
     shipped = config.root / "weights" / "manifest.json"
     weights = json.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else []
-    runs = {folder: json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in executed.values()}
+    chapters = []
+    for chapter, folder in executed.items():
+        took = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        chapters.append({"chapter": chapter.stem, "key": folder.name.rpartition("-")[2], **took})
     return {
-        "chapters": [
-            {"chapter": chapter.stem, "key": folder.name.rpartition("-")[2], **runs[folder]}
-            for chapter, folder in executed.items()
-        ],
+        "chapters": chapters,
         "build": {
             "profile": config.profile,
             "data": keys.stats(config.data) if config.data else "embedded clips, generated from a seed",

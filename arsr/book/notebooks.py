@@ -69,14 +69,7 @@ def imports(chapter: Path) -> set[str]:
     return found
 
 
-def run(
-    chapter: Path,
-    target: Path,
-    parameters: dict[str, object],
-    threads: int,
-    names: dict[str, str],
-    running: list[subprocess.Popen],
-) -> str:
+def run(chapter: Path, target: Path, parameters: dict, threads: int, names: dict[str, str], running: list) -> str:
     """Execute a chapter. `target` appears, with executed.ipynb, records/ and figures/, when all cells are done.
 
     names: paths of this machine, and what the executed copy calls them; running: gets the process, which the caller may
@@ -86,11 +79,11 @@ def run(
     import jupytext
     from tqdm import tqdm
 
-    name, started, node = chapter.stem, time.monotonic(), notebook(chapter)
+    name, started = chapter.stem, time.monotonic()
     with files.atomic(target) as scratch, tqdm(desc=name, unit="cell", disable=None, leave=False) as bar:
         scratch.mkdir()
         given, executed = scratch / "input.ipynb", scratch / "executed.ipynb"
-        jupytext.write(node, given)
+        jupytext.write(notebook(chapter), given)
         command = [sys.executable, "-m", "papermill", given, executed, "-y", yaml.safe_dump(parameters)]
         command += ["--cwd", chapter.parent, "--execution-timeout", str(CELL_SECONDS), "--progress-bar"]
         environment = os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads), "ARSR_OUTPUT": str(scratch)}

@@ -15,7 +15,6 @@ import inspect
 import json
 import pkgutil
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -154,18 +153,16 @@ def modules() -> list[ModuleType]:
 
 def public(module: ModuleType) -> list[tuple[str, str, str]]:
     """Name, signature and docstring of the functions and classes that the module itself defines."""
-    return [*_public(module)]
+    own = {name: thing for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__}
+    shown = [name for name in sorted(own) if callable(own[name]) and not name.startswith("_")]
+    return [(name, _signature(own[name]), text) for name in shown if (text := inspect.getdoc(own[name]))]
 
 
-def _public(module: ModuleType) -> Iterator[tuple[str, str, str]]:
-    for name, thing in sorted(vars(module).items()):
-        own = getattr(thing, "__module__", None) == module.__name__ and callable(thing) and not name.startswith("_")
-        if own and (text := inspect.getdoc(thing)):
-            try:
-                signature = re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(thing)))
-            except (TypeError, ValueError):
-                signature = ""
-            yield name, signature, text
+def _signature(thing: Any) -> str:
+    try:
+        return re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(thing)))
+    except (TypeError, ValueError):
+        return ""
 
 
 CONTENTS = {
