@@ -107,9 +107,9 @@ def _wide(wanted: bool) -> Iterator[None]:
 
 def _plain(framed: str) -> str:
     """The message out of tyro's frame, in one line."""
-    lines = [line.strip("│ ") for line in framed.splitlines()[1:-1]]
-    text = " ".join(" ".join(line for line in lines if line.strip("─")).split())
-    text = re.split(r" (?:Argument helptext|For full helptext|─)", text)[0]
+    lines = [line.strip("│ ") for line in framed.splitlines()[1:]]
+    text = " ".join(" ".join(line for line in lines if re.search(r"\w", line)).split())
+    text = re.split(r" (?:Argument helptext|For full helptext)", text)[0]
     return re.sub(r"^Error parsing (?:[^-]\S*: )?", "", text).rstrip(".")
 
 

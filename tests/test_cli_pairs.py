@@ -18,9 +18,12 @@ def arsr(monkeypatch, capsys, tmp_path):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["arsr", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
+        code = 0
+        try:
             cli.main()
-        return caught.value.code, *capsys.readouterr()
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
 
     return run
 
