@@ -36,9 +36,10 @@ lab: $(READY)    ## open the chapters as notebooks in JupyterLab
 figures: $(READY) ## build the book and copy its figures to figures/
 	$(BIN)/arsr book --figures
 
-lint: $(READY)   ## style, and which module may import which
+lint: $(READY)   ## style, of the chapters too; who may import whom; is all documented
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-cache
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/python -m pytest tests/test_chapters.py tests/test_documented.py
 
 clean:           ## remove everything that was built
 	rm -rf _build
