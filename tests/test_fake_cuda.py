@@ -52,7 +52,7 @@ WAITS = {  # (function, how it waits): why that is meant
     ("flow.colour.to_rgb", "copy to the GPU"): "a table of 55 colours, once a call, for pictures",
     ("degrade._placed", "copy to the GPU"): "tables of weights, kept for the next call of the same sizes",
     ("sr.upscaling._refuse_nan", "asks"): "the result is checked once a call: nan, of weights or of half precision",
-    ("recognition.fusion._check", "asks"): "scores are checked once a call: nan, infinite",
+    ("recognition.fusion.fuse", "asks"): "scores are checked once a call: nan, infinite",
     ("arsr.evaluate.see", "copy to the GPU"): "a clip's frames come from the host, some at a time",
 }
 
@@ -413,7 +413,7 @@ def test_no_wait_is_declared_in_vain(gpu, where, how):
     elsewhere = {
         "degrade._placed": CASES["degrade.imresize"],
         "sr.upscaling._refuse_nan": CASES["sr.upscaling.upscale bicubic"],
-        "recognition.fusion._check": CASES["recognition.fusion.fuse"],
+        "recognition.fusion.fuse": CASES["recognition.fusion.fuse"],
         "arsr.evaluate.see": lambda: seeing(None),
     }
     (elsewhere.get(where) or CASES[where])()

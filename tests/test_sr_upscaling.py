@@ -592,7 +592,7 @@ def test_refused_files(tmp_path):
             upscale_video(Single(), source, tmp_path / target)
     with pytest.raises(InputError, match="no such file"):
         upscale_video(Single(), tmp_path / "absent.avi", tmp_path / "sr.mp4")
-    with pytest.raises(InputError, match="even height and width"):
+    with pytest.raises(InputError, match="even sides only"):
         video.encode(tmp_path / "odd.mp4", stream(2, 7, 9), 25)
     with pytest.raises(InputError, match="crf from 0 to 51, got 99"):
         video.encode(tmp_path / "odd.mp4", stream(2), 25, crf=99)
