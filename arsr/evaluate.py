@@ -33,7 +33,7 @@ from arsr.data import clips as sources
 from arsr.data import flow_cache, folders
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
-from arsr.names import SCORES, STREAMS
+from arsr.names import SCORES, STREAMS, pair
 from arsr.settings import Flag, Many, Positional, Suppress, settings, spelled
 from arsr_core import degrade, devices, flow, recognition, sr
 from arsr_core.errors import InputError
@@ -43,12 +43,6 @@ from arsr_core.recognition import PROTOCOLS, Protocol
 SCALE = 4
 AHEAD = 2  # clips decoded, and methods whose flow is computed, before they are needed
 CHUNK = 32  # frames super-resolved at a time: bounds memory
-
-
-def pair(method: str) -> tuple[str, str]:
-    """The SR methods of the frames and of the flow: of "sosr+tosr" sosr and tosr, of "hr" twice hr."""
-    spatial, _, temporal = method.partition("+")
-    return spatial, temporal or spatial
 
 
 def _known(method: str) -> str:

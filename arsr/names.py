@@ -52,3 +52,13 @@ def title(name: str) -> str:
     ('ST-ResNet', 'ST-ResNet', 'HMDB51', 'fusion')
     """
     return TITLES.get(name, name)
+
+
+def pair(method: str) -> tuple[str, str]:
+    """The methods of the frames and of the flow: two that are joined by +, or one for both.
+
+    >>> pair("sosr+tosr"), pair("hr")
+    (('sosr', 'tosr'), ('hr', 'hr'))
+    """
+    spatial, _, temporal = method.partition("+")
+    return spatial, temporal or spatial

@@ -24,7 +24,8 @@ from annotated_types import Ge, MinLen
 from arsr import claims, evaluate, manifest, processes, records, scores
 from arsr.data import folders
 from arsr.data.clips import Clip
-from arsr.evaluate import Evaluation, Method, pair
+from arsr.evaluate import Evaluation, Method
+from arsr.names import pair
 from arsr.settings import Flag, Suppress, settings
 from arsr_core import devices, flow, sr
 from arsr_core.errors import InputError

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from arsr.names import SCORES
+from arsr.names import SCORES, STREAMS, pair
 from arsr.records import Provenance, Record, wilson
 from arsr_core.errors import InputError
 from arsr_core.files import atomic
@@ -212,14 +212,11 @@ def rows_of(
 
     method: of one network and data set, or a pair as "sosr+tosr", spatial and temporal.
     """
-
     there = set(zip(frame["method"], frame["stream"], strict=True))
     if (method, stream) in there:
         return select(frame, method=method, stream=stream)
-    spatial, _, temporal = method.partition("+")
-    if (method, "spatial") in there:  # of a network whose streams see each other
-        spatial = temporal = method
-    both = (spatial, "spatial"), (temporal or spatial, "temporal")
+    coupled = (method, "spatial") in there  # of a network whose streams see each other
+    both = tuple(zip((method, method) if coupled else pair(method), STREAMS, strict=True))
     if stream != "fused" or not there.issuperset(both):
         return None
     return fused(*(select(frame, method=m, stream=s) for m, s in both), weights).assign(method=method)

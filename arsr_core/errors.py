@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # torch takes seconds to load, and a wrong option needs none of it
+    import torch
 
 OVERSHOOT = 0.2  # beyond [0, 1], which unrounded bicubic frames may have: `degrade.to_lr` reaches 0.18
 KINDS = {
-    "float": torch.is_floating_point,
-    "uint8": lambda x: x.dtype == torch.uint8,
-    "bool": lambda x: x.dtype == torch.bool,
-    "any": lambda x: True,
+    "float": lambda dtype: dtype.is_floating_point,
+    "uint8": lambda dtype: str(dtype) == "torch.uint8",
+    "bool": lambda dtype: str(dtype) == "torch.bool",
+    "any": lambda dtype: True,
 }
 
 
@@ -42,8 +44,10 @@ def require(where: str, kind: str = "float", remedy: str = "", /, **tensors: tup
     Traceback (most recent call last):
     arsr_core.errors.InputError: psnr: expected float sr (N, 3, H, W) or (N, T, 3, H, W); got float32 (3, 4)
     """
+    import torch
+
     accepted = [KINDS[name] for name in kind.split(" or ")]
-    typed = all(isinstance(x, torch.Tensor) and any(test(x) for test in accepted) for x, _ in tensors.values())
+    typed = all(isinstance(x, torch.Tensor) and any(test(x.dtype) for test in accepted) for x, _ in tensors.values())
     ways = zip(*(pattern.split("|") for _, pattern in tensors.values()), strict=True)
     if typed and any(_fit([x.shape for x, _ in tensors.values()], way) for way in ways):
         return
@@ -60,6 +64,8 @@ def require_range(where: str, clip: torch.Tensor) -> None:
     Traceback (most recent call last):
     arsr_core.errors.InputError: upscale: expected values in [0, 1], found 0 to 255; divide 8-bit values by 255
     """
+    import torch
+
     low, high = torch.stack(clip.detach().aminmax()).tolist()
     if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):  # also for nan
         remedy = "divide 8-bit values by 255" if low == low else "check what made nan"

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from arsr_core.errors import InputError, optional
+from arsr_core.errors import InputError, describe, optional
 
 State = dict[str, torch.Tensor]
 
@@ -63,19 +63,13 @@ def fill(
     return model
 
 
-def describe_shape(x: torch.Tensor) -> str:
-    """A tensor's shape, and its type where that is no float: `(64, 3, 3, 3)`, `(10,) of torch.int8`."""
-    kind = "" if x.is_floating_point() else f" of {x.dtype}"
-    return f"{tuple(x.shape)}{kind}"
-
-
 def _difference(key: str, wanted: torch.Tensor | None, found: torch.Tensor | None) -> str:
     if found is None:
-        return f"{key} {describe_shape(wanted)} is missing"
+        return f"{key} {describe(wanted)} is missing"
     if wanted is None:
-        return f"{key} {describe_shape(found)} is not part of it"
+        return f"{key} {describe(found)} is not part of it"
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        return f"{key} is {describe_shape(found)}, expected {describe_shape(wanted)}"
+        return f"{key} is {describe(found)}, expected {describe(wanted)}"
     finite = not found.is_floating_point() or found.isfinite().all()
     return "" if finite else f"{key} has values that are not finite"
 

@@ -31,7 +31,7 @@ from arsr import claims, evaluate, manifest, records, scores
 from arsr.data import clips, folders
 from arsr.data import snippets as prepared
 from arsr.data.clips import Clip
-from arsr.names import SCORES
+from arsr.names import SCORES, pair
 from arsr.studies import ablation
 from arsr.training import runs, tasks
 from arsr.training.recipes import RECIPES
@@ -141,7 +141,7 @@ def compared(frame: pandas.DataFrame, dataset: str, provenance: records.Provenan
 def table4(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Clip], source: records.Provenance):
     """Every method of the command, by the recognisers of the recipes `names` -> (scores, their header, records)."""
     classes, out = folders.DATASETS[config.dataset].classes, config.out
-    pairs = (PAIR,) if set(PAIR.split("+")) <= set(config.methods) else ()
+    pairs = (PAIR,) if set(pair(PAIR)) <= set(config.methods) else ()
     for name in names:
         # TSN's streams do not see each other: a pair of methods follows from the two
         methods = config.methods + (pairs if name == "st-resnet" else ())

@@ -141,3 +141,16 @@ def test_wrong_input_is_one_line_and_exit_code_2(arsr, clip, tmp_path, arguments
 def test_every_command_explains_itself(arsr, command):
     text = arsr(*command, "--help").stdout
     assert "sage: arsr" in text and (not command or "Examples" in text)
+
+
+def test_help_and_wrong_options_wait_for_no_torch():
+    code = (
+        "import sys\n"
+        "from arsr import cli\n"
+        "for words in (['--help'], ['nothing'], ['run'], ['upscale', 'in.mkv']):\n"
+        "    try: cli.parse(words)\n"
+        "    except ValueError: pass\n"
+        "print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr

@@ -360,7 +360,9 @@ def test_vgg19_is_taken_where_its_weights_lie_and_never_fetched(no_cache, monkey
     assert found.shape == (1, 512, 2, 2) and (found < 0).any()  # before activation
     torch.testing.assert_close(found.relu(), features.eval()[:36]((x - mean) / std))  # 35 is conv5_4's ReLU
     torch.save({"features.0.weight": torch.zeros(2, 2)}, no_cache / "wrong.pth")
-    with pytest.raises(InputError, match=r"wrong.pth: 0.weight is \(2, 2\), expected \(64, 3, 3, 3\).*vgg19"):
+    with pytest.raises(
+        InputError, match=r"wrong.pth: 0.weight is float32 \(2, 2\), expected float32 \(64, 3, 3, 3\).*vgg19"
+    ):
         losses.FeatureLoss("vgg19", weights=no_cache / "wrong.pth")
 
 

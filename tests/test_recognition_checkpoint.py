@@ -131,8 +131,14 @@ def relabelled(path, **changes):
         ({"arguments": json.dumps({"classes": "3"})}, "number of classes"),
         ({"arguments": json.dumps({"classes": 3, "backbone": []})}, "describes no TSN"),
         ({"arguments": json.dumps({"classes": 4, "backbone": "lite"})}, r"expected 4 different names"),
-        ({"arguments": json.dumps({"classes": 4, "backbone": "lite"}), "classes": "null"}, r"fc.weight is \(3, 96\)"),
-        ({"arguments": json.dumps({"classes": 3, "backbone": "resnet18"})}, "conv1.weight is .16, 3, 5, 5., expected"),
+        (
+            {"arguments": json.dumps({"classes": 4, "backbone": "lite"}), "classes": "null"},
+            r"fc.weight is .* \(3, 96\)",
+        ),
+        (
+            {"arguments": json.dumps({"classes": 3, "backbone": "resnet18"})},
+            "conv1.weight is .* .16, 3, 5, 5., expected",
+        ),
         ({"classes": '["a", "a", "b"]'}, "3 different names"),
         ({"classes": '"abc"'}, "another form"),
         ({"metadata": "[]"}, "another form"),
@@ -240,7 +246,9 @@ def test_what_is_missing_or_left_over_is_named(tmp_path):
     public["backbone.layer9.conv.weight"] = torch.zeros(1)
     path = tmp_path / "tsn.pth"
     torch.save(public, path)
-    with pytest.raises(InputError, match=r"layer4.1.bn2.weight \(512,\) is missing; .*layer9.conv.weight .* not part"):
+    with pytest.raises(
+        InputError, match=r"layer4.1.bn2.weight float32 \(512,\) is missing; .*layer9.conv.weight .* not"
+    ):
         load_public(path)
     public = mmaction2(network(TSN, 4, "rgb", "resnet18").state_dict())
     del public["cls_head.fc_cls.weight"]
@@ -249,11 +257,11 @@ def test_what_is_missing_or_left_over_is_named(tmp_path):
         load_public(path)
     del public["backbone.conv1.conv.weight"]
     torch.save(public | {"fc.weight": torch.zeros(4, 512)}, path)
-    with pytest.raises(InputError, match=r"backbone.conv1.weight \(64, 3, 7, 7\) is missing"):
+    with pytest.raises(InputError, match=r"backbone.conv1.weight float32 \(64, 3, 7, 7\) is missing"):
         load_public(path)
     torch.save({"_conv_stem.weight": torch.zeros(32, 3, 3, 3), "_blocks.19._bn9.bias": torch.zeros(1)}, path)
     with pytest.raises(
-        InputError, match=r"bn1.weight \(32,\) is missing; .* and \d+ more; take TSN or ImageNet weights"
+        InputError, match=r"bn1.weight float32 \(32,\) is missing; .* and \d+ more; take TSN or ImageNet weights"
     ):
         recognition.TSN(2, "rgb", "efficientnet_lite0", imagenet=path)
     torch.save({"conv.weight": torch.zeros(1)}, path)

@@ -336,12 +336,14 @@ def test_misfits_name_the_first_keys_and_shapes(tmp_path):
     state = network("esrgan").state_dict()
     path = tmp_path / "w.pth"
     missing = {key: value for key, value in state.items() if not key.startswith("conv_hr")}
-    one_line(lambda: sr.load("esrgan", saved(missing, path)), str(path), "conv_hr.weight (12, 12, 3, 3) is missing")
+    lacking = "conv_hr.weight float32 (12, 12, 3, 3) is missing"
+    one_line(lambda: sr.load("esrgan", saved(missing, path)), str(path), lacking)
     extra = state | {"conv_up3.weight": torch.zeros(2, 3)}
-    one_line(lambda: sr.load("esrgan", saved(extra, path)), "conv_up3.weight (2, 3) is not part of it")
+    one_line(lambda: sr.load("esrgan", saved(extra, path)), "conv_up3.weight float32 (2, 3) is not part of it")
     twice = state | {"conv_first.weight": torch.zeros(12, 12, 3, 3)}  # Real-ESRGAN x2
     one_line(
-        lambda: sr.load("esrgan", saved(twice, path)), "conv_first.weight is (12, 12, 3, 3), expected (12, 3, 3, 3)"
+        lambda: sr.load("esrgan", saved(twice, path)),
+        "conv_first.weight is float32 (12, 12, 3, 3), expected float32 (12, 3, 3, 3)",
     )
     one_line(lambda: sr.load("esrgan", saved({k: v for k, v in state.items() if "rdb2" not in k}, path)), "and 17 more")
     headless = {key: value for key, value in state.items() if key != "conv_first.weight"}
@@ -350,18 +352,18 @@ def test_misfits_name_the_first_keys_and_shapes(tmp_path):
         one_line(call, str(path), "incomplete weights of RRDBNet: conv_first.weight is missing")
         for wrong in (torch.tensor(1.0), torch.zeros(12, 3, 3), torch.zeros(0, 3, 3, 3)):
             saved(state | {"conv_first.weight": wrong}, path)
-            one_line(call, f"conv_first.weight is {tuple(wrong.shape)}, expected a convolution's weight")
+            one_line(call, f"conv_first.weight is float32 {tuple(wrong.shape)}, expected a convolution's weight")
         saved(missing, path)
-        one_line(call, str(path), "conv_hr.weight (12, 12, 3, 3) is missing")
+        one_line(call, str(path), lacking)
     assert not (tmp_path / "w.safetensors").exists()
     integer = state | {"conv_last.weight": state["conv_last.weight"].to(torch.int8)}  # quantised
-    one_line(lambda: sr.load("esrgan", saved(integer, path)), "conv_last.weight is (3, 12, 3, 3) of torch.int8")
+    one_line(lambda: sr.load("esrgan", saved(integer, path)), "conv_last.weight is int8 (3, 12, 3, 3)")
     flat = state | {"conv_hr.bias": torch.tensor(1.0)}
-    one_line(lambda: sr.load("esrgan", saved(flat, path)), "conv_hr.bias is (), expected (12,)")
+    one_line(lambda: sr.load("esrgan", saved(flat, path)), "conv_hr.bias is float32 (), expected float32 (12,)")
     sparse = state | {"conv_hr.bias": torch.zeros(12).to_sparse()}
-    one_line(lambda: sr.load("esrgan", saved(sparse, path)), "conv_hr.bias (12,) is missing")
+    one_line(lambda: sr.load("esrgan", saved(sparse, path)), "conv_hr.bias float32 (12,) is missing")
     noise = state | {"conv\n\x1b[2J": torch.zeros(1)}
-    one_line(lambda: sr.load("esrgan", saved(noise, path)), r"'conv\n\x1b[2J' (1,) is not part of it")
+    one_line(lambda: sr.load("esrgan", saved(noise, path)), r"'conv\n\x1b[2J' float32 (1,) is not part of it")
 
 
 def test_a_file_that_wraps_itself_ends(tmp_path):

@@ -30,6 +30,7 @@ import yaml
 
 from arsr import ChapterError, paper, records
 from arsr.book import keys, notebooks
+from arsr.settings import Suppress
 from arsr_core import files
 from arsr_core.errors import InputError
 
@@ -46,12 +47,11 @@ Executed = dict[Path, Path]  # a chapter: the folder of its execution
 class Build:
     """One build of the book: which sources, which profile, which data, where to."""
 
-    root: Path  # the checkout: _config.yml, _toc.yml, book/
-    profile: str = "embedded"
-    data: Path | None = None  # folder of real clips; the embedded profile makes its own
-    out: Path | None = None  # None: <root>/_build/<profile>
-    overrides: dict[str, object] = field(default_factory=dict)  # parameters that win over the profile's
-    jobs: int = 0  # chapters at a time; 0: one a core
+    root: Path = Path(".")  # the project's checkout
+    profile: str = "embedded"  # parameter file in book/params: embedded, small or paper
+    data: Path | None = None  # folder of real clips, for the profiles that need one
+    out: Path | None = None  # build folder; default: _build/PROFILE
+    overrides: Suppress[dict[str, object]] = field(default_factory=dict)  # parameters that win over the profile's
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root).resolve())
@@ -139,12 +139,17 @@ def _yaml(path: Path) -> Any:
 # --- what there is to do -------------------------------------------------------------------------------------
 
 
-def build(config: Build, say: Say = print) -> tuple[Path, Executed]:
-    """Execute what changed, make the pages, check them: the index page, and each chapter's folder of results."""
+def build(config: Build, say: Say = print, jobs: int = 0) -> tuple[Path, Executed]:
+    """Execute what changed, make the pages, check them: the index page, and each chapter's folder of results.
+
+    jobs: chapters at a time; 0: one a core. Raises InputError for wrong settings, ChapterError for a cell that fails.
+    """
+    if jobs < 0:
+        raise InputError(f"jobs: expected 0 (one a core) or more, got {jobs}")
     _ = config.parameters  # before any work: a wrong profile or data folder stops here,
     records.load_folder(config.root / "results")  # and so do damaged records
     with alone(config):
-        executed = _execute(config, config.chapters, say)
+        executed = _execute(config, config.chapters, say, jobs)
         index = render(config, assemble(config, executed), say)
         for folder in {*(config.folder / "chapters").iterdir()} - {*executed.values()}:
             shutil.rmtree(folder, ignore_errors=True)
@@ -175,7 +180,7 @@ def alone(config: Build) -> Iterator[None]:
         raise InputError(f"{config.folder}: another build runs here; wait for it, or add --out OTHER_FOLDER") from None
 
 
-def _execute(config: Build, chapters: Iterable[Path], say: Say) -> Executed:
+def _execute(config: Build, chapters: Iterable[Path], say: Say, jobs: int = 0) -> Executed:
     folders = {c: config.folder / "chapters" / f"{c.stem}-{chapter_key(config, c)}" for c in chapters}
     changed = [chapter for chapter, folder in folders.items() if not folder.is_dir()]
     for chapter in folders:
@@ -186,7 +191,7 @@ def _execute(config: Build, chapters: Iterable[Path], say: Say) -> Executed:
     names = {str(config.data.resolve()): "DATA"} if config.data else {}
     names |= {str(config.root): "."}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    jobs = min(config.jobs or cores, len(changed))
+    jobs = min(jobs or cores, len(changed))
     # sums of floats depend on the threads: embedded chapters always have one, whatever runs beside them
     threads = 1 if config.profile == "embedded" else max(1, cores // jobs)
     work = [(c, folders[c], config.chapter_parameters(c), threads, names) for c in changed]

@@ -15,7 +15,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from arsr.book.filling import fill
-from arsr.names import SCORES, TITLES, title
+from arsr.names import SCORES, TITLES, pair, title
 from arsr.records import Record
 from arsr_core.errors import InputError
 
@@ -62,7 +62,7 @@ def titles(weights: Mapping[str, str], lite: Collection[str]) -> dict[str, str]:
     'SoSR+ToSR (lite)'
     """
     marked = {method for method, found in weights.items() if found in lite}
-    return {name: f"{title} (lite)" if marked & {*name.split("+")} else title for name, title in TITLES.items()}
+    return {name: f"{title} (lite)" if marked & {*pair(name)} else title for name, title in TITLES.items()}
 
 
 def benchmark(frame: pd.DataFrame, caption: str, badge: str = "", names: Mapping[str, str] = TITLES) -> str:

@@ -1,27 +1,19 @@
 """The book's commands: build it, run one chapter, weigh the claims."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+from tyro.conf import OmitArgPrefixes
+
+from arsr.book import build as book
 from arsr.commands import Set, assignments, say
 from arsr.settings import Flag, Positional, spelled
 from arsr_core.errors import InputError
 
 
 @dataclass(kw_only=True)
-class Chapters:
-    """Which sources, which profile, which data, where to."""
-
-    profile: str = "embedded"  # parameter file in book/params: embedded, small or paper
-    data: Path | None = None  # folder of real clips, for the profiles that need one
-    root: Path = Path(".")  # the project's checkout
-    out: Path | None = None  # build folder; default: _build/PROFILE
-    set_: Set = ()  # override one parameter
-
-
-@dataclass(kw_only=True)
-class Book(Chapters):
+class Book:
     """Build the book: execute the chapters that changed, make the pages, check that they open offline.
 
     Examples:
@@ -30,21 +22,21 @@ class Book(Chapters):
       arsr book --set frames=16 --out _build/short
     """
 
+    config: OmitArgPrefixes[book.Build]
+    set_: Set = ()  # override one parameter
     jobs: int = 0  # chapters at a time; 0: one a core
     figures: Flag[bool] = False  # copy the chapters' figures to figures/
 
     def __call__(self) -> None:
-        from arsr.book import build
-
-        config = build.Build(self.root, self.profile, self.data, self.out, assignments(self.set_), self.jobs)
-        index, executed = build.build(config, say=say)
+        config = replace(self.config, overrides=assignments(self.set_))
+        index, executed = book.build(config, say, self.jobs)
         if self.figures:
-            say(f"figures: {len(build.export_figures(config, executed))} files copied to {config.root / 'figures'}")
+            say(f"figures: {len(book.export_figures(config, executed))} files copied to {config.root / 'figures'}")
         say(f"book: {index}")
 
 
 @dataclass(kw_only=True)
-class Run(Chapters):
+class Run:
     """Execute one chapter with papermill and print where its notebook, records and figures lie.
 
     Examples:
@@ -54,18 +46,18 @@ class Run(Chapters):
     """
 
     chapter: Annotated[Positional[str], spelled(metavar="CHAPTER")]  # a chapter's number or name, e.g. 01
+    config: OmitArgPrefixes[book.Build]
+    set_: Set = ()  # override one parameter
     keep: Flag[bool] = False  # commit the numbers: write them to results/ as measurements
 
     def __call__(self) -> None:
-        from arsr.book import build
-
-        config = build.Build(self.root, self.profile, self.data, self.out, assignments(self.set_))
+        config = replace(self.config, overrides=assignments(self.set_))
         found = [c for c in config.chapters if c.stem == self.chapter or c.stem.startswith(f"{self.chapter}-")]
         if len(found) != 1:
             raise InputError(f"no chapter {self.chapter!r}; choose one of {', '.join(c.stem for c in config.chapters)}")
-        folder = build.execute(config, found, say=say)[found[0]]
+        folder = book.execute(config, found, say=say)[found[0]]
         if self.keep:
-            say(f"kept: {build.keep(config, found[0], folder)}")
+            say(f"kept: {book.keep(config, found[0], folder)}")
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             print(path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from typing import Annotated, Any
 import pandas
 
 from arsr import manifest, processes, records, scores
-from arsr.data import clips, folders, pairs, snippets
+from arsr.data import clips, folders, pairs, snippets, stores
 from arsr.embedded import generated
 from arsr.evaluate import Evaluation, evaluate
 from arsr.settings import Many, Positional, Suppress, settings, spelled
@@ -122,14 +121,14 @@ def prepared(run: Run, *, say: Callable[[str], None] = print) -> Path:
             return run.data[0]
         few = {} if run.profile == "paper" else EMBEDDED_PAIRS
         config = pairs.Pairs(patch=recipe.patch, sources=tuple(map(str, run.data)), **few)
-        store = run.out / f"pairs-{_key(asdict(config))}"
+        store = run.out / f"pairs-{stores.content_key(asdict(config))[:12]}"
         workers = len(os.sched_getaffinity(0))
         say(f"{store}: {pairs.store_pairs(config, store, workers=workers, device=str(devices.device()))}")
         return store
     preset = flow.PRESETS["fast" if run.profile == "embedded" else "reference"]
     preparation = snippets.Preparation(PROTOCOLS[recipe.protocol], None if recipe.stream == "rgb" else preset)
     chosen = _clips(run, recipe)
-    store = run.out / f"clips-{run.dataset or 'embedded'}-{_key([asdict(preparation), len(chosen)])}"
+    store = run.out / f"clips-{run.dataset or 'embedded'}-{stores.content_key([asdict(preparation), len(chosen)])[:12]}"
     rows = snippets.store_clips(chosen, store, preparation)
     lost = [row for row in rows if row["status"] != "ok"]
     say(f"{store}: {len(rows) - len(lost):,} clips" + "".join(f"\n  unreadable: {row['reason']}" for row in lost))
@@ -144,10 +143,6 @@ def _clips(run: Run, recipe: RecogniserRecipe) -> list[clips.Clip]:
     splits = folders.DATASETS[run.dataset].splits if run.dataset in folders.DATASETS else {}
     subset = "train" if splits else "test"  # without a split every clip is in it, and a fold is left out
     return clips.from_items(folders.items(run.dataset, run.data[0], splits=run.splits, subset=subset))
-
-
-def _key(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def measure(run: Run, path: Path, tests: tuple[Path, ...] = ()) -> dict[str, float]:

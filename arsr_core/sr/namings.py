@@ -14,7 +14,7 @@ import yaml
 from torch import nn
 
 from arsr_core import files, ncnn, weights
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, describe
 from arsr_core.sr.networks import duf, rcan, rrdb, spmc, srgan, vdsr
 from arsr_core.weights import State
 
@@ -160,7 +160,7 @@ def _channels(state: State, key: str, axis: int = 0) -> int:
     if key not in state:
         raise InputError(f"{key} is missing")
     if state[key].ndim < 4 or not state[key].numel():
-        raise InputError(f"{key} is {weights.describe_shape(state[key])}, expected a convolution's weight")
+        raise InputError(f"{key} is {describe(state[key])}, expected a convolution's weight")
     return state[key].shape[axis]
 
 
