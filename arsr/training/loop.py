@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -88,8 +88,6 @@ def fit(
     >>> curve = fit(net, pairs, loss=lambda batch, net: (net(batch["lr"]) - batch["hr"]).abs().mean(), steps=9, batch=4)
     """
     import pandas
-    from accelerate.utils import send_to_device
-    from tqdm import tqdm
 
     plan = Schedule(**schedule)
     models, losses, optimizers = (x if isinstance(x, dict) else {"loss": x} for x in (model, loss, optimizer))
@@ -97,10 +95,8 @@ def fit(
         raise InputError(f"fit: networks {', '.join(models)}, losses {', '.join(losses)}; expected the same names")
     if optimizer is None:
         optimizers = {name: torch.optim.Adam(net.parameters(), rate) for name, net in models.items()}
-    anneal, finish = anneal or cosine(plan.steps), getattr(data, "to_batch", lambda batch: batch)
-    engine = _engine(plan, len(data))
+    anneal, engine, averages = anneal or cosine(plan.steps), _engine(plan, len(data)), {}
     rates = {name: [group["lr"] for group in its.param_groups] for name, its in optimizers.items()}
-    averages = {}
     if plan.ema:  # exponential moving averages of the weights; buffers are copies of the last
         average = get_ema_multi_avg_fn(plan.ema)
         averages = {name: AveragedModel(net, multi_avg_fn=average) for name, net in models.items()}
@@ -115,57 +111,84 @@ def fit(
         its.load_state_dict(its.state_dict())  # casts its state to its parameters' device
     for average in averages.values():
         average.to(engine.device)
-    autocast = torch.autocast(engine.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16")
-
+    seen = nets if isinstance(model, dict) else nets["loss"]
+    training = _Training(plan, engine, data, models, nets, seen, losses, optimizers, rates, anneal, averages)
     quiet = not progress if progress is not None else None if engine.is_main_process else True
-    saved = began = asked = time.monotonic()
-    log, waited = [], 0.0
-    with torch.random.fork_rng(), tqdm(total=plan.steps, initial=step, unit="step", delay=2, disable=quiet) as bar:
-        for current, batch in enumerate(_batches(data, plan, engine, step), step):
-            batch, terms = send_to_device(batch, engine.device, non_blocking=True), {}
-            waited += time.monotonic() - asked
-            torch.manual_seed(_mix(plan.seed, current, engine.process_index))
-            for net in nets.values():
-                net.train()
-            with autocast:
-                batch = finish(batch)
-            for name, compute in losses.items():
-                with autocast:
-                    value, logged = _valued(name, compute(batch, nets if isinstance(model, dict) else nets[name]))
-                for group, its in zip(optimizers[name].param_groups, rates[name], strict=True):
-                    group["lr"] = its * anneal(current)
-                optimizers[name].zero_grad(set_to_none=True)
-                engine.backward(value)
-                if plan.clip:
-                    parameters = [p for group in optimizers[name].param_groups for p in group["params"]]
-                    torch.nn.utils.clip_grad_norm_(parameters, plan.clip, foreach=True)
-                optimizers[name].step()
-                terms |= logged | {name: value.detach().float()}
-            for name, average in averages.items():
-                average.update_parameters(models[name])
-            log.append(terms)
-            bar.update()
-            step = current + 1
-            if step % plan.log_every == 0 or step == plan.steps:
-                means, elapsed = _means(log, engine, step, plan, len(data), folder), time.monotonic() - began
-                rows.append({"step": step, **means, "seconds": elapsed, "waiting": waited / elapsed})
-                bar.set_postfix({name: f"{mean:.4g}" for name, mean in means.items()}, refresh=False)
-                if checkpoint and engine.is_main_process:
-                    if step == plan.steps or time.monotonic() - saved > 60 * plan.save_minutes:
-                        checkpoint.save(step, rows)
-                        saved = time.monotonic()
-                    part, before = (PICTURES * done // plan.steps for done in (step, step - len(log)))
-                    if picture and part > before:
-                        _write_picture(picture(), Path(folder) / "samples" / f"{step:07d}.png")
-                log, waited, began = [], 0.0, time.monotonic()
-            asked = time.monotonic()
-
+    _train(training, step, rows, checkpoint, picture, quiet)
     engine.wait_for_everyone()
     for name, average in averages.items():
         models[name].load_state_dict(average.module.state_dict())
     for net in models.values():
         net.eval()
     return pandas.DataFrame(rows)
+
+
+class _Training(NamedTuple):
+    """What the loop works with; what is a dict has the networks' names."""
+
+    plan: Schedule
+    engine: Accelerator
+    data: torch.utils.data.Dataset
+    models: dict[str, nn.Module]
+    nets: dict[str, nn.Module]  # the models, wrapped where several processes share the work
+    seen: nn.Module | dict[str, nn.Module]  # what a loss gets: the one network, or all by name
+    losses: dict[str, Loss]
+    optimizers: dict[str, torch.optim.Optimizer]
+    rates: dict[str, list[float]]  # of the optimisers' groups, before they are annealed
+    anneal: Callable[[int], float]
+    averages: dict[str, AveragedModel]
+
+
+def _train(this: _Training, step: int, rows: list[dict], checkpoint: Checkpoint | None, picture, quiet) -> None:
+    """The loop: steps from `step` on, a row of the curves a `log_every`, checkpoints and pictures on the way."""
+    from accelerate.utils import send_to_device
+    from tqdm import tqdm
+
+    plan, engine, finish = this.plan, this.engine, getattr(this.data, "to_batch", lambda batch: batch)
+    autocast = torch.autocast(engine.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16")
+    log, waited = [], 0.0
+    saved = began = asked = time.monotonic()
+    with torch.random.fork_rng(), tqdm(total=plan.steps, initial=step, unit="step", delay=2, disable=quiet) as bar:
+        for current, batch in enumerate(_batches(this.data, plan, engine, step), step):
+            batch, terms = send_to_device(batch, engine.device, non_blocking=True), {}
+            waited += time.monotonic() - asked
+            torch.manual_seed(_mix(plan.seed, current, engine.process_index))
+            for net in this.nets.values():
+                net.train()
+            with autocast:
+                batch = finish(batch)
+            for name, loss in this.losses.items():
+                with autocast:
+                    value, logged = _valued(name, loss(batch, this.seen))
+                optimizer = this.optimizers[name]
+                for group, rate in zip(optimizer.param_groups, this.rates[name], strict=True):
+                    group["lr"] = rate * this.anneal(current)
+                optimizer.zero_grad(set_to_none=True)
+                engine.backward(value)
+                if plan.clip:
+                    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+                    torch.nn.utils.clip_grad_norm_(parameters, plan.clip, foreach=True)
+                optimizer.step()
+                terms |= logged | {name: value.detach().float()}
+            for name, average in this.averages.items():
+                average.update_parameters(this.models[name])
+            log.append(terms)
+            bar.update()
+            step = current + 1
+            if step % plan.log_every == 0 or step == plan.steps:
+                means = _means(log, engine, step, plan, len(this.data), checkpoint and checkpoint.path)
+                elapsed = time.monotonic() - began
+                rows.append({"step": step, **means, "seconds": elapsed, "waiting": waited / elapsed})
+                bar.set_postfix({name: f"{mean:.4g}" for name, mean in means.items()}, refresh=False)
+                due = step == plan.steps or time.monotonic() - saved > 60 * plan.save_minutes
+                if checkpoint and due and engine.is_main_process:
+                    checkpoint.save(step, rows)
+                    saved = time.monotonic()
+                part, before = (PICTURES * done // plan.steps for done in (step, step - len(log)))
+                if checkpoint and picture and part > before and engine.is_main_process:
+                    _write_picture(picture(), checkpoint.path.parent / "samples" / f"{step:07d}.png")
+                log, waited, began = [], 0.0, time.monotonic()
+            asked = time.monotonic()
 
 
 def cosine(steps: int, warmup: int = 0) -> Callable[[int], float]:
@@ -257,7 +280,7 @@ def _valued(name: str, result: Any) -> tuple[torch.Tensor, dict[str, torch.Tenso
     return value, {key: torch.as_tensor(x, device=value.device).detach().float() for key, x in terms.items()}
 
 
-def _means(log, engine, step, plan, samples, folder) -> dict[str, float]:
+def _means(log, engine, step, plan, samples, path: Path | None) -> dict[str, float]:
     """Means of the terms over the steps since the last log and all processes: the one look at the device."""
     table = torch.stack([torch.stack(list(terms.values())) for terms in log])  # (steps, terms)
     table = engine.reduce(table, "mean").cpu()
@@ -265,8 +288,7 @@ def _means(log, engine, step, plan, samples, folder) -> dict[str, float]:
     if len(bad):
         first = step - len(log) + int(bad[0])
         visits = [visit % samples for visit in _visits(samples, plan, first)]
-        kept = folder and (Path(folder) / CHECKPOINT).exists()
-        kept = f"the last good checkpoint stays in {folder}" if kept else "no checkpoint yet"
+        kept = f"the last good checkpoint stays in {path.parent}" if path and path.exists() else "no checkpoint yet"
         raise Diverged(
             f"the loss is not finite at step {first}, samples {visits}; {kept}: "
             "lower the learning rate, clip the gradient, or look at these samples"
