@@ -25,6 +25,12 @@ def test_numbers_are_kept_with_their_source(tmp_path, monkeypatch):
         numbers.save("a")
 
 
+def test_a_count_that_is_too_small_says_what_to_type():
+    assert chapter.at_least(1, clips=1, frames=3) is None
+    with pytest.raises(InputError, match="frames: expected 2 or more, got 1; give --set frames=2"):
+        chapter.at_least(2, clips=2, frames=1)
+
+
 def test_the_style_is_found_from_the_chapters_folder(root, monkeypatch):
     monkeypatch.chdir(root / "book")
     with matplotlib.rc_context():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from arsr import records
 from arsr.records import Provenance, Record
+from arsr_core.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +21,18 @@ def style() -> None:
 
     plt.style.use(_root() / "figures" / "arsr.mplstyle")
     set_matplotlib_formats("svg")
+
+
+def at_least(least: int, **parameters: int) -> None:
+    """InputError where a chapter's parameter is smaller, with what to type.
+
+    >>> at_least(1, flow_pairs=0)
+    Traceback (most recent call last):
+    arsr_core.errors.InputError: flow_pairs: expected 1 or more, got 0; give --set flow_pairs=1
+    """
+    for name, value in parameters.items():
+        if value < least:
+            raise InputError(f"{name}: expected {least} or more, got {value}; give --set {name}={least}")
 
 
 def output(kind: str) -> Path:
