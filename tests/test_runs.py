@@ -22,7 +22,7 @@ SMALL_PAIRS = {"embedded": 2, "clip_frames": 2, "windows": 2}
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(runs, "EMBEDDED_PAIRS", SMALL_PAIRS)
+    monkeypatch.setitem(runs.PAIRS, "embedded", SMALL_PAIRS)
     monkeypatch.setattr(runs, "EMBEDDED_CLIPS", {"rgb": 18, "flow": 18})
     monkeypatch.setattr(runs, "TEST_CLIPS", 2)
 

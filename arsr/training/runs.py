@@ -28,8 +28,12 @@ from arsr_core.recognition import PROTOCOLS
 
 EMBEDDED_CLIPS = {"rgb": 1_620, "flow": 540}  # flow takes ten times as long to prepare
 TEST_CLIPS = 36  # embedded, two of each action
-EMBEDDED_PAIRS = {"embedded": 360, "clip_frames": 4, "windows": 3}
-SUFFIXES = {"paper": "", "small": "-small", "embedded": "-lite"}  # of the names of weights
+PAIRS = {
+    "paper": {},
+    "embedded": {"embedded": 360, "clip_frames": 4, "windows": 3},
+    "video": {"clip_frames": 24, "windows": 8, "preset": "fast"},
+}
+SUFFIXES = {"paper": "", "small": "-small", "embedded": "-lite", "video": "-video"}  # of the names of weights
 
 
 @settings
@@ -37,7 +41,7 @@ class Run:
     """One training: which recipe, on what, from which seed."""
 
     recipe: Annotated[Positional[str], spelled(metavar="RECIPE")]  # its name; --list shows them
-    profile: str = "embedded"  # embedded, small (recognisers) or paper
+    profile: str = "embedded"  # embedded, video (super-resolution), small (recognisers) or paper
     data: Many[tuple[Path, ...]] = ()  # a data set's folder; for SR, folders of clips, or one of 'arsr data pairs'
     dataset: str | None = None  # hmdb51, ucf101, weizmann or ut_interaction
     splits: Path | None = None  # folder of the official split files
@@ -115,12 +119,11 @@ def prepared(run: Run, *, say: Callable[[str], None] = print) -> Path:
     """The folder of what the run trains on; prepared once for all runs that share it."""
     recipe = run.settled
     if isinstance(recipe, SRRecipe):
-        if run.profile == "paper" and not run.data:
-            raise InputError(f"{run.recipe}, profile paper: give folders of HR clips, --data CDVL134")
+        if run.profile != "embedded" and not run.data:
+            raise InputError(f"{run.recipe}, profile {run.profile}: give folders of HR clips, --data CDVL134")
         if len(run.data) == 1 and (run.data[0] / "settings.json").exists():  # prepared by `arsr data pairs`
             return run.data[0]
-        few = {} if run.profile == "paper" else EMBEDDED_PAIRS
-        config = pairs.Pairs(patch=recipe.patch, sources=tuple(map(str, run.data)), **few)
+        config = pairs.Pairs(patch=recipe.patch, sources=tuple(map(str, run.data)), **PAIRS[run.profile])
         store = run.out / f"pairs-{stores.content_key(asdict(config))[:12]}"
         workers = len(os.sched_getaffinity(0))
         say(f"{store}: {pairs.store_pairs(config, store, workers=workers, device=str(devices.device()))}")
