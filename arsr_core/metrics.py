@@ -82,22 +82,20 @@ def phantom_flow(flow: torch.Tensor, reference: torch.Tensor, threshold: float =
 # Clips over time --------------------------------------------------------------------------------------------
 
 
-def tof(sr: torch.Tensor, hr: torch.Tensor, skip: int = 2, crop: bool = True) -> torch.Tensor:
+def tof(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
     """tOF of TecoGAN (Chu et al. 2020), mean of ||F(sr) - F(hr)|| in pixels, F Farneback's flow: (N,).
 
-    sr, hr: clips (N, T, 3, H, W) in [0, 1]; F is OpenCV's, of 8-bit grey frames, on the CPU. The first and the last
-    `skip` frames are left out. crop=True counts what the authors' code counts: the middle of each frame, its sides
-    the largest multiples of 32 that leave 16 px or more.
+    sr, hr: clips (N, T, 3, H, W) in [0, 1]; F is OpenCV's, of 8-bit grey frames, on the CPU. As in the authors' code
+    the first and the last two frames are left out, and the middle of each frame counts: its sides are the largest
+    multiples of 32 that leave 16 px or more.
     """
     require("tof", sr=(sr, "N T 3 H W"), hr=(hr, "N T 3 H W"))
     n, t, _, h, w = sr.shape
-    if skip < 0 or t < 2 * skip + 2 or (crop and min(h, w) < 48):
-        raise InputError(
-            f"tof: skip={skip}, crop={crop} need {2 * skip + 2} frames, of 48x48 px with crop; got {t} of {w}x{h}"
-        )
-    height, width = ((side - 16) // 32 * 32 if crop else side for side in (h, w))
+    if t < 6 or min(h, w) < 48:
+        raise InputError(f"tof: expected 6 frames or more, of 48x48 px or more; got {t} of {w}x{h}")
+    height, width = ((side - 16) // 32 * 32 for side in (h, w))
     top, left = (h - height) // 2, (w - width) // 2
-    flows = [_farneback(x[:, skip : t - skip]) for x in (sr, hr)]  # 2 x (N, P, 2, H, W)
+    flows = [_farneback(x[:, 2:-2]) for x in (sr, hr)]  # 2 x (N, P, 2, H, W)
     return epe(*(f[..., top : top + height, left : left + width] for f in flows)).to(sr.device)
 
 

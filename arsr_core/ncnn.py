@@ -5,7 +5,6 @@ convolution's weights start with a tag: 0x01306B47 for half precision (padded to
 bias, if it has one, follows as float32.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +45,15 @@ def convolutions(param: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
         try:
             options = dict(field.split("=", 1) for field in rest if "=" in field)
             out, kernel, total = (int(options[key]) for key in ("0", "1", "6"))
-            shape = (out, total // (out * kernel**2), kernel, kernel)
+            inputs, left = divmod(total, out * kernel**2)
         except (KeyError, ValueError, ZeroDivisionError) as error:
             raise InputError(f"{param}: layer {len(found)} is damaged ({error!r}); download it again") from error
-        if math.prod(shape) != total:
+        if left:
             raise InputError(f"{param}: layer {len(found)} says {total} weights, no multiple of {out * kernel**2}")
         tag = int(take("<u4", 1)[0])
         if tag not in (HALF, SINGLE):
             raise InputError(f"{binary}: layer {len(found)} is quantised (tag {tag:#x}); take an fp16 or fp32 model")
-        weight = take("<f2" if tag == HALF else "<f4", total).astype(np.float32).reshape(shape)
+        weight = take("<f2" if tag == HALF else "<f4", total).astype(np.float32).reshape(out, inputs, kernel, kernel)
         bias = take("<f4", out) if options.get("5") == "1" else np.zeros(out)
         found.append((torch.from_numpy(weight), torch.from_numpy(bias.astype(np.float32))))
     if at != len(data):

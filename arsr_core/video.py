@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from arsr_core.errors import InputError, describe, optional, require
-from arsr_core.files import atomic, natural, require_target
+from arsr_core.errors import InputError, describe, require
+from arsr_core.files import atomic, listed, require_target
 
 if TYPE_CHECKING:
     import av
@@ -27,12 +26,9 @@ IMAGES = (".jpeg", ".jpg", ".png")
 CONTAINERS = "asf,avi,dv,flv,gif,ivf,matroska,mov,mpeg,mpegts,mxf,nut,ogg,webm,yuv4mpegpipe"
 COPY_AGAIN = "copy or download it again"
 RGB264 = "libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast"}
-LOSSLESS = {  # suffix: container, codec, pixel format, options; each gives back the very RGB that went in
-    ".mkv": ("matroska", "ffv1", "bgr0", {}),
-    ".avi": ("avi", "ffv1", "bgr0", {}),
-    ".mp4": ("mp4", *RGB264),
-    ".mov": ("mov", *RGB264),
-}
+FFV1 = "ffv1", "bgr0", {}
+# codec, pixel format and options by suffix; each gives back the very RGB that went in
+LOSSLESS = {".mkv": FFV1, ".avi": FFV1, ".mp4": RGB264, ".mov": RGB264}
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,6 @@ class Info:
     height: int
     fps: Fraction | None  # None: a folder of images has no rate
     frames: int | None  # None: the container does not say (Matroska); `count` decodes and knows
-    duration: float | None  # seconds
     aspect: Fraction = Fraction(1)  # of a pixel as displayed: width / height
 
 
@@ -61,7 +56,7 @@ def probe(path: str | Path) -> Info:
     if path.is_dir():
         images = _images(path)
         height, width, _ = _read_image(images[0]).shape
-        return Info(width, height, None, len(images), None)
+        return Info(width, height, None, len(images))
     with _open(path) as (container, stream):
         first = next(_decode(path, container, stream), None)
         if first is None:
@@ -70,21 +65,12 @@ def probe(path: str | Path) -> Info:
         height, width, _ = upright(np.empty((first.height, first.width, 0))).shape
         aspect = stream.sample_aspect_ratio or Fraction(1)  # none: square pixels
         aspect = 1 / aspect if upright(np.empty((1, 2, 0))).shape[0] == 2 else aspect  # turned by 90 degrees
-        duration = stream.duration and float(stream.duration * stream.time_base)
-        duration = duration or (container.duration and container.duration / 1e6)
-        return Info(width, height, stream.average_rate or stream.guessed_rate, stream.frames or None, duration, aspect)
+        return Info(width, height, stream.average_rate or stream.guessed_rate, stream.frames or None, aspect)
 
 
 def count(path: str | Path) -> int:
     """Decodes every frame and returns how many; raises InputError if one is damaged or the end is missing."""
-    path = Path(path)
-    if path.is_dir():
-        return sum(1 for _ in frames(path))
-    with _source(path) as (source, _):
-        total = sum(1 for _ in source)
-    if not total:
-        raise InputError(f"{path}: the video holds no frame; {COPY_AGAIN}")
-    return total
+    return sum(1 for _ in frames(path))
 
 
 def require_constant_rate(path: str | Path) -> None:
@@ -102,8 +88,8 @@ def require_constant_rate(path: str | Path) -> None:
         )
 
 
-def frames(path: str | Path, *, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[np.ndarray]:
-    """Yields frames start, start + step, ... < stop as uint8 (H, W, 3) RGB, one in memory at a time.
+def frames(path: str | Path, *, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+    """Yields frames start, start + 1, ... < stop as uint8 (H, W, 3) RGB, one in memory at a time.
 
     A folder's images come in natural order (2.png before 10.png). Frames are upright: the rotation and
     mirroring that the container asks for are applied. Raises InputError for unreadable, damaged, cut or empty
@@ -112,18 +98,19 @@ def frames(path: str | Path, *, start: int = 0, stop: int | None = None, step: i
     >>> for frame in frames("clip.avi", stop=16): ...
     """
     path = Path(path)
-    if start < 0 or step < 1 or (stop is not None and stop <= start):
-        raise InputError(f"{path}: expected 0 <= start < stop and step >= 1, got {start=}, {stop=}, {step=}")
-    return _frames(path, start, stop, step)
-
-
-def _frames(path: Path, start: int, stop: int | None, step: int) -> Iterator[np.ndarray]:
+    if start < 0 or (stop is not None and stop <= start):
+        raise InputError(f"{path}: expected 0 <= start < stop, got {start=}, {stop=}")
     size = None
-    with _source(path) as (source, to_rgb):
-        for position, item in enumerate(islice(source, start, stop, step)):
+    with ExitStack() as stack:
+        if path.is_dir():
+            source, to_rgb = _images(path), _read_image
+        else:
+            decoded = _decode(path, *stack.enter_context(_open(path)))
+            source, to_rgb = stack.enter_context(closing(decoded)), _rgb_converter()
+        for number, item in enumerate(islice(source, start, stop), start):
             frame = to_rgb(item)  # (H, W, 3)
             if size not in (None, frame.shape):
-                what = item.name if isinstance(item, Path) else f"frame {start + position * step}"
+                what = item.name if isinstance(item, Path) else f"frame {number}"
                 raise InputError(
                     f"{path}: {what} is {frame.shape[1]}x{frame.shape[0]}, the frames before it are "
                     f"{size[1]}x{size[0]}; expected one size: crop or resize the frames"
@@ -134,14 +121,13 @@ def _frames(path: Path, start: int, stop: int | None, step: int) -> Iterator[np.
         raise InputError(f"{path}: the clip has no frame {start}; {'choose a lower start' if start else COPY_AGAIN}")
 
 
-def read(path: str | Path, *, start: int = 0, stop: int | None = None, step: int = 1) -> Video:
-    """Reads a clip into memory as uint8 (T, H, W, 3) RGB; fps is divided by step. Errors as in `frames`."""
-    source = frames(path, start=start, stop=stop, step=step)
+def read(path: str | Path, *, start: int = 0, stop: int | None = None) -> Video:
+    """Reads a clip into memory as uint8 (T, H, W, 3) RGB. Errors as in `frames`."""
+    source = frames(path, start=start, stop=stop)
     first = next(source)
-    fps = probe(path).fps
     # fromiter grows one array, where stacking a list would hold every frame twice
     clip = np.fromiter(chain([first], source), np.dtype((np.uint8, first.shape)))
-    return Video(clip, fps and fps / step)
+    return Video(clip, probe(path).fps)
 
 
 def write(
@@ -166,8 +152,14 @@ def write(
         raise InputError(f"{path}: expected {', '.join(LOSSLESS)} or no suffix (a folder of PNGs)")
     require_target(path, folder=not suffix)
     if not suffix:
-        _write_images(path, uniform(f"{path}", frames))
-    elif aspect != 1 and LOSSLESS[suffix][1] == "ffv1":  # PyAV sets no frame's aspect, nor a container's
+        from PIL import Image
+
+        with atomic(path) as folder:
+            folder.mkdir()
+            for number, frame in enumerate(uniform(f"{path}", frames)):
+                # level 1: a third of the time for a tenth more bytes
+                Image.fromarray(frame).save(folder / f"{number:06d}.png", compress_level=1)
+    elif aspect != 1 and LOSSLESS[suffix] is FFV1:  # PyAV sets no frame's aspect, nor a container's
         raise InputError(f"{path}: FFV1 is written with square pixels, got aspect {aspect}; give .mp4 or .mov")
     else:
         _write_video(path, LOSSLESS[suffix], frames, fps, aspect)
@@ -180,24 +172,20 @@ def encode(
     *,
     aspect: Fraction | float = 1,
     sound: str | Path | None = None,
-    crf: int = 16,
 ) -> None:
-    """Writes uint8 (H, W, 3) RGB frames, H and W even, for viewers: H.264 4:2:0 (lossy), streaming.
+    """Writes uint8 (H, W, 3) RGB frames, H and W even, for viewers: H.264 4:2:0 (lossy, crf 16), streaming.
 
     path: .mp4, .mov or .mkv. aspect: a pixel's width / height. sound: a video whose first sound track is copied,
-    unchanged, if it has one. crf: 0 (best) to 51. All or nothing, as `write`, which loses nothing but sound. Raises
-    InputError for other suffixes, shapes and dtypes, no frames, or sound that the container cannot hold.
+    unchanged, if it has one. All or nothing, as `write`, which loses nothing but sound. Raises InputError for other
+    suffixes, shapes and dtypes, no frames, or sound that the container cannot hold.
 
     >>> encode("sr.mp4", frames("hr.avi"), fps=25, sound="hr.avi")
     """
     path = Path(path)
-    muxer = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}.get(path.suffix.lower())
-    if muxer is None:
+    if path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
         raise InputError(f"{path}: expected .mp4, .mov or .mkv for an encoded video")
     require_target(path)
-    if isinstance(crf, bool) or not isinstance(crf, int) or not 0 <= crf <= 51:
-        raise InputError(f"{path}: expected crf from 0 to 51, got {crf!r}")
-    _write_video(path, (muxer, "libx264", "yuv420p", {"crf": f"{crf}"}), frames, fps, aspect, sound)
+    _write_video(path, ("libx264", "yuv420p", {"crf": "16"}), frames, fps, aspect, sound)
 
 
 def uniform(where: str, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -235,19 +223,10 @@ def to_uint8(clip: torch.Tensor) -> np.ndarray:
 
 
 def _av() -> ModuleType:
-    av = optional("av", "reading and writing video files needs PyAV: pip install av")
+    import av
+
     av.logging.set_level(None)  # FFmpeg's own remarks stay off the terminal; errors arrive as exceptions
     return av
-
-
-@contextmanager
-def _source(path: Path) -> Iterator[tuple[Iterator, Callable]]:
-    """A clip's frames in a cheap form, and the function that turns one of them into uint8 (H, W, 3) RGB."""
-    if path.is_dir():
-        yield iter(_images(path)), _read_image
-    else:
-        with _open(path) as (container, stream), closing(_decode(path, container, stream)) as source:
-            yield source, _rgb_converter()
 
 
 @contextmanager
@@ -379,10 +358,10 @@ def _displayed(frame: av.VideoFrame) -> Callable[[np.ndarray], np.ndarray]:
 
 def _images(folder: Path) -> list[Path]:
     """A folder's images in natural order."""
-    images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith(".")]
+    images = listed(folder, IMAGES)
     if not images:
         raise InputError(f"{folder}: no images; expected frames as {', '.join(IMAGES)}")
-    return sorted(images, key=natural)
+    return images
 
 
 def _read_image(path: Path) -> np.ndarray:
@@ -404,48 +383,38 @@ def _read_image(path: Path) -> np.ndarray:
 # Writing ----------------------------------------------------------------------------------------------------
 
 
-def _rate(path: Path, fps: Fraction | float | None) -> Fraction:
-    if fps is None or not 0 < fps <= 1000:
-        raise InputError(f"{path}: expected fps in frames per second, 0 < fps <= 1000, got {fps}")
-    return Fraction(fps).limit_denominator(1001)  # 29.97002997 is 30000/1001
-
-
-def _aspect(path: Path, aspect: Fraction | float) -> Fraction:
-    if not 0 < aspect < math.inf:
-        raise InputError(f"{path}: expected aspect as a pixel's width / height, above 0, got {aspect}")
-    return Fraction(aspect).limit_denominator(4096)
-
-
 def _write_video(
     path: Path,
-    coding: tuple[str, str, str, dict[str, str]],
+    coding: tuple[str, str, dict[str, str]],
     frames: Iterable[np.ndarray],
     fps: Fraction | float | None,
     aspect: Fraction | float,
     sound: str | Path | None = None,
 ) -> None:
-    av, fps, aspect = _av(), _rate(path, fps), _aspect(path, aspect)
-    muxer, codec, pixels, options = coding
+    if fps is None or not 0 < fps <= 1000:
+        raise InputError(f"{path}: expected fps in frames per second, 0 < fps <= 1000, got {fps}")
+    rate = Fraction(fps).limit_denominator(1001)  # 29.97002997 is 30000/1001
+    av, (codec, pixels, options) = _av(), coding
     with ExitStack() as stack:
         source = None if sound is None else stack.enter_context(_open(Path(sound)))
         temporary = stack.enter_context(atomic(path))
         frames = uniform(f"{path}", frames)
         first = next(frames)
         try:
-            with av.open(f"file:{temporary}", "w", format=muxer) as container:
-                stream = container.add_stream(codec, rate=fps, options=options)
+            with av.open(f"file:{temporary}", "w") as container:
+                stream = container.add_stream(codec, rate=rate, options=options)
                 packets = _sound(path, container, *source) if source else iter(())
                 pending = next(packets, None)
                 stream.height, stream.width, _ = first.shape
                 stream.pix_fmt = pixels
-                stream.codec_context.sample_aspect_ratio = aspect
+                stream.codec_context.sample_aspect_ratio = Fraction(aspect).limit_denominator(4096)
                 if pixels == "yuv420p":
                     stream.color_range, stream.colorspace = 1, 5  # 16-235, BT.601: what the scaler makes of RGB
                 for number, frame in enumerate(chain([first], frames)):
                     image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-                    image.pts, image.time_base = number, 1 / fps
+                    image.pts, image.time_base = number, 1 / rate
                     container.mux(stream.encode(image))
-                    while pending and pending.dts * pending.time_base <= (number + 1) / fps:  # the muxer holds few
+                    while pending and pending.dts * pending.time_base <= (number + 1) / rate:  # the muxer holds few
                         container.mux(pending)
                         pending = next(packets, None)
                 container.mux(stream.encode())
@@ -481,13 +450,3 @@ def _sound(
         packet.pts = packet.dts if packet.pts is None else packet.pts - start
         packet.stream = stream
         yield packet
-
-
-def _write_images(path: Path, frames: Iterator[np.ndarray]) -> None:
-    from PIL import Image
-
-    with atomic(path) as folder:
-        folder.mkdir()
-        for number, frame in enumerate(frames):
-            # level 1: a third of the time for a tenth more bytes
-            Image.fromarray(frame).save(folder / f"{number:06d}.png", compress_level=1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from arsr_core.errors import InputError, describe, optional
+from arsr_core.errors import InputError, describe
 
 State = dict[str, torch.Tensor]
 
@@ -40,6 +40,20 @@ def read(path: str | Path) -> State:
         raise InputError(f"{path}: holds no tensors by name; save the network's state_dict()")
     state = {key if key.isprintable() else ascii(key): value for key, value in state.items()}  # they reach a terminal
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def renamed(state: State, rules: Mapping[str, str]) -> State:
+    """The tensors under new names: each key after all rules in turn, regular expressions at its start -> replacement.
+
+    >>> list(renamed({"HRconv.bias": torch.zeros(1)}, {"HRconv": "conv_hr"}))
+    ['conv_hr.bias']
+    """
+    names = {}
+    for key, value in state.items():
+        for pattern, ours in rules.items():
+            key = re.sub(f"^{pattern}", ours, key)
+        names[key] = value
+    return names
 
 
 def fill(
@@ -100,7 +114,8 @@ def _read_safetensors(path: Path) -> State:
 
 def _read_hdf5(path: Path) -> State:
     """VSR-DUF's parameter files: datasets in the group `params`, `/` written `_` and `_` written `__`."""
-    h5py = optional("h5py", f"{path}: HDF5 files need the package h5py; pip install h5py")
+    import h5py
+
     try:
         with h5py.File(path) as file:
             group = file.get("params", file)

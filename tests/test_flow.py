@@ -210,7 +210,7 @@ frame, motion = torch.rand(1, 3, 8, 8), torch.zeros(1, 2, 8, 8)
     [
         (
             lambda: flow.tvl1(frame, frame, backend="cuda11"),
-            "no backend 'cuda11'; expected 'auto' or .*opencv",
+            "no backend 'cuda11'; expected one of auto, torch, opencv",
         ),
         (lambda: flow.tvl1(frame, frame, warp=2), "no parameter warp; expected some of tau, lambda_"),
         (lambda: flow.tvl1(frame, frame, median=4), "median 1, 3 or 5, got TVL1.*median=4"),

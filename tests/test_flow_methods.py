@@ -34,53 +34,6 @@ def test_constant_frames_do_not_move(level):
     assert torch.equal(still, torch.zeros(1, 2, 2, 16, 20))
 
 
-# --- exact
-
-
-def test_exact_is_what_the_clip_was_made_with():
-    made = generated.clip(1, frames=3, size=(48, 64))
-    exact = flow.estimate(made, "exact")
-    assert exact.shape == (1, 2, 2, 48, 64)
-    assert np.array_equal(exact[0].numpy(), made.flow)
-    estimated = flow.estimate(made, "tvl1", **FAST)
-    assert torch.equal(estimated, flow.estimate(video.to_tensor(made.frames), "tvl1", **FAST))
-
-
-def test_exact_brings_the_next_frame_back():
-    made = generated.clip(4, frames=3)  # the flow's contract, by its own picture
-    frames, valid = video.to_tensor(made.frames)[0], torch.from_numpy(made.valid)[:, None]
-    warped, inside = flow.warp(frames[1:], flow.estimate(made, "exact")[0])
-    error = (warped - frames[:-1]).abs().mean(1, keepdim=True)
-    assert error[valid & inside].mean() < 0.01
-
-
-# --- precomputed
-
-
-@pytest.mark.parametrize("suffix", [".flo", ".png", ".npz"])
-def test_precomputed_reads_a_folder(tmp_path, suffix):
-    motion = torch.randn(3, 2, 40, 48, generator=torch.Generator().manual_seed(0))
-    for t in range(3):
-        flow.write(tmp_path / f"{t + 9}{suffix}", motion[t : t + 1])  # 9, 10, 11: not in the order of letters
-    ours = flow.estimate(random(1), "precomputed", folder=tmp_path)
-    torch.testing.assert_close(ours, motion[None], rtol=0, atol=1 / 128)
-
-
-def test_precomputed_must_fit_the_clip(tmp_path):
-    for t in range(3):
-        flow.write(tmp_path / f"{t}.flo", torch.zeros(1, 2, 40, 48))
-    for clip, message in (
-        (random(1, 5), "holds 3 flows, .* 5 frames; expected one clip and 4 files"),
-        (random(2), "2 of 4 frames; expected one clip"),
-        (random(1, 4, 40, 44), "0.flo: 48x40 px, the clip's frames are 44x40"),
-    ):
-        with pytest.raises(InputError, match=message):
-            flow.estimate(clip, "precomputed", folder=tmp_path)
-    with pytest.raises(InputError, match="found none"):
-        (tmp_path / "empty").mkdir()
-        flow.estimate(random(1), "precomputed", folder=tmp_path / "empty")
-
-
 # --- RAFT, with random weights: its plumbing, not its flow
 
 
@@ -97,7 +50,7 @@ def raft(tmp_path_factory):
 def test_raft_is_torchvisions(raft):
     network, path = raft
     clip = random(2, 3, 130, 138)  # neither side is a multiple of 8
-    ours = flow.estimate(clip, "raft", weights=path, updates=2, batch=3)
+    ours = flow.estimate(clip, "raft", weights=path, updates=2)
     assert ours.shape == (2, 2, 2, 130, 138)
     padded = F.pad(clip[1, 1:] * 2 - 1, (0, 6, 0, 6), mode="replicate")
     with torch.no_grad():
@@ -190,7 +143,7 @@ def test_stream_on_a_gpu():
     made = generated.clip(1, frames=4, size=(48, 64))
     flows = torch.stack(list(flow.stream(made.frames, device="cuda")))
     assert flows.shape == (3, 2, 48, 64) and not flows.is_cuda
-    assert (flows - flow.estimate(made)[0]).norm(dim=1).mean() < 0.05
+    assert (flows - flow.estimate(video.to_tensor(made.frames))[0]).norm(dim=1).mean() < 0.05
 
 
 # --- bad input
@@ -203,8 +156,7 @@ byte = np.zeros((16, 16, 3), np.uint8)
     [
         (lambda: flow.estimate(random(), "flownet"), "unknown method 'flownet'; choose one of tvl1, raft"),
         (lambda: flow.estimate(random(), "raft", warps=2), "raft: got an unexpected keyword argument 'warps'"),
-        (lambda: flow.estimate(random(), "raft", updates=0), "updates and batch must be at least 1, got 0 and 8"),
-        (lambda: flow.estimate(random(), "precomputed"), "precomputed: missing a required argument: 'folder'"),
+        (lambda: flow.estimate(random(), "raft", updates=0), "updates must be at least 1, got 0"),
         (lambda: flow.estimate(random(), "tvl1", warp=2), "no parameter warp"),
         (lambda: flow.estimate(random()[:, :1]), "two frames or more"),
         (lambda: flow.estimate(random()[:0]), "two frames or more"),
@@ -214,7 +166,6 @@ byte = np.zeros((16, 16, 3), np.uint8)
         (lambda: flow.estimate(random().fill_(float("nan"))), "found nan to nan"),
         (lambda: flow.estimate(255 * random()), "divide 8-bit values by 255"),
         (lambda: flow.estimate("clip.avi"), r"clip \(N, T, 3, H, W\); got str"),
-        (lambda: flow.estimate(random(), "exact"), "only embedded clips know their flow, got Tensor"),
         (lambda: list(flow.stream([])), "no frames; expected at least one"),
         (lambda: list(flow.stream([byte])), "two frames or more"),
         (

@@ -79,7 +79,6 @@ def test_rates_survive(tmp_path, suffix, fps):
     info = video.probe(path)
     assert info.fps == fps and (info.width, info.height) == (64, 48)
     assert info.frames == (None if suffix == ".mkv" else 10) and video.count(path) == 10
-    assert info.duration == pytest.approx(10 / fps, abs=0.03)
 
 
 def test_write_replaces_a_file_also_the_one_it_reads(tmp_path):
@@ -126,14 +125,14 @@ def test_large_frames_are_decoded_in_threads_to_the_same_pixels(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["clip.mkv", "clip.mp4", "folder"])
-@pytest.mark.parametrize("span", [{}, {"start": 3}, {"stop": 4}, {"start": 2, "stop": 9, "step": 3}, {"stop": 99}])
+@pytest.mark.parametrize("span", [{}, {"start": 3}, {"stop": 4}, {"start": 2, "stop": 9}, {"stop": 99}])
 def test_spans_are_slices(tmp_path, name, span):
     clip = noise(11, 8, 10)
     video.write(tmp_path / name, clip, fps=30)
-    expected = clip[slice(span.get("start", 0), span.get("stop"), span.get("step", 1))]
+    expected = clip[slice(span.get("start", 0), span.get("stop"))]
     back = video.read(tmp_path / name, **span)
     assert np.array_equal(back.frames, expected)
-    assert back.fps is None or back.fps == Fraction(30, span.get("step", 1))
+    assert back.fps == (None if name == "folder" else 30)
 
 
 def test_frames_are_the_callers_own(tmp_path):
@@ -217,13 +216,6 @@ def test_ffv1_holds_square_pixels_only(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("aspect", [0, -1, float("nan"), float("inf")])
-@pytest.mark.parametrize("put", [video.write, video.encode])
-def test_impossible_pixels_are_refused(tmp_path, put, aspect):
-    with pytest.raises(InputError, match="expected aspect as a pixel's width / height, above 0, got"):
-        put(tmp_path / "a.mp4", smooth(2), 25, aspect=aspect)
-
-
 def test_pixels_of_a_turned_clip_are_turned(tmp_path):
     if not hasattr(av.VideoStream, "set_display_rotation"):
         pytest.skip("this PyAV cannot write a rotation")
@@ -241,7 +233,7 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "._frame0.png").write_text("what macOS leaves behind")
     assert np.array_equal(video.read(tmp_path).frames, clip)
-    assert video.probe(tmp_path) == video.Info(7, 5, None, 12, None) and video.count(tmp_path) == 12
+    assert video.probe(tmp_path) == video.Info(7, 5, None, 12) and video.count(tmp_path) == 12
 
 
 def test_images_of_other_kinds_become_rgb(tmp_path):
@@ -371,10 +363,10 @@ def test_damage_in_the_middle_is_noticed(tmp_path, capfd, name, codec):
     refused(path, "damaged", capfd)
 
 
-@pytest.mark.parametrize("span", [{"start": -1}, {"step": 0}, {"start": 3, "stop": 3}])
+@pytest.mark.parametrize("span", [{"start": -1}, {"start": 3, "stop": 3}])
 def test_impossible_spans(tmp_path, span):
-    with pytest.raises(InputError, match="expected 0 <= start < stop and step >= 1"):
-        video.frames(tmp_path / "any.avi", **span)
+    with pytest.raises(InputError, match="expected 0 <= start < stop, got"):
+        next(video.frames(tmp_path / "any.avi", **span))
 
 
 def test_a_start_beyond_the_end(tmp_path):

@@ -36,7 +36,7 @@ class Upscale:
         from arsr_core.sr import upscaling
 
         settings = dict(padding=self.padding, precision=self.precision, device=devices.device(self.device))
-        settings |= dict(tile=self.tile or "auto", batch=self.batch or "auto", fps=self.fps, lossless=self.lossless)
+        settings |= dict(tile=self.tile or None, batch=self.batch or None, fps=self.fps, lossless=self.lossless)
         upscaling.upscale_video(sr.load(self.method, self.weights), self.source, self.target, **settings)
         say(f"written: {self.target}")
 
@@ -55,7 +55,7 @@ class Flow:
 
     source: Annotated[Positional[Path], spelled(metavar="IN")]  # a video, or a folder of images
     target: Annotated[Positional[Path], spelled(metavar="OUT")]  # OUT.mp4, .mov or .mkv in colours, or a folder
-    format: str | None = None  # of a folder: flo, kitti, npz, png, uint8, uint8-jpg
+    format: str | None = None  # of a folder: flo, kitti, png, uint8, uint8-jpg
     method: str = "tvl1"  # tvl1, raft, or precomputed: IN is a folder of flow files
     preset: str = "reference"  # of tvl1: reference or fast
     weights: Path | None = None  # of raft: a file; default: torch's cache

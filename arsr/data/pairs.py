@@ -268,7 +268,7 @@ def _read_flow(folder: Path, count: int, spacing: int, drawn: np.ndarray, stored
             f"{folder}: {len(paths)} flow files; expected {count - spacing}, one for each of the "
             f"clip's {count} frames that has another {spacing} later"
         )
-    yield from (_fitting(files.read(paths[t])[0][0].numpy(), stored, paths[t]) for t in drawn)
+    yield from (_fitting(files.read(paths[t])[0].numpy(), stored, paths[t]) for t in drawn)
 
 
 def _fitting(motion: np.ndarray, stored: np.ndarray, where: str | Path) -> np.ndarray:

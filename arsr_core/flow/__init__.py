@@ -7,7 +7,7 @@ its file when it is first asked for, so that a loss which warps needs no flow me
 from importlib import import_module
 
 FILES = {
-    "coding": ("decode_uint8", "encode_uint8", "stack"),
+    "coding": ("encode_uint8", "stack"),
     "colour": ("to_rgb", "wheel"),
     "estimation": ("BACKENDS", "PRESETS", "TVL1", "tvl1"),
     "extraction": ("extract",),

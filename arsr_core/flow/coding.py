@@ -16,21 +16,12 @@ def encode_uint8(flow: torch.Tensor, bound: float = 20) -> torch.Tensor:
     >>> encode_uint8(torch.tensor([-30.0, -20.0, 0.0, 0.1, 20.0])).tolist()
     [0, 0, 128, 128, 255]
     """
-    _check_bound("encode_uint8", bound)
+    if not bound > 0:
+        raise InputError(f"encode_uint8: bound must be positive pixels, got {bound}")
     require("encode_uint8", flow=(flow, "..."))
     if flow.isnan().any():
         raise InputError("encode_uint8: the flow holds nan (unknown pixels), which 8 bits cannot say; fill them first")
     return (255 * (flow.detach().double() + bound) / (2 * bound)).round().clamp(0, 255).to(torch.uint8)
-
-
-def decode_uint8(encoded: torch.Tensor, bound: float = 20) -> torch.Tensor:
-    """The middle of what `encode_uint8` mapped to each level: float32 in [-bound, bound], within bound / 255 px.
-
-    No level means zero: 128, that of no motion, is read as bound / 255 px.
-    """
-    _check_bound("decode_uint8", bound)
-    require("decode_uint8", "uint8", encoded=(encoded, "..."))
-    return encoded.float() * (2 * bound / 255) - bound
 
 
 def stack(flow: torch.Tensor, starts: Sequence[int], frames: int = 5) -> torch.Tensor:
@@ -49,8 +40,3 @@ def stack(flow: torch.Tensor, starts: Sequence[int], frames: int = 5) -> torch.T
         raise InputError(f"stack: expected starts from 0 to {last}, got {list(starts)}")
     stacks = [flow[:, start : start + frames] for start in starts]  # K of (N, F, 2, H, W)
     return torch.stack(stacks, 1).flatten(2, 3)
-
-
-def _check_bound(name: str, bound: float) -> None:
-    if not bound > 0:
-        raise InputError(f"{name}: bound must be positive pixels, got {bound}")

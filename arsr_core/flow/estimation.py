@@ -34,8 +34,8 @@ def tvl1(
     >>> tvl1(frames[:-1], frames[1:], warps=2).shape
     torch.Size([4, 2, 64, 64])
     """
-    if backend not in ("auto", *BACKENDS):
-        raise InputError(f"tvl1: no backend {backend!r}; expected 'auto' or one of {sorted(BACKENDS)}")
+    if backend not in BACKENDS:
+        raise InputError(f"tvl1: no backend {backend!r}; expected one of {', '.join(BACKENDS)}")
     known = [f.name for f in fields(TVL1)]
     if unknown := sorted(set(parameters) - set(known)):
         raise InputError(f"tvl1: no parameter {', '.join(unknown)}; expected some of {', '.join(known)}")
@@ -50,7 +50,7 @@ def tvl1(
         raise InputError(f"tvl1: expected frames of {SMALLEST} px at least, got {height}x{width}; enlarge them")
     if not n:
         return torch.empty(0, 2, height, width, device=frame0.device)
-    return BACKENDS["torch" if backend == "auto" else backend](grey0, grey1, chosen, workers).to(frame0.device)
+    return BACKENDS[backend](grey0, grey1, chosen, workers).to(frame0.device)
 
 
 def fastest(device: torch.device) -> tuple[Callable, Callable] | None:
@@ -88,4 +88,4 @@ def _torch(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: 
         return torch.cat(list(run(solve, grey0.split(pairs), grey1.split(pairs))))
 
 
-BACKENDS = {"opencv": _opencv, "torch": _torch}
+BACKENDS = {"auto": _torch, "torch": _torch, "opencv": _opencv}

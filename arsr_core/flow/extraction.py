@@ -1,11 +1,12 @@
 """From a video or a folder of images to its flow on disk, streaming: a coloured video or a folder of files."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from arsr_core import video
 from arsr_core.errors import InputError
@@ -15,7 +16,6 @@ from arsr_core.flow.colour import to_rgb
 
 VIDEOS = (".mp4", ".mov", ".mkv")
 COLOUR_BOUND = 5.0  # px of full saturation
-CODING_BOUND = 20.0  # px, TSN's
 
 
 def extract(
@@ -26,18 +26,16 @@ def extract(
     format: str | None = None,
     bound: float | None = None,
     fps: float | None = None,
-    progress: bool | None = None,
     **options: object,
 ) -> None:
     """Writes the flow of a video or a folder of images, streaming; the target appears when it is complete.
 
     target: OUT.mp4, .mov or .mkv for a video in the colours of `to_rgb` (odd sides gain a pixel), or else a folder,
-    new or empty, of files in the `format`, one of FORMATS (default "flo").
+    new or empty, of files in the `format`: one of FORMATS (default "flo"), or "png", pictures in these colours.
     bound: px of full saturation in colours (default 5), or the bound of the 8-bit coding (default 20, TSN's).
     fps: rate of the video; default: the source's.
     method, options: as for `stream`; with method="precomputed" the source itself is a folder of flow files.
-    progress: a bar on stderr; None: only on a terminal, and only after two seconds.
-    Raises InputError as `stream`, `video.frames` and `video.encode` do.
+    A terminal sees a bar after two seconds. Raises InputError as `stream`, `video.frames` and `video.encode` do.
 
     >>> extract("clip.avi", "clip-flow", format="uint8", workers=2)
     """
@@ -49,32 +47,29 @@ def extract(
             raise InputError(f"precomputed: no option {', '.join(options)}; the flow is read as it is")
         paths, rate = files.listing(source), None
         total = len(paths)
-        flows = (files.read(path)[0][0] for path in paths)
+        flows = (files.read(path)[0] for path in paths)
     else:
         info = video.probe(source)
         rate, total = info.fps, info.frames and info.frames - 1
         if coloured and fps is None and not source.is_dir():
             video.require_constant_rate(source)
         flows = methods.stream(video.frames(source), method, **options)
-    flows = _with_bar(flows, total, progress)
+    flows = tqdm(flows, total=total, unit=" pairs", delay=2, disable=None)
+    pictures = (video.to_uint8(to_rgb(flow[None], bound or COLOUR_BOUND)[None])[0] for flow in flows)  # (H, W, 3)
     if coloured:
-        video.encode(target, _pictures(flows, bound or COLOUR_BOUND), fps or rate)
-        return
-    with atomic(target) as folder:
-        folder.mkdir()
-        for number, flow in enumerate(flows):
-            FORMATS[format or "flo"](folder, number, flow[None], bound)
+        video.encode(target, map(_even, pictures), fps or rate)
+    elif format == "png":
+        video.write(target, pictures)
+    else:
+        with atomic(target) as folder:
+            folder.mkdir()
+            for number, flow in enumerate(flows):
+                FORMATS[format or "flo"](folder, number, flow[None], bound)
 
 
-def _picture(flow: torch.Tensor, bound: float) -> np.ndarray:
-    return video.to_uint8(to_rgb(flow, bound)[None])[0]  # (1, 2, H, W) -> uint8 (H, W, 3)
-
-
-def _pictures(flows: Iterable[torch.Tensor], bound: float) -> Iterator[np.ndarray]:
-    """Coloured frames of even sides, as H.264 needs them."""
-    for flow in flows:
-        rgb = _picture(flow[None], bound)
-        yield np.pad(rgb, ((0, rgb.shape[0] % 2), (0, rgb.shape[1] % 2), (0, 0)), mode="edge")
+def _even(rgb: np.ndarray) -> np.ndarray:
+    """With even sides, as H.264 needs them."""
+    return np.pad(rgb, ((0, rgb.shape[0] % 2), (0, rgb.shape[1] % 2), (0, 0)), mode="edge")
 
 
 # The formats: write flow number ..., (1, 2, H, W), into a folder ---------------------------------------------
@@ -85,40 +80,25 @@ def _flow_file(suffix: str, folder: Path, number: int, flow: torch.Tensor, bound
     path.write_bytes(files.encode(path, flow))
 
 
-def _colours(folder: Path, number: int, flow: torch.Tensor, bound: float | None) -> None:
-    from PIL import Image
-
-    Image.fromarray(_picture(flow, bound or COLOUR_BOUND)).save(folder / f"{number:06d}.png", compress_level=1)
-
-
 def _eight_bit(suffix: str, settings: dict, folder: Path, number: int, flow: torch.Tensor, bound: float | None) -> None:
     """As TSN's tool names them: flow_x_00001 is the flow from the first frame to the second."""
     from PIL import Image
 
-    for axis, image in zip("xy", coding.encode_uint8(flow, bound or CODING_BOUND)[0].numpy(), strict=True):
+    for axis, image in zip("xy", coding.encode_uint8(flow, bound or 20)[0].numpy(), strict=True):
         Image.fromarray(image).save(folder / f"flow_{axis}_{number + 1:05d}{suffix}", **settings)
 
 
 FORMATS: dict[str, Callable[[Path, int, torch.Tensor, float | None], None]] = {
     "flo": partial(_flow_file, ".flo"),
     "kitti": partial(_flow_file, ".png"),
-    "npz": partial(_flow_file, ".npz"),
-    "png": _colours,  # pictures to look at
     "uint8": partial(_eight_bit, ".png", {"compress_level": 1}),  # two 8-bit images a pair, without loss
     "uint8-jpg": partial(_eight_bit, ".jpg", {"quality": 95}),  # with the loss that TSN's tool accepts
 }
 
 
-def _with_bar(flows: Iterable[torch.Tensor], total: int | None, progress: bool | None) -> Iterable[torch.Tensor]:
-    from tqdm import tqdm
-
-    disable = None if progress is None else not progress
-    return tqdm(flows, total=total, unit=" pairs", delay=0 if progress else 2, disable=disable)
-
-
 def _check(source: Path, target: Path, coloured: bool, format: str | None, bound: float | None) -> None:
-    if format is not None and format not in FORMATS:
-        raise InputError(f"unknown format {format!r}; choose one of {', '.join(FORMATS)}")
+    if format not in (None, *FORMATS, "png"):
+        raise InputError(f"unknown format {format!r}; choose one of {', '.join(FORMATS)}, png")
     if not coloured and target.suffix.lower() in VIDEOS:
         raise InputError(f"{target}: the format {format} makes a folder; give it a name without {target.suffix}")
     if not coloured and format is None and target.suffix:

@@ -1,4 +1,4 @@
-"""Flow files: Middlebury `.flo`, KITTI 16-bit PNG, and `.npz`, chosen by suffix; all of them keep unknown pixels.
+"""Flow files: Middlebury `.flo` and KITTI 16-bit PNG, chosen by suffix; unknown pixels are nan in memory.
 
 Own code: OpenCV's writer of `.flo` does not notice a full disk, and its reader says of a bad file no more than nothing.
 """
@@ -6,56 +6,48 @@ Own code: OpenCV's writer of `.flo` does not notice a full disk, and its reader 
 import io
 import os
 import struct
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from arsr_core.errors import InputError, require
-from arsr_core.files import natural, write_atomically
+from arsr_core.files import listed, write_atomically
 
 TAG = 202021.25  # the first four bytes of a .flo file, PIEH, read as a float
 UNKNOWN = 1e9  # Middlebury: beyond it in either channel a pixel's flow is unknown; 1e10 is written
 KITTI_MAX = (2**16 - 1 - 2**15) / 64  # px, 511.98; the other way -512
 
 
-def read(path: str | os.PathLike) -> tuple[torch.Tensor, torch.Tensor]:
-    """Reads a `.flo`, KITTI `.png` or `.npz` file: -> (flow, valid), float32 (1, 2, H, W) and bool (1, 1, H, W).
+def read(path: str | os.PathLike) -> torch.Tensor:
+    """The flow in a `.flo` or KITTI `.png` file, float32 (1, 2, H, W) in pixels, nan where it is unknown.
 
-    Flow is nan where it is unknown (valid is false). An `.npz` holds `flow` (2, H, W), float, and if need be `valid`
-    (H, W). Raises InputError for missing, cut or damaged files and for other contents.
+    Raises InputError for missing, cut or damaged files and for other contents.
     """
     path = Path(path)
-    decoder, _ = _format(path)
+    decode, _ = _format(path)
     if not path.is_file():
         raise InputError(f"{path}: no such flow file; expected {', '.join(FORMATS)}")
-    flow, valid = decoder(path, path.read_bytes())  # (2, H, W), (H, W)
-    valid = valid & (np.abs(flow) <= UNKNOWN).all(0)  # false for nan too
-    flow = np.where(valid, flow, np.float32(np.nan))
-    return torch.from_numpy(flow)[None], torch.from_numpy(valid)[None, None]
+    flow = decode(path, path.read_bytes())  # (2, H, W)
+    return torch.from_numpy(np.where(_known(flow), flow, np.float32(np.nan)))[None]
 
 
-def write(path: str | os.PathLike, flow: torch.Tensor, valid: torch.Tensor | None = None) -> None:
+def write(path: str | os.PathLike, flow: torch.Tensor) -> None:
     """Writes what `encode` makes, whole or not at all."""
-    write_atomically(path, encode(path, flow, valid))
+    write_atomically(path, encode(path, flow))
 
 
-def encode(path: str | os.PathLike, flow: torch.Tensor, valid: torch.Tensor | None = None) -> bytes:
-    """The bytes of a flow file of the path's suffix: `.flo`, KITTI `.png` (rounded to 1/64 px) or `.npz`.
+def encode(path: str | os.PathLike, flow: torch.Tensor) -> bytes:
+    """The bytes of a flow file of the path's suffix, `.flo` or KITTI `.png` (rounded to 1/64 px).
 
-    flow: float (1, 2, H, W) in pixels; valid: bool (1, 1, H, W), false where the flow is unknown, as is nan.
-    Raises InputError for other suffixes and shapes, and for flow that KITTI's 16 bits do not hold (-512 to 511.98 px).
+    flow: float (1, 2, H, W) in pixels, nan where it is unknown. Raises InputError for other suffixes and shapes, and
+    for flow that KITTI's 16 bits do not hold (-512 to 511.98 px).
     """
     path = Path(path)
     _, encoder = _format(path)
     require(f"{path}", flow=(flow, "1 2 H W"))
-    uv, known = flow[0].detach().float().cpu().numpy(), True
-    if valid is not None:
-        require(f"{path}", "any", flow=(flow, "1 2 H W"), valid=(valid, "1 1 H W"))
-        known = valid[0, 0].bool().cpu().numpy()
-    return encoder(path, uv, known & (np.abs(uv) <= UNKNOWN).all(0))
+    uv = flow[0].detach().float().cpu().numpy()
+    return encoder(path, uv, _known(uv))
 
 
 def listing(folder: str | os.PathLike) -> list[Path]:
@@ -63,18 +55,22 @@ def listing(folder: str | os.PathLike) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of flow files")
-    paths = [p for p in folder.iterdir() if p.suffix.lower() in FORMATS and not p.name.startswith(".")]
+    paths = listed(folder, FORMATS)
     suffixes = sorted({p.suffix.lower() for p in paths})
     if len(suffixes) != 1:
         found = " and ".join(suffixes) or "none"
         raise InputError(f"{folder}: expected flow files of one suffix out of {', '.join(FORMATS)}; found {found}")
-    return sorted(paths, key=natural)
+    return paths
 
 
-# The formats: bytes <-> flow (2, H, W) float32, valid (H, W) bool; the path is for errors ---------------------
+def _known(flow: np.ndarray) -> np.ndarray:
+    return (np.abs(flow) <= UNKNOWN).all(0)  # (2, H, W) -> bool (H, W), false for nan too
 
 
-def _decode_flo(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+# The formats: bytes <-> flow (2, H, W) float32; the path is for errors ----------------------------------------
+
+
+def _decode_flo(path: Path, data: bytes) -> np.ndarray:
     if len(data) < 12 or struct.unpack("<f", data[:4])[0] != TAG:
         raise InputError(f"{path}: not a .flo file: it does not start with PIEH")
     width, height = struct.unpack("<ii", data[4:12])
@@ -85,16 +81,16 @@ def _decode_flo(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
             f"it has {len(data):,}"
         )
     flow = np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2)
-    return np.ascontiguousarray(flow.transpose(2, 0, 1), np.float32), np.ones((height, width), bool)
+    return np.ascontiguousarray(flow.transpose(2, 0, 1), np.float32)
 
 
-def _encode_flo(path: Path, flow: np.ndarray, valid: np.ndarray) -> bytes:
+def _encode_flo(path: Path, flow: np.ndarray, known: np.ndarray) -> bytes:
     _, height, width = flow.shape
-    flow = np.where(valid, flow, np.float32(10 * UNKNOWN))
+    flow = np.where(known, flow, np.float32(10 * UNKNOWN))
     return struct.pack("<fii", TAG, width, height) + flow.transpose(1, 2, 0).astype("<f4").tobytes()
 
 
-def _decode_kitti(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _decode_kitti(path: Path, data: bytes) -> np.ndarray:
     import cv2
     from PIL import Image
 
@@ -102,54 +98,27 @@ def _decode_kitti(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
         Image.open(io.BytesIO(data)).verify()  # OpenCV writes to the terminal what is wrong with a file
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: damaged or no PNG; copy it again") from error
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # (H, W, 3): valid, v, u
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # (H, W, 3): known, v, u
     if image is None or image.dtype != np.uint16 or image.shape[2:] != (3,):
-        raise InputError(
-            f"{path}: not a KITTI flow: expected a PNG of three channels of 16 bits; a .flo or .npz will do too"
-        )
+        raise InputError(f"{path}: not a KITTI flow: expected a PNG of three channels of 16 bits; a .flo will do too")
     flow = (image[..., :0:-1].astype(np.float32) - 2**15) / 64
-    return np.ascontiguousarray(flow.transpose(2, 0, 1)), image[..., 0] > 0
+    return np.where(image[..., 0] > 0, flow.transpose(2, 0, 1), np.float32(np.nan))
 
 
-def _encode_kitti(path: Path, flow: np.ndarray, valid: np.ndarray) -> bytes:
+def _encode_kitti(path: Path, flow: np.ndarray, known: np.ndarray) -> bytes:
     import cv2
 
-    flow = np.where(valid, flow, 0)
+    flow = np.where(known, flow, 0)
     if flow.min() < -512 or flow.max() > KITTI_MAX:
         raise InputError(
             f"{path}: KITTI's 16 bits hold -512 to {KITTI_MAX:.2f} px, the flow has {flow.min():.1f} to "
-            f"{flow.max():.1f} px; write .flo or .npz"
+            f"{flow.max():.1f} px; write .flo"
         )
-    uv = np.where(valid, np.rint(flow * 64) + 2**15, 0).astype(np.uint16)
-    return cv2.imencode(".png", np.dstack((valid.astype(np.uint16), uv[1], uv[0])))[1].tobytes()
+    uv = np.where(known, np.rint(flow * 64) + 2**15, 0).astype(np.uint16)
+    return cv2.imencode(".png", np.dstack((known.astype(np.uint16), uv[1], uv[0])))[1].tobytes()
 
 
-def _decode_npz(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            flow = arrays["flow"]
-            valid = arrays["valid"] if "valid" in arrays else np.ones(flow.shape[1:], bool)
-    except KeyError:
-        raise InputError(f"{path}: holds no array named flow; expected flow (2, H, W), float") from None
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: damaged or no .npz file; copy it again") from error
-    if flow.ndim != 3 or len(flow) != 2 or flow.dtype.kind != "f" or valid.shape != flow.shape[1:]:
-        given = f"{flow.dtype} {flow.shape}, {valid.shape}"
-        raise InputError(f"{path}: expected float arrays flow (2, H, W) and valid (H, W), got {given}")
-    return flow.astype(np.float32), valid.astype(bool)
-
-
-def _encode_npz(path: Path, flow: np.ndarray, valid: np.ndarray) -> bytes:
-    with io.BytesIO() as file:
-        np.savez_compressed(file, flow=np.where(valid, flow, np.float32(np.nan)), valid=valid)
-        return file.getvalue()
-
-
-FORMATS = {
-    ".flo": (_decode_flo, _encode_flo),
-    ".png": (_decode_kitti, _encode_kitti),
-    ".npz": (_decode_npz, _encode_npz),
-}
+FORMATS = {".flo": (_decode_flo, _encode_flo), ".png": (_decode_kitti, _encode_kitti)}
 
 
 def _format(path: Path) -> tuple:

@@ -5,36 +5,24 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from arsr_core import devices, video
-from arsr_core.errors import InputError, optional, require, require_range
-from arsr_core.flow import estimation, files
+from arsr_core import devices, video, weights
+from arsr_core.errors import InputError, require, require_range
+from arsr_core.flow import estimation
 from arsr_core.flow.dual_tvl1 import SMALLEST
 
 
-@runtime_checkable
-class ClipWithFlow(Protocol):
-    """A clip that knows its flow, such as an embedded one: uint8 (T, H, W, 3) and float32 (T - 1, 2, H, W)."""
-
-    frames: np.ndarray
-    flow: np.ndarray
-
-
-def estimate(clip: "torch.Tensor | ClipWithFlow", method: str = "tvl1", **options: object) -> torch.Tensor:
+def estimate(clip: torch.Tensor, method: str = "tvl1", **options: object) -> torch.Tensor:
     """Flow between the frames of every clip, t -> t+1: float32 (N, T - 1, 2, H, W) in pixels, where the clip lies.
 
-    clip: (N, T, 3, H, W) in [0, 1] or uint8, T >= 2, frames of at least 16x16; or an embedded clip. method, options:
+    clip: (N, T, 3, H, W) in [0, 1] or uint8, T >= 2, frames of at least 16x16. method, options:
     - "tvl1": as `tvl1` takes them, e.g. workers=2, **PRESETS["fast"];
     - "raft": torchvision's RAFT (Teed and Deng 2020); weights: a file of raft_large, or None for the file in torch's
-      cache, which download=True fetches; updates (12), batch (pairs a forward, 8);
-    - "precomputed": folder, of T - 1 files that `read` reads, for one clip: flow of other programs; unknown is nan;
-    - "exact": the flow that an embedded clip was made with.
+      cache, which download=True fetches; updates (12).
     Raises InputError for clips and options that are none of this.
 
     >>> estimate(torch.rand(2, 7, 3, 64, 80), "tvl1", warps=2).shape
@@ -46,9 +34,14 @@ def estimate(clip: "torch.Tensor | ClipWithFlow", method: str = "tvl1", **option
         inspect.signature(METHODS[method]).bind(clip, **options)
     except TypeError as error:
         raise InputError(f"estimate: {method}: {error}") from error
-    if method != "exact":
-        clip = video.to_tensor(clip.frames) if isinstance(clip, ClipWithFlow) else clip
-        _check(clip)
+    require("estimate", "float or uint8", clip=(clip, "N T 3 H W"))
+    n, t, _, height, width = clip.shape
+    if n < 1 or t < 2:
+        raise InputError(f"flow: it needs two frames or more, the clip {tuple(clip.shape)} has fewer")
+    if min(height, width) < SMALLEST:
+        raise InputError(f"flow: frames of {width}x{height} px are too small; expected {SMALLEST}x{SMALLEST} or more")
+    if clip.is_floating_point():
+        require_range("estimate", clip)
     return METHODS[method](clip, **options)
 
 
@@ -83,14 +76,10 @@ def _tvl1(clip: torch.Tensor, **options) -> torch.Tensor:
 
 @torch.no_grad()  # inference_mode would keep the flow out of every later loss
 def _raft(
-    clip: torch.Tensor,
-    weights: str | Path | None = None,
-    download: bool = False,
-    updates: int = 12,
-    batch: int = 8,
+    clip: torch.Tensor, weights: str | Path | None = None, download: bool = False, updates: int = 12
 ) -> torch.Tensor:
-    if updates < 1 or batch < 1:
-        raise InputError(f"raft: updates and batch must be at least 1, got {updates} and {batch}")
+    if updates < 1:
+        raise InputError(f"raft: updates must be at least 1, got {updates}")
     path = _raft_file(download) if weights is None else Path(weights)
     network = _raft_network(path, path.stat().st_mtime_ns if path.is_file() else 0).to(clip.device)
     height, width = clip.shape[-2:]
@@ -103,46 +92,19 @@ def _raft(
 
     flows = [
         network(prepared(frame0), prepared(frame1), num_flow_updates=updates)[-1][..., :height, :width]
-        for frame0, frame1 in zip(*(frames.split(batch) for frames in _pairs(clip)), strict=True)
+        for frame0, frame1 in zip(*(frames.split(8) for frames in _pairs(clip)), strict=True)
     ]
     return torch.cat(flows).unflatten(0, (len(clip), -1))
 
 
-def _precomputed(clip: torch.Tensor, folder: str | Path) -> torch.Tensor:
-    n, t, _, height, width = clip.shape
-    paths = files.listing(folder)
-    if n != 1 or len(paths) != t - 1:
-        raise InputError(
-            f"precomputed: {folder} holds {len(paths)} flows, the clip {tuple(clip.shape)} is {n} of {t} frames; "
-            f"expected one clip and {t - 1} files, one for each pair"
-        )
-    flows = [files.read(path)[0] for path in paths]
-    for path, flow in zip(paths, flows, strict=True):
-        if flow.shape[2:] != (height, width):
-            raise InputError(f"{path}: {flow.shape[3]}x{flow.shape[2]} px, the clip's frames are {width}x{height}")
-    return torch.cat(flows)[None].to(clip.device)
-
-
-def _exact(clip: "ClipWithFlow") -> torch.Tensor:
-    if not isinstance(clip, ClipWithFlow):
-        raise InputError(
-            f"exact: only embedded clips know their flow, got {type(clip).__name__}; give one of "
-            "arsr.embedded.generated, or choose another method"
-        )
-    return torch.from_numpy(clip.flow)[None]
-
-
-METHODS: dict[str, Callable[..., torch.Tensor]] = {
-    "tvl1": _tvl1,
-    "raft": _raft,
-    "precomputed": _precomputed,
-    "exact": _exact,
-}
+METHODS: dict[str, Callable[..., torch.Tensor]] = {"tvl1": _tvl1, "raft": _raft}
 
 
 def _raft_file(download: bool) -> Path:
     """torchvision's own weights in torch's cache; fetched only where that is asked for."""
-    url = _torchvision().Raft_Large_Weights.DEFAULT.url
+    from torchvision.models.optical_flow import Raft_Large_Weights
+
+    url = Raft_Large_Weights.DEFAULT.url
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
     if path.is_file():
         return path
@@ -161,29 +123,13 @@ def _raft_file(download: bool) -> Path:
 
 @lru_cache(maxsize=1)  # a stream asks for it with every batch
 def _raft_network(path: Path, changed: int) -> torch.nn.Module:
-    from arsr_core import weights
+    from torchvision.models.optical_flow import raft_large
 
     with torch.device("meta"):  # no memory filled, no random number drawn
-        network = _torchvision().raft_large()
+        network = raft_large()
     weights.fill(network, weights.read(path), where=f"{path}", remedy="take those of torchvision's raft_large")
     return network.eval().requires_grad_(False)
 
 
-def _torchvision() -> ModuleType:
-    needed = f"raft needs torchvision, of the release that fits torch {torch.__version__}"
-    return optional("torchvision.models.optical_flow", needed)
-
-
 def _pairs(clip: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return clip[:, :-1].flatten(0, 1), clip[:, 1:].flatten(0, 1)  # (N (T - 1), 3, H, W) each
-
-
-def _check(clip: torch.Tensor) -> None:
-    require("estimate", "float or uint8", clip=(clip, "N T 3 H W"))
-    n, t, _, height, width = clip.shape
-    if n < 1 or t < 2:
-        raise InputError(f"flow: it needs two frames or more, the clip {tuple(clip.shape)} has fewer")
-    if min(height, width) < SMALLEST:
-        raise InputError(f"flow: frames of {width}x{height} px are too small; expected {SMALLEST}x{SMALLEST} or more")
-    if clip.is_floating_point():
-        require_range("estimate", clip)

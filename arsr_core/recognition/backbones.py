@@ -21,7 +21,6 @@ class Backbone:
     """Called with a number of input channels: a network with fresh weights, (N, channels, H, W) -> (N, features)."""
 
     name: str
-    paper: str
     build: Callable[[int], nn.Module]
     features: int
     mean: tuple[float, float, float]  # of RGB in [0, 1]: input = (x - mean) / std; that of flow is STILL
@@ -66,11 +65,11 @@ _LITE0 |= dict(mean=(127 / 255,) * 3, std=(128 / 255,) * 3, flow_std=128 / 255)
 BACKBONES: dict[str, Backbone] = {
     backbone.name: backbone
     for backbone in (
-        Backbone("bn_inception", "Ioffe and Szegedy, ICML 2015", BNInception, 1024, multiple=32, **_CAFFE),
-        Backbone("resnet18", "He et al., CVPR 2016", partial(_resnet, "resnet18"), 512, **_RESNET),
-        Backbone("resnet50", "He et al., CVPR 2016", partial(_resnet, "resnet50"), 2048, **_RESNET),
-        Backbone("efficientnet_lite0", "Tan and Le, ICML 2019; Lite: 2020", _efficientnet_lite0, 1280, **_LITE0),
-        Backbone("lite", "ours", Lite, 96, residual=True, **_IMAGENET),
+        Backbone("bn_inception", BNInception, 1024, multiple=32, **_CAFFE),
+        Backbone("resnet18", partial(_resnet, "resnet18"), 512, **_RESNET),
+        Backbone("resnet50", partial(_resnet, "resnet50"), 2048, **_RESNET),
+        Backbone("efficientnet_lite0", _efficientnet_lite0, 1280, **_LITE0),
+        Backbone("lite", Lite, 96, residual=True, **_IMAGENET),
     )
 }
 

@@ -18,7 +18,6 @@ from arsr_core.recognition.tsn import TSN
 from arsr_core.weights import fill, read
 
 NETWORKS: dict[str, type[Recogniser]] = {"TSN": TSN, "STResNet": STResNet}
-FORMS = {"arguments": dict, "classes": list | None, "metadata": dict}  # what a description holds, as JSON
 
 
 def save(model: Recogniser, path: str | Path, **metadata: object) -> Path:
@@ -51,22 +50,27 @@ def load(
     classes: how many, or which, are expected. Raises InputError for a file that is missing, damaged or of another
     origin, and for other classes than expected.
     """
+    from safetensors import safe_open
+
+    if Path(path).suffix != ".safetensors":
+        raise InputError(f"{path}: expected a .safetensors file; public weights are read by load_public")
     state = read(path)
-    network, arguments, names, metadata = _header(path)
+    with safe_open(path, "pt") as file:
+        header = file.metadata() or {}
     try:
+        arguments, names, metadata = (json.loads(header[part]) for part in ("arguments", "classes", "metadata"))
         with torch.device("meta"):  # no memory filled, no random number drawn
-            model = NETWORKS[network](**arguments)
-    except (TypeError, InputError) as error:
-        raise InputError(f"{path}: describes no {network} known here ({error}); train it again") from error
+            model = NETWORKS[header["network"]](**arguments)
+        model.classes, model.metadata = names and tuple(names), dict(metadata)
+    except (KeyError, TypeError, ValueError) as error:
+        known = ", ".join(NETWORKS)
+        raise InputError(f"{path}: describes no recogniser known here, {known} ({error}); train it again") from error
     _check_classes(path, names, model.arguments["classes"], classes)
     fill(model, state, where=str(path), remedy="train it again or restore the file")
-    model.classes, model.metadata = names and tuple(names), metadata
     return model.to(map_location).eval()
 
 
-def load_public(
-    path: str | Path, map_location: str | torch.device = "cpu", *, classes: int | Sequence[str] | None = None
-) -> TSN:
+def load_public(path: str | Path, *, classes: int | Sequence[str] | None = None) -> TSN:
     """Public TSN weights (see `public.read` for the namings), in evaluation mode; classes: how many are expected.
 
     Backbone, modality, length of the flow stack and number of classes are read off the file. Raises InputError, naming
@@ -82,7 +86,7 @@ def load_public(
     with torch.device("meta"):
         model = TSN(len(state["fc.weight"]), modality, name, flow_frames=flow_frames)
     fill(model, {"mean": mean, "std": std} | state, where=str(path), remedy=public.REMEDY)
-    return model.to(map_location).eval()
+    return model.eval()
 
 
 def _ordered(data: bytes) -> bytes:
@@ -93,26 +97,6 @@ def _ordered(data: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
-
-
-def _header(path: str | Path) -> tuple[str, dict, list | None, dict]:
-    from safetensors import safe_open
-
-    if Path(path).suffix != ".safetensors":
-        raise InputError(f"{path}: expected a .safetensors file; public weights are read by load_public")
-    with safe_open(path, "pt") as file:
-        header = file.metadata() or {}
-    network = header.get("network")
-    if network not in NETWORKS:
-        found = f"weights of {network}" if network else "weights without a description"
-        raise InputError(f"{path}: {found}, expected a recogniser ({', '.join(NETWORKS)})")
-    try:
-        parts = [json.loads(header[key]) for key in FORMS]
-        if not all(map(isinstance, parts, FORMS.values())):
-            raise ValueError("its description has another form")
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: damaged description of a recogniser ({error}); train it again") from error
-    return network, *parts
 
 
 def _check_classes(

@@ -89,8 +89,7 @@ class TSN(Recogniser):
         found, state = public.read(path)
         if found != name:
             raise InputError(f"{path}: weights of {found}, expected {name}")
-        prefix = "backbone."
-        state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        state = {key.removeprefix("backbone."): x for key, x in state.items() if key.startswith("backbone.")}
         layer, conv = first_conv(self.backbone)
         rgb = state.get(f"{layer}.weight")
         if self.modality == "flow" and rgb is not None and rgb.shape[1] == 3:

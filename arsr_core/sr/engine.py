@@ -15,19 +15,12 @@ from arsr_core import devices
 from arsr_core.errors import InputError
 from arsr_core.sr.packed import Packed, packs
 
-
-def _reflect(i: int, n: int) -> int:
-    period = max(2 * (n - 1), 1)
-    return min(abs(i) % period, -abs(i) % period)
-
-
 # The frame that stands for frame i of a clip of n frames; None: a black one
 PADDINGS: dict[str, Callable[[int, int], int | None]] = {
     "replicate": lambda i, n: min(max(i, 0), n - 1),
-    "reflect": _reflect,  # ... 2 1 | 0 1 2 ...
+    "reflect": lambda i, n: n - 1 - abs(i % max(2 * (n - 1), 1) - (n - 1)),  # ... 2 1 | 0 1 2 ...
     "black": lambda i, n: i if 0 <= i < n else None,
 }
-PRECISIONS = ("auto", "float32", "bfloat16")
 FOOTPRINT = 4_000  # of a network that does not say; VSR-DUF-16L has 3,605
 PIXELS = {"cpu": 5_000, "cuda": 500_000}  # LR pixels a forward: a CPU's caches hold few; more keep no GPU busier
 
@@ -37,19 +30,19 @@ class Settings:
     """How frames pass a network; see `upscaling.upscale`. Raises InputError for a setting that is none."""
 
     padding: str = "replicate"
-    tile: int | str | None = "auto"
-    batch: int | str = "auto"
+    tile: int | None = None
+    batch: int | None = None
     device: str | torch.device | None = None
     precision: str = "auto"
 
     def __post_init__(self):
-        known = {"padding": tuple(PADDINGS), "precision": PRECISIONS, "batch": ("auto",), "tile": ("auto", None)}
-        counts = {"batch": " or frames a forward, at least 1", "tile": " or LR pixels, at least 1"}
-        for name, words in known.items():
+        for name, known in (("padding", PADDINGS), ("precision", ("auto", "float32", "bfloat16"))):
+            if (value := getattr(self, name)) not in known:
+                raise InputError(f"upscale: expected {name} as {', '.join(map(repr, known))}; got {value!r}")
+        for name in ("tile", "batch"):
             value = getattr(self, name)
-            if value not in words and not (name in counts and _is_count(value)):
-                choices = ", ".join(map(repr, words)) + counts.get(name, "")
-                raise InputError(f"upscale: expected {name} as {choices}; got {value!r}")
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                raise InputError(f"upscale: expected {name} as None or a whole number from 1; got {value!r}")
 
 
 def engine(
@@ -68,9 +61,9 @@ def engine(
     tensors = [*model.parameters(), *model.buffers()]
     if any(x.is_meta for x in tensors):
         raise InputError(f"upscale: {name} lies on the meta device, without numbers; load weights first")
-    if _is_count(settings.tile) and model.margin is None:
+    if settings.tile and model.margin is None:
         reason = "looks at the whole frame at once (margin None), so tiles would change its result"
-        raise InputError(f"upscale: {name} {reason}; give tile=None or 'auto' instead of {settings.tile}")
+        raise InputError(f"upscale: {name} {reason}; give no tile instead of {settings.tile}")
     device = settings.device if settings.device is not None else tensors[0].device if tensors else otherwise
     device = devices.device(device)
     native = settings.precision == "auto" and devices.multiplies_bfloat16(device)
@@ -89,10 +82,6 @@ def engine(
             yield _forward(network, _stack(batch, device, channels_last), pieces, half)
 
     return run
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _twin(module: nn.Module, device: torch.device, channels_last: bool, pack: bool) -> nn.Module:
@@ -114,9 +103,7 @@ def _twin(module: nn.Module, device: torch.device, channels_last: bool, pack: bo
         "training": False,
         "_parameters": {k: moved(x) for k, x in module._parameters.items()},
         "_buffers": {k: moved(x) for k, x in module._buffers.items()},
-        "_modules": {
-            k: None if m is None else _twin(m, device, channels_last, pack) for k, m in module._modules.items()
-        },
+        "_modules": {k: _twin(m, device, channels_last, pack) for k, m in module._modules.items()},
     }
     return Packed(twin) if pack and packs(twin) else twin
 
@@ -199,12 +186,10 @@ def _plan(
     def region(side: int | None) -> int:
         return height * width if side is None else math.prod(min(side + 2 * margin, n) for n in (height, width))
 
-    if tile == "auto":
-        tile = None
-        if height * width > pixels and margin is not None:
-            side = max(math.isqrt(pixels) - 2 * margin, margin, 32)  # else the margins cost the most
-            tile = side if region(side) < height * width else None
-    if batch == "auto":
+    if tile is None and margin is not None and height * width > pixels:
+        side = max(math.isqrt(pixels) - 2 * margin, margin, 32)  # else the margins cost the most
+        tile = side if region(side) < height * width else None
+    if batch is None:
         batch = max(1, min(pixels, PIXELS[device.type]) // region(tile))
     needed = batch * region(tile) * pixel
     if needed > 0.75 * memory:

@@ -12,7 +12,7 @@ from arsr_core.sr.networks.duf import DUF
 from arsr_core.sr.networks.rcan import RCAN
 from arsr_core.sr.networks.rrdb import RRDBNet
 from arsr_core.sr.networks.spmc import SPMC
-from arsr_core.sr.networks.srgan import generator
+from arsr_core.sr.networks.srgan import MSRResNet
 from arsr_core.sr.networks.vdsr import VDSR, Bicubic
 
 
@@ -36,7 +36,7 @@ RCAN_200 = (
     dict(groups=10, blocks=20, features=64, reduction=16),
     dict(groups=2, blocks=3, features=32, reduction=8),
 )
-GENERATOR = generator, dict(blocks=16, features=64, batch_norm=False), dict(blocks=4, features=32, batch_norm=False)
+GENERATOR = MSRResNet, dict(blocks=16, features=64), dict(blocks=4, features=32)
 RRDB = RRDBNet, dict(features=64, blocks=23, growth=32), dict(features=32, blocks=2, growth=16)
 SPMC_3 = SPMC, dict(frames=3, features=32, motion=24), dict(frames=3, features=12, motion=12), 3
 LITE = dict(width=64, momentum=0.1, bilinear=True)  # of VSR-DUF, for short training

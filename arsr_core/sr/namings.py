@@ -16,18 +16,18 @@ from torch import nn
 from arsr_core import files, ncnn, weights
 from arsr_core.errors import InputError, describe
 from arsr_core.sr.networks import duf, rcan, rrdb, spmc, srgan, vdsr
-from arsr_core.weights import State
+from arsr_core.weights import State, renamed
 
 RULES: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class Family:
-    """How a network's weights are known and read. `markers`: keys that no other network's naming has, any will do."""
+    """How a network's weights are known and read. `marker`: a key that no other network's naming has."""
 
     title: str
     build: Callable[..., nn.Module]
-    markers: tuple[str, ...]
+    marker: str
     rename: Callable[[State], State]  # any naming -> the network's own
     size: Callable[[State], dict]  # -> keyword arguments of `build`
 
@@ -51,9 +51,8 @@ def read(path: str | Path) -> tuple[Family, State]:
     Raises InputError as `weights.read` does, and for the weights of a network that is not known here.
     """
     path = Path(path)
-    return recognise(
-        ncnn.rrdb_state_dict(path) if path.suffix.lower() == ".param" else weights.read(path), where=str(path)
-    )
+    state = ncnn.rrdb_state_dict(path) if path.suffix.lower() == ".param" else weights.read(path)
+    return recognise(state, where=str(path))
 
 
 def recognise(state: State, *, where: str) -> tuple[Family, State]:
@@ -63,9 +62,9 @@ def recognise(state: State, *, where: str) -> tuple[Family, State]:
     'VDSR'
     """
     for family in FAMILIES:
-        renamed = family.rename(state)
-        if any(marker in renamed for marker in family.markers):
-            return family, renamed
+        ours = family.rename(state)
+        if family.marker in ours:
+            return family, ours
     known = ", ".join(family.title for family in FAMILIES)
     first = ", ".join(f"{key} {tuple(value.shape)}" for key, value in list(state.items())[:3])
     raise InputError(f"{where}: not the weights of a network known here: {known}; found {first}")
@@ -99,27 +98,17 @@ def convert(source: str | Path, target: str | Path) -> dict[str, str]:
     return note
 
 
-def _renamed(state: State, naming: str) -> State:
-    """Each key after all rules of a naming."""
-    names = {}
-    for key, value in state.items():
-        for pattern, ours in RULES[naming].items():
-            key = re.sub(f"^{pattern}", ours, key)
-        names[key] = value
-    return names
-
-
 def _rcan(state: State) -> State:
-    renamed = _renamed(state, "RCAN")
-    shift = renamed.pop("sub_mean.bias", None)  # -value_range * mean; the rest of these layers is the identity
+    ours = renamed(state, RULES["RCAN"])
+    shift = ours.pop("sub_mean.bias", None)  # -value_range * mean; the rest of these layers is the identity
     for key in ("sub_mean.weight", "add_mean.weight", "add_mean.bias"):
-        renamed.pop(key, None)
+        ours.pop(key, None)
     if shift is not None and shift.shape == (3,):
         value_range = 255.0 if shift.abs().max() > 1 else 1.0
-        return renamed | {"mean": -shift / value_range, "value_range": torch.tensor(value_range)}
+        return ours | {"mean": -shift / value_range, "value_range": torch.tensor(value_range)}
     if "conv_first.weight" in state:  # BasicSR keeps both in its code
-        return {"mean": torch.tensor(rcan.DIV2K_MEAN), "value_range": torch.tensor(255.0)} | renamed
-    return renamed
+        return {"mean": torch.tensor(rcan.DIV2K_MEAN), "value_range": torch.tensor(255.0)} | ours
+    return ours
 
 
 def _duf(state: State) -> State:
@@ -127,22 +116,22 @@ def _duf(state: State) -> State:
         state = _duf_tensorflow(state)
     kept = _count(state, r"dense_block1\.dense_blocks")  # blocks that keep all frames; those that reduce them follow
     state = _numbered(state, r"dense_block2\.temporal_reduce", kept - 1)
-    return _renamed(state, "VSR-DUF")
+    return renamed(state, RULES["VSR-DUF"])
 
 
 def _duf_tensorflow(state: State) -> State:
     """Renamed, and with the axes in PyTorch's order."""
-    renamed = _numbered(_renamed(state, "VSR-DUF in TensorFlow"), r"blocks\.", -1)
+    ours = _numbered(renamed(state, RULES["VSR-DUF in TensorFlow"]), r"blocks\.", -1)
     # what is left with a slash or without a dot belongs to the optimiser, the averages or the filters' expansion
-    renamed = {key: value for key, value in renamed.items() if "/" not in key and "." in key}
-    for key, value in renamed.items():
+    ours = {key: value for key, value in ours.items() if "/" not in key and "." in key}
+    for key, value in ours.items():
         if value.ndim == 5:
-            renamed[key] = value.permute(4, 3, 0, 1, 2).contiguous()  # (T, H, W, in, out) -> (out, in, T, H, W)
-    for key in renamed.keys() & {"residual.2.weight", "residual.2.bias"}:
-        value = renamed[key]  # depth_to_space counts (sub-pixel, colour), pixel_shuffle (colour, sub-pixel)
+            ours[key] = value.permute(4, 3, 0, 1, 2).contiguous()  # (T, H, W, in, out) -> (out, in, T, H, W)
+    for key in ours.keys() & {"residual.2.weight", "residual.2.bias"}:
+        value = ours[key]  # depth_to_space counts (sub-pixel, colour), pixel_shuffle (colour, sub-pixel)
         if value.shape[:1] == (48,):
-            renamed[key] = value.unflatten(0, (16, 3)).transpose(0, 1).flatten(0, 1).contiguous()
-    return renamed
+            ours[key] = value.unflatten(0, (16, 3)).transpose(0, 1).flatten(0, 1).contiguous()
+    return ours
 
 
 def _numbered(state: State, place: str, more: int) -> State:
@@ -157,10 +146,9 @@ def _count(state: State, place: str = "body|blocks|residual_layer") -> int:
 
 def _channels(state: State, key: str, axis: int = 0) -> int:
     """Outputs (axis 1: inputs) of a convolution."""
-    if key not in state:
-        raise InputError(f"{key} is missing")
-    if state[key].ndim < 4 or not state[key].numel():
-        raise InputError(f"{key} is {describe(state[key])}, expected a convolution's weight")
+    if key not in state or state[key].ndim < 4 or not state[key].numel():
+        found = describe(state[key]) if key in state else "missing"
+        raise InputError(f"{key} is {found}, expected a convolution's weight")
     return state[key].shape[axis]
 
 
@@ -176,10 +164,7 @@ def _rcan_size(s: State) -> dict:
 
 
 def _srgan_size(s: State) -> dict:
-    batch_norm = "conv_body.1.running_mean" in s
-    features = _channels(s, "conv_first.0.weight" if batch_norm else "conv_first.weight")
-    activated = "upsample1.upsample_conv.weight" not in s
-    return {"blocks": _count(s), "features": features, "batch_norm": batch_norm, "activated": activated}
+    return {"blocks": _count(s), "features": _channels(s, "conv_first.weight")}
 
 
 def _rrdb_size(s: State) -> dict:
@@ -199,12 +184,12 @@ def _spmc_size(s: State) -> dict:
     return {"frames": int(s["window"]), "features": features, "motion": motion}
 
 
-SRGAN_MARKERS = "body.0.conv1.weight", "body.0.layers.0.weight"
+_srgan, _rrdb = (partial(renamed, rules=RULES[name]) for name in ("SRResNet", "RRDBNet"))
 FAMILIES = (
-    Family("VDSR", vdsr.VDSR, ("residual_layer.0.conv.weight",), dict, _vdsr_size),
-    Family("RCAN", rcan.RCAN, ("body.0.residual_group.0.rcab.0.weight",), _rcan, _rcan_size),
-    Family("SRResNet", srgan.generator, SRGAN_MARKERS, partial(_renamed, naming="SRResNet"), _srgan_size),
-    Family("RRDBNet", rrdb.RRDBNet, ("body.0.rdb1.conv1.weight",), partial(_renamed, naming="RRDBNet"), _rrdb_size),
-    Family("VSR-DUF", duf.DUF, ("blocks.0.2.weight",), _duf, _duf_size),
-    Family("SPMC", spmc.SPMC, ("lstm.gates.weight",), dict, _spmc_size),
+    Family("VDSR", vdsr.VDSR, "residual_layer.0.conv.weight", dict, _vdsr_size),
+    Family("RCAN", rcan.RCAN, "body.0.residual_group.0.rcab.0.weight", _rcan, _rcan_size),
+    Family("SRResNet", srgan.MSRResNet, "body.0.conv1.weight", _srgan, _srgan_size),
+    Family("RRDBNet", rrdb.RRDBNet, "body.0.rdb1.conv1.weight", _rrdb, _rrdb_size),
+    Family("VSR-DUF", duf.DUF, "blocks.0.2.weight", _duf, _duf_size),
+    Family("SPMC", spmc.SPMC, "lstm.gates.weight", dict, _spmc_size),
 )

@@ -6,7 +6,7 @@ grow with it) and `upscale_video` (file to file).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from arsr_core import video
-from arsr_core.errors import InputError, describe, require, require_range
+from arsr_core.errors import InputError, require, require_range
 from arsr_core.sr.engine import Settings, engine
 
 
@@ -26,11 +26,11 @@ def upscale(
     *,
     frames: Sequence[int] | None = None,
     padding: str = "replicate",
-    tile: int | str | None = "auto",
-    batch: int | str = "auto",
+    tile: int | None = None,
+    batch: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "auto",
-    progress: bool | None = None,
+    progress: bool = True,
 ) -> torch.Tensor:
     """Super-resolves every frame of every clip: (N, T, 3, H, W) in [0, 1] -> float32 (N, T, 3, 4H, 4W) in [0, 1].
 
@@ -40,14 +40,14 @@ def upscale(
     padding: what a network of several frames sees beyond the clip's ends: "replicate" (the last frame again),
       "reflect" (the clip backwards) or "black" (zeros, as in the released ToSR code). It also serves clips shorter
       than the network's window.
-    tile: the largest side, in LR pixels, of the pieces in which frames pass the network; None: whole frames; "auto":
-      pieces only where memory asks for them. Pieces overlap by the receptive field's radius (model.margin), so the
-      seams are exact; a network with a global operation (margin None) takes whole frames only.
-    batch: frames a forward; "auto": what memory holds on a GPU, few on a CPU, where few are fastest.
+    tile: the largest side, in LR pixels, of the pieces in which frames pass the network; None: whole frames where
+      memory holds them. Pieces overlap by the receptive field's radius (model.margin), so the seams are exact; a
+      network with a global operation (margin None) takes whole frames only.
+    batch: frames a forward; None: what memory holds on a GPU, few on a CPU, where few are fastest.
     device: where to compute, "cpu" or "cuda"; None: where the model's parameters are.
     precision: "auto" takes bfloat16 where the hardware multiplies it natively (it costs less than 0.02 dB), else
       float32; "float32" also switches TF32 off. Weights of other types are computed with as these.
-    progress: a bar on stderr; None: only on a terminal, and only after two seconds.
+    progress: a bar on a terminal, after two seconds.
     Raises InputError for input that is none of this, and for frames that memory does not hold.
 
     >>> upscale(build("vdsr"), torch.rand(1, 7, 3, 60, 80)).shape
@@ -65,7 +65,7 @@ def upscale(
     run = engine(model, settings, clip.device, set(wanted))
     sr = clip.new_empty(n * len(wanted), 3, model.scale * h, model.scale * w, dtype=torch.float32)
     done = 0
-    with _bar(progress, len(sr)) as bar:
+    with tqdm(total=len(sr), unit=" frames", delay=2, disable=None if progress else True) as bar:
         for part in run(clip.detach()):
             sr[done : done + len(part)] = part
             done += len(part)
@@ -78,7 +78,6 @@ def upscale_frames(
     model: nn.Module,
     frames: Iterable[np.ndarray],
     *,
-    progress: bool | None = None,
     total: int | None = None,
     **settings: object,
 ) -> Iterator[np.ndarray]:
@@ -90,7 +89,13 @@ def upscale_frames(
     >>> for frame in upscale_frames(model, video.frames("lr.avi")): ...
     """
     run = engine(model, Settings(**settings), torch.device("cpu"))
-    return _stream(run, model, frames, _bar(progress, total))
+    # a caller may use an array again: each tensor has memory of its own
+    tensors = (torch.from_numpy(frame.copy()).permute(2, 0, 1) for frame in video.uniform("upscale", frames))
+    with tqdm(total=total, unit=" frames", delay=2, disable=None) as bar:
+        for part in run([tensors]):
+            _refuse_nan(model, part)
+            bar.update(len(part))
+            yield from video.to_uint8(part[None])
 
 
 def upscale_video(
@@ -119,7 +124,7 @@ def upscale_video(
         raise InputError(f"{target}: source and target are the same file; choose another target")
     if not source.is_dir() and target.suffix and fps is None:
         video.require_constant_rate(source)
-    sr = upscale_frames(model, video.frames(source), **{"total": info.frames} | settings)
+    sr = upscale_frames(model, video.frames(source), total=info.frames, **settings)
     rate = info.fps if fps is None else fps
     if rate is None and target.suffix:
         raise InputError(f"{source}: a folder of images has no rate; give fps, frames per second")
@@ -129,37 +134,6 @@ def upscale_video(
         video.encode(target, sr, rate, aspect=info.aspect, sound=source if info.fps and rate == info.fps else None)
 
 
-def _stream(run: Callable, model: nn.Module, frames: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
-    with bar:
-        for part in run([_tensors(frames)]):
-            _refuse_nan(model, part)
-            bar.update(len(part))
-            yield from video.to_uint8(part[None])
-
-
-def _tensors(frames: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
-    """uint8 (H, W, 3) arrays, each of them checked, -> uint8 (3, H, W) tensors with memory of their own."""
-    shape = None
-    for number, frame in enumerate(frames):
-        array = isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3
-        if not array or frame.shape[2] != 3 or not frame.size:
-            raise InputError(f"upscale: frame {number}: expected a uint8 array (H, W, 3), got {describe(frame)}")
-        shape = shape or frame.shape
-        if frame.shape != shape:
-            (h, w, _), (height, width, _) = frame.shape, shape
-            sizes = f"frame {number} is {w}x{h}, the frames before it are {width}x{height}"
-            raise InputError(f"upscale: {sizes}; expected one size: crop or resize the frames")
-        yield torch.from_numpy(frame.copy()).permute(2, 0, 1)
-    if shape is None:
-        raise InputError("upscale: there are no frames; expected at least one")
-
-
 def _refuse_nan(model: nn.Module, sr: torch.Tensor) -> None:
     if sr.isnan().any():
         raise InputError(f"upscale: {type(model).__name__} gave NaN; check its weights, or try precision='float32'")
-
-
-def _bar(progress: bool | None, total: int | None) -> tqdm:
-    return tqdm(
-        total=total, unit=" frames", delay=0 if progress else 2, disable=None if progress is None else not progress
-    )

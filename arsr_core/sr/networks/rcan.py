@@ -21,22 +21,13 @@ class RCAN(nn.Module):
 
     scale, frames, margin = 4, 1, None
 
-    def __init__(
-        self,
-        *,
-        groups: int = 10,
-        blocks: int = 20,
-        features: int = 64,
-        reduction: int = 16,
-        mean: tuple[float, float, float] = DIV2K_MEAN,
-        value_range: float = 255.0,
-    ):
+    def __init__(self, *, groups: int = 10, blocks: int = 20, features: int = 64, reduction: int = 16):
         super().__init__()
         if features % reduction:
             raise InputError(f"RCAN: expected a reduction that divides features, got {reduction=}, {features=}")
         self.footprint = 5 * features
-        self.register_buffer("mean", torch.tensor(mean))
-        self.register_buffer("value_range", torch.tensor(value_range))
+        self.register_buffer("mean", torch.tensor(DIV2K_MEAN))
+        self.register_buffer("value_range", torch.tensor(255.0))
         self.conv_first = _conv(3, features)
         self.body = nn.Sequential(*(Group(blocks, features, reduction) for _ in range(groups)))
         self.conv_after_body = _conv(features, features)

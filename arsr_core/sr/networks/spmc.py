@@ -21,21 +21,19 @@ class SPMC(nn.Module):
     its bottom, adds what it finds to the centre's bicubic. The output is the last step's.
 
     frames: odd; features: channels at HR, twice and four times as many at its half and quarter size; motion: channels
-    of the flow network; reach: the most that each of its two stages moves a pixel, in LR pixels (our choice).
+    of the flow network.
     """
 
     scale = 4
     margin = None  # flow may take a pixel anywhere, and the strides tie a tile to its place in the frame
 
-    def __init__(self, *, frames: int = 3, features: int = 32, motion: int = 24, reach: float = 4.0):
+    def __init__(self, *, frames: int = 3, features: int = 32, motion: int = 24):
         super().__init__()
         if frames < 3 or frames % 2 == 0:
             raise InputError(f"SPMC: expected an odd number of frames, 3 or more, got {frames}")
-        if reach <= 0:
-            raise InputError(f"SPMC: expected a reach above 0 LR pixels, got {reach}")
         self.frames, self.footprint = frames, 86 * features
         self.register_buffer("window", torch.tensor(frames))  # no weight's shape tells it
-        self.motion = Motion(motion, reach)
+        self.motion = Motion(motion)
         c = features
         self.enter = _conv(1, c, 5)
         self.down1 = nn.Sequential(_conv(c, 2 * c, 3, stride=2), nn.ReLU(), _conv(2 * c, 2 * c, 3), nn.ReLU())
@@ -67,9 +65,9 @@ class SPMC(nn.Module):
 class Motion(nn.Module):
     """Flow from a frame to the reference, coarse then fine: two (N, 1, H, W) -> (N, 2, H, W) in LR pixels."""
 
-    def __init__(self, c: int, reach: float):
+    def __init__(self, c: int):
         super().__init__()
-        self.register_buffer("reach", torch.tensor(float(reach)))
+        self.register_buffer("reach", torch.tensor(4.0))  # LR pixels: the most that a stage moves a pixel (our choice)
         self.coarse = _stage(_conv(2, c, 5, 2), _conv(c, c, 3), _conv(c, c, 5, 2), _conv(c, c, 3), scale=4)
         self.fine = _stage(_conv(5, c, 5, 2), _conv(c, c, 3), _conv(c, c, 3), _conv(c, c, 3), scale=2)
 
