@@ -164,7 +164,6 @@ def _own(kind: object) -> bool:
     """Whether a reader may edit it: part of the project, or of no library."""
     name = kind.__name__ if isinstance(kind, types.ModuleType) else getattr(kind, "__module__", None) or "builtins"
     root = name.partition(".")[0]
-    if root in ("__main__", "arsr", "arsr_core"):
-        return True
     file = getattr(sys.modules.get(root), "__file__", None)
-    return bool(file) and root not in sys.stdlib_module_names and "-packages" not in file  # site-, dist-
+    library = not file or root in sys.stdlib_module_names or "-packages" in file  # site-, dist-
+    return root in ("__main__", "arsr", "arsr_core") or not library

@@ -92,7 +92,7 @@ def fit(
     anneal, engine, averages = anneal or cosine(plan.steps), _engine(plan, len(data)), {}
     rates = {name: [group["lr"] for group in its.param_groups] for name, its in optimizers.items()}
     nets = {name: engine.prepare(net) for name, net in models.items()}  # wrapped where processes share the work
-    seen = nets if isinstance(model, dict) else nets["loss"]
+    seen = nets if isinstance(model, dict) else nets["loss"]  # by a loss
     if plan.ema:  # exponential moving averages of the weights; buffers are copies of the last
         average = get_ema_multi_avg_fn(plan.ema)
         averages = {name: AveragedModel(net, multi_avg_fn=average) for name, net in models.items()}
@@ -116,12 +116,12 @@ def fit(
                 net.train()
             with autocast:
                 batch = finish(batch)
-            for name, loss in losses.items():
+            for name, compute in losses.items():
                 with autocast:
-                    value, logged = _valued(name, loss(batch, seen))
+                    value, logged = _valued(name, compute(batch, seen))
                 optimizer = optimizers[name]
-                for group, rate in zip(optimizer.param_groups, rates[name], strict=True):
-                    group["lr"] = rate * anneal(current)
+                for group, full in zip(optimizer.param_groups, rates[name], strict=True):
+                    group["lr"] = full * anneal(current)
                 optimizer.zero_grad(set_to_none=True)
                 engine.backward(value)
                 if plan.clip:

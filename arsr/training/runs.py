@@ -167,17 +167,14 @@ def ship(
 ) -> manifest.Entry:
     """Measure trained weights; copy them and their curves to `weights/`, with an entry there; from committed code."""
     recipe = run.settled
-    if isinstance(recipe, SRRecipe):
-        kind, method = "sr", recipe.method
-    else:
-        kind, method = "recogniser", "ST-ResNet" if recipe.stream == "both" else "TSN"
+    recogniser = isinstance(recipe, RecogniserRecipe)
     real = [run.dataset or "real clips"] if run.data else []
     entry = manifest.Entry(
         name=run.name,
         file=f"{run.name}.safetensors",
         sha256=sha256(path),
-        kind=kind,
-        method=method,
+        kind="recogniser" if recogniser else "sr",
+        method=("ST-ResNet" if recipe.stream == "both" else "TSN") if recogniser else recipe.method,
         lite=run.profile != "paper",
         recipe=checkpoint.recipe(path.parent),
         seed=run.seed,

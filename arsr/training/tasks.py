@@ -43,8 +43,6 @@ Logged = tuple[torch.Tensor, dict[str, torch.Tensor]]  # a loss, and terms to lo
 PIXEL = {  # (sr, hr, flow) -> loss
     "mse": lambda sr, hr, flow: losses.mse(sr, hr),
     "wmse": lambda sr, hr, flow: losses.wmse(sr, hr, flow),
-    "wmse_normalised": lambda sr, hr, flow: losses.wmse(sr, hr, flow, variant="normalised"),
-    "wmse_code": lambda sr, hr, flow: losses.wmse(sr, hr, flow, variant="code"),
     "l1": lambda sr, hr, flow: F.l1_loss(sr, hr),
     "huber": lambda sr, hr, flow: F.huber_loss(sr, hr, delta=0.01),
 }
@@ -73,12 +71,10 @@ class SRRecipe:
     adversarial: Number = 0.0
     gan: Literal[*ADVERSARIAL] = "relativistic"  # or "standard", SRGAN's
     warp: tuple[Number, Number, Number] | None = None  # weights of L_SR, L_warp-SR, L_warp-HR; (1, 0, 0): the control
-    warp_form: Literal[*losses.FORMS] = "paper"
     start: str | None = None  # the recipe whose weights it starts from
     milestones: tuple[Count, ...] = ()  # steps where the rate falls by `factor`; none: half a cosine
     factor: Number = 0.5
-    clip: Number | None = None
-    ema: Number | None = None
+    clip: Number | None = None  # norm of the gradient
 
     def __post_init__(self):
         if self.warp and (self.feature or self.adversarial):
@@ -110,8 +106,7 @@ def discriminating(batch: Batch, nets: Networks, recipe: SRRecipe) -> torch.Tens
 def siamese(batch: Batch, nets: Networks, recipe: SRRecipe) -> Logged:
     """ToSR's loss on two frames, which the network makes in one pass."""
     made = nets["generator"](torch.cat((batch["lr0"], batch["lr1"]))).chunk(2)
-    how = dict(form=recipe.warp_form, weights=recipe.warp)
-    terms = losses.siamese_warp(*made, batch["hr0"], batch["hr1"], batch["flow"], **how)
+    terms = losses.siamese_warp(*made, batch["hr0"], batch["hr1"], batch["flow"], weights=recipe.warp)
     return terms.total, {"sr": terms.sr, "warp_sr": terms.warp_sr, "warp_hr": terms.warp_hr}
 
 
@@ -137,15 +132,14 @@ def sr_task(
             nets["discriminator"] = make(patch=recipe.patch, **({"features": 16} if recipe.lite else {}))
     loss = partial(siamese, recipe=recipe) if recipe.warp else partial(spatial, recipe=recipe, features=features)
     compute = {"generator": loss, "discriminator": partial(discriminating, recipe=recipe)}
-    about = {"seed": seed, "features": features.name if recipe.feature else None}
-    about["weights"] = sha256(start[0]) if start else None
+    about = {"features": features.name if recipe.feature else None, "weights": sha256(start[0]) if start else None}
     return dict(
         model=nets,
         loss={name: compute[name] for name in nets},
         optimizer={name: torch.optim.Adam(net.parameters(), recipe.rate) for name, net in nets.items()},
         anneal=halved(*recipe.milestones, factor=recipe.factor) if recipe.milestones else cosine(recipe.steps),
-        recipe=asdict(recipe) | about,
-        **dict(steps=recipe.steps, batch=recipe.batch, clip=recipe.clip, ema=recipe.ema, seed=seed),
+        recipe=asdict(recipe) | about | {"seed": seed},
+        **dict(steps=recipe.steps, batch=recipe.batch, clip=recipe.clip, seed=seed),
     )
 
 
@@ -169,7 +163,7 @@ class RecogniserRecipe:
     optimizer: Literal["sgd", "adamw"] = "sgd"  # sgd: with momentum 0.9 and `parameter_groups`
     milestones: tuple[Count, ...] = ()  # steps where the rate falls to a tenth; none: half a cosine
     segments: Count = 3
-    clip: Number | None = None  # norm of the gradient
+    clip: Number | None = None
     partial_bn: bool = False
     frozen: Annotated[int, Strict(), Ge(0)] = 0  # leading parts of the backbone that keep their ImageNet weights
     smoothing: Number = 0.0  # of the labels
