@@ -67,7 +67,7 @@ def find(folder: str | Path, name: str) -> Path:
     entries = load(folder)
     if name not in entries:
         known = ", ".join(sorted(entries)) or "nothing"
-        raise InputError(f"{folder}: no weights {name!r}; its manifest has {known}")
+        raise InputError(f"{folder}: no weights {name!r}; its manifest has {known}; train it first, 'arsr train'")
     path = Path(folder) / entries[name].file
     if not path.exists() or sha256(path) != entries[name].sha256:
         raise InputError(f"{path}: missing, or not the file that the manifest names; restore it from the repository")

@@ -64,7 +64,7 @@ def plain(recipe: SRRecipe, store: Path, device: torch.device, **start) -> None:
 def ours(recipe: SRRecipe, store: Path, device: torch.device, schedule: dict, **start) -> float:
     """`arsr train`'s loop -> the share of its time that it waited for data."""
     data = pairs.PairSet(store, frames=METHODS[recipe.method].frames, pair=bool(recipe.warp))
-    task = sr_task(recipe, **start) | schedule | {"picture": None}  # some twenty a run: thirty steps would not pay
+    task = sr_task(recipe, **start) | schedule
     with tempfile.TemporaryDirectory() as folder:
         curve = fit(data=data, folder=folder, progress=False, **task)
     return 100 * float((curve.waiting * curve.seconds).sum() / curve.seconds.sum())

@@ -9,6 +9,9 @@ from arsr import processes
 from arsr.commands import Set, assignments, say, typed
 from arsr.settings import Flag, Many
 from arsr.training import runs
+from arsr.training.recipes import RECIPES
+
+TELLING = ("method", "stream", "backbone", "start", "pixel", "feature", "adversarial", "warp")
 
 
 @dataclass
@@ -20,7 +23,11 @@ class List:
     """
 
     def __call__(self) -> None:
-        print(runs.listing())
+        for name, profiles in RECIPES.items():
+            recipe = next(iter(profiles.values()))
+            told = {key: getattr(recipe, key) for key in TELLING if hasattr(recipe, key)}
+            words = (f"{key} {value}" for key, value in told.items() if value != getattr(type(recipe), key, None))
+            print(f"{name:22} {', '.join(words)}  (profiles {', '.join(profiles)})")
 
 
 @dataclass
@@ -38,24 +45,18 @@ class Train:
 
     run: OmitArgPrefixes[runs.Run]
     set_: Set = ()  # another value of one of the recipe's settings
-    precision: str = "float32"  # float32 or bfloat16
-    workers: int = 0  # processes that load data
     ship: Flag[bool] = False  # copy the weights to weights/, with an entry in its manifest
     test: Many[tuple[Path, ...]] = ()  # with --ship: a clip to measure PSNR on
     root: Path = Path(".")  # the project's checkout
 
     def __call__(self) -> None:
-        schedule = {"precision": self.precision, "workers": self.workers}
-        changes = dict(weights=self.root / "weights", settings=assignments(self.set_), schedule=schedule)
-        run = replace(self.run, **changes)
+        run = replace(self.run, weights=self.root / "weights", settings=assignments(self.set_))
         path, curve = runs.train(run, say=say)
         if not processes.this().is_main_process:
             return
         last, waited = curve.iloc[-1], curve.waiting.iloc[-1]
         say(f"step {last.step:.0f}, loss {last.iloc[1]:.4g}; {waited:.1%} of the last steps spent waiting for data")
         if self.ship:
-            metrics = runs.measure(run, path, self.test)
-            options = dict(root=self.root, command=typed(), seconds=curve.seconds.sum(), metrics=metrics)
-            entry = runs.ship(run, path, **options)
-            say(f"shipped: {entry.file}, {', '.join(f'{k} {v:.4g}' for k, v in metrics.items())}")
+            entry = runs.ship(run, path, curve, self.test, root=self.root, command=typed())
+            say(f"shipped: {entry.file}, {', '.join(f'{k} {v:.4g}' for k, v in entry.metrics.items())}")
         print(path)

@@ -4,7 +4,7 @@ What a loss computes is one hash, so that a checkpoint of another loss is refuse
 constants, parameters and defaults, values closed over, and the globals it names, followed into every function and class
 that a reader may edit: those of notebooks, scripts, arsr and arsr_core. A library's function counts by its name, a
 tensor by its values, any other object by its type and its state. The names of the function and of its local variables,
-comments, line breaks and the words of docstrings do not count. Imports within a function are not followed.
+comments, line breaks and docstrings do not count. Imports within a function are not followed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dis
 import functools
 import hashlib
+import io
 import json
 import sys
 import types
@@ -31,7 +32,6 @@ VALUES = (type(None), bool, int, float, complex, str, bytes, type(...), range, s
 VALUES += (np.generic, torch.dtype, torch.device)
 NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 Seen = dict[int, tuple[str, object]]
-HAS_DOCSTRING = 0x4000000  # flag of code, from Python 3.14 on
 
 
 class Checkpoint:
@@ -41,19 +41,14 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, identity: dict[str, dict], parts: dict[str, dict[str, Any]]):
-        self.path, self.identity, self.parts = path, json.dumps(identity, sort_keys=True, default=str), parts
+        self.path, self.identity, self.parts = path, json.loads(json.dumps(identity, default=str)), parts
 
     def save(self, step: int, rows: list[dict]) -> None:
         """Write the state after `step` steps; InputError, and the file before stays, where the disk is full."""
         content = {kind: {name: p.state_dict() for name, p in its.items()} for kind, its in self.parts.items()}
-        try:
-            with files.atomic(self.path) as temporary:
-                torch.save(content | {"step": step, "rows": rows, "identity": self.identity}, temporary)
-        except (InputError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-            raise InputError(
-                f"the checkpoint of step {step} cannot be written; is the disk full? ({error}) One written before is "
-                "intact: free some space and start the same command again"
-            ) from None
+        with files.atomic(self.path) as temporary, io.BytesIO() as whole:  # torch hides a full disk
+            torch.save(content | {"step": step, "rows": rows, "identity": self.identity}, whole)
+            temporary.write_bytes(whole.getbuffer())
 
     def restore(self) -> tuple[int, list[dict]]:
         """Fill the parts from the file -> (steps taken, rows of the curves); (0, []) where there is no file."""
@@ -61,19 +56,16 @@ class Checkpoint:
             return 0, []
         try:
             content = torch.load(self.path, map_location="cpu", weights_only=True)
-            identity = content["identity"]
+            given = content["identity"]
         except Exception as error:  # whatever a damaged archive raises
             what = f"no checkpoint of this project ({type(error).__name__})"
             raise InputError(f"{self.path}: {what}; remove it") from None
-        if identity != self.identity:
-            given, expected = json.loads(identity), json.loads(self.identity)
-            pairs = {part: (given.get(part, {}), mine) for part, mine in expected.items()}
-            differing = [
-                f"{part}.{key}"
-                for part, (theirs, mine) in pairs.items()
-                for key in sorted(theirs.keys() | mine.keys())
-                if theirs.get(key) != mine.get(key)
-            ]
+        if differing := [
+            f"{part}.{key}"
+            for part, expected in self.identity.items()
+            for key in sorted(expected | given[part])
+            if expected.get(key) != given[part].get(key)
+        ]:
             raise InputError(
                 f"{self.path}: a checkpoint of another recipe (they differ in {', '.join(differing)}); "
                 "give another folder, or remove it to start anew"
@@ -86,10 +78,7 @@ class Checkpoint:
 
 def recipe(folder: str | Path) -> dict:
     """What the run in a folder is, as its checkpoint says: the `recipe` that `fit` was given."""
-    path = Path(folder) / CHECKPOINT
-    if not path.exists():
-        raise InputError(f"{path}: no such checkpoint; train first")
-    return json.loads(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["identity"])["recipe"]
+    return torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=True, mmap=True)["identity"]["recipe"]
 
 
 def fingerprint(value: object, but: Iterable[object] = ()) -> str:
@@ -102,61 +91,59 @@ def fingerprint(value: object, but: Iterable[object] = ()) -> str:
 
 
 def _digest(value: object, seen: Seen) -> str:
-    whole = hashlib.sha256()
-    for part in _parts(value, seen):
-        whole.update(part.encode() if isinstance(part, str) else part)
-        whole.update(b"\0")
-    return whole.hexdigest()[:16]
+    return hashlib.sha256("\0".join(_parts(value, seen)).encode()).hexdigest()[:16]
 
 
-def _parts(x: object, seen: Seen) -> Iterator[str | bytes]:
+def _parts(x: object, seen: Seen) -> Iterator[str]:
     """What counts of a value; `seen` names, and keeps, by id the objects met before, for they may know each other."""
     if isinstance(x, VALUES):
         yield repr(x)
-    elif isinstance(x, torch.Tensor):
-        yield f"{x.dtype} {tuple(x.shape)}"
-        yield x.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-    elif isinstance(x, np.ndarray):
-        yield f"{x.dtype} {x.shape}"
-        yield x.tobytes()
     elif isinstance(x, (set, frozenset)):
         yield from sorted(_digest(item, dict(seen)) for item in x)
     elif isinstance(x, (tuple, list, Mapping)):
         yield f"{len(x)} items"
         for item in x.items() if isinstance(x, Mapping) else x:
             yield from _parts(item, seen)
-    elif isinstance(x, types.CodeType):
-        yield x.co_code
-        named = x.co_varnames[: x.co_argcount + x.co_kwonlyargcount]
-        yield from _parts((x.co_names, named, x.co_consts[_documented(x) :]), seen)
     elif id(x) in seen:
         yield seen[id(x)][0]
     else:
         seen[id(x)] = (f"object {len(seen)}", x)
-        yield from _object(x, seen)
+        kind = x if isinstance(x, NAMED) else type(x)
+        own = _own(kind)
+        yield "own" if own else f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', kind.__name__)}"
+        yield from _parts(_inside(x, own), seen)
 
 
-def _object(x: object, seen: Seen) -> Iterator[str | bytes]:
-    kind = x if isinstance(x, NAMED) else type(x)
-    own = _own(kind)
-    yield "own" if own else f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', kind.__name__)}"
-    if isinstance(x, types.FunctionType) and own:
-        closed = [cell.cell_contents for cell in x.__closure__ or () if cell != types.CellType()]
-        named = [*_globals(x.__code__, x.__globals__)]
-        yield from _parts((x.__code__, x.__defaults__, x.__kwdefaults__, closed, named), seen)
-    elif isinstance(x, type) and own:
-        members = {k: v for k, v in vars(x).items() if k == "__call__" or not k.startswith("__")}
-        yield from _parts((members, x.__bases__), seen)
-    elif isinstance(x, functools.partial):
-        yield from _parts((x.func, x.args, x.keywords), seen)
-    elif isinstance(x, types.MethodType):
-        yield from _parts((x.__func__, x.__self__), seen)
-    elif isinstance(x, property):
-        yield from _parts(x.fget, seen)
-    elif hasattr(x, "__wrapped__"):  # static, class and cached methods
-        yield from _parts(x.__wrapped__, seen)
-    elif not isinstance(x, NAMED):
-        yield from _parts((type(x), _state(x)), seen)
+def _inside(x: Any, own: bool) -> object:
+    """What counts of an object besides its type or, where it is a library's, its name."""
+    match x:
+        case torch.Tensor():
+            whole = x.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+            return x.dtype, tuple(x.shape), hashlib.sha256(whole).hexdigest()
+        case np.ndarray():
+            return str(x.dtype), x.shape, hashlib.sha256(x.tobytes()).hexdigest()
+        case types.CodeType():
+            return x.co_code, x.co_names, x.co_varnames[: x.co_argcount + x.co_kwonlyargcount], x.co_consts
+        case types.FunctionType() if own:
+            constants = tuple("its docstring" if c is x.__doc__ else c for c in x.__code__.co_consts)
+            closed = [cell.cell_contents for cell in x.__closure__ or () if cell != types.CellType()]
+            named = [*_globals(x.__code__, x.__globals__)]
+            return x.__code__.replace(co_consts=constants), x.__defaults__, x.__kwdefaults__, closed, named
+        case type() if own:
+            return {k: v for k, v in vars(x).items() if k == "__call__" or not k.startswith("__")}, x.__bases__
+        case functools.partial():
+            return x.func, x.args, x.keywords
+        case types.MethodType():
+            return x.__func__, x.__self__
+        case property():
+            return x.fget
+    if hasattr(x, "__wrapped__"):  # static, class and cached methods
+        return x.__wrapped__
+    try:  # what it would be pickled by; a network's is not whether it trains
+        state = None if isinstance(x, NAMED) else x.__getstate__()
+    except Exception:  # what has none counts by its type
+        return type(x)
+    return type(x), {k: v for k, v in state.items() if k != "training"} if isinstance(state, dict) else state
 
 
 def _globals(code: types.CodeType, known: dict[str, object]) -> Iterator[object]:
@@ -173,27 +160,10 @@ def _globals(code: types.CodeType, known: dict[str, object]) -> Iterator[object]
             yield from _globals(step.argval, known)
 
 
-def _state(x: object) -> object:
-    """What an object would be pickled by; a network's is not whether it trains."""
-    try:
-        state = x.__getstate__()
-    except Exception:  # what has none counts by its type
-        return None
-    return {k: v for k, v in state.items() if k != "training"} if isinstance(state, dict) else state
-
-
 def _own(kind: object) -> bool:
     """Whether a reader may edit it: part of the project, or of no library."""
     name = kind.__name__ if isinstance(kind, types.ModuleType) else getattr(kind, "__module__", None) or "builtins"
     root = name.partition(".")[0]
-    if root in ("__main__", "arsr", "arsr_core"):
-        return True
     file = getattr(sys.modules.get(root), "__file__", None)
-    return bool(file) and root not in sys.stdlib_module_names and "-packages" not in file  # site-, dist-
-
-
-def _documented(code: types.CodeType) -> bool:
-    """Whether the first constant is a docstring."""
-    if sys.version_info >= (3, 14):
-        return bool(code.co_flags & HAS_DOCSTRING)
-    return bool(code.co_consts) and isinstance(code.co_consts[0], str) and not code.co_name.startswith("<")
+    library = not file or root in sys.stdlib_module_names or "-packages" in file  # site-, dist-
+    return root in ("__main__", "arsr", "arsr_core") or not library

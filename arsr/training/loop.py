@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -24,14 +24,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from arsr import processes
 from arsr.settings import settings
 from arsr.training.checkpoint import CHECKPOINT, Checkpoint, fingerprint
-from arsr_core import files
 from arsr_core.errors import InputError, describe
 
 if TYPE_CHECKING:
     import pandas
     from accelerate import Accelerator
 
-PICTURES = 20  # of a run with samples, evenly spaced
 Loss = Callable[[Any, Any], torch.Tensor | tuple[torch.Tensor, dict[str, torch.Tensor]]]
 
 
@@ -50,10 +48,6 @@ class Schedule:
     workers: Annotated[int, Ge(0)] = 0  # processes that load data
 
 
-class Diverged(InputError):
-    """A loss is no longer finite."""
-
-
 def fit(
     model: nn.Module | dict[str, nn.Module],
     data: torch.utils.data.Dataset,
@@ -64,7 +58,6 @@ def fit(
     anneal: Callable[[int], float] | None = None,
     folder: str | Path | None = None,
     recipe: dict | None = None,
-    picture: Callable[[], torch.Tensor] | None = None,
     progress: bool | None = None,
     **schedule: Any,
 ) -> pandas.DataFrame:
@@ -79,15 +72,16 @@ def fit(
     `to_batch`, if it has one, makes the batch on the device. The model ends with its trained weights, with `ema` those
     of the average, in evaluation mode.
 
-    folder: gets the checkpoint, from which the same call goes on, and the (3, H, W) of `picture` some twenty times;
-    None: nothing is written. recipe: what else the run is. A checkpoint of another recipe, schedule or loss is refused
-    (InputError). Where a loss is not finite Diverged is raised, and the last checkpoint stays. On several GPUs or
-    machines: `accelerate launch` or `torchrun` the command that calls this. Processes share each batch, so the result
-    does not depend on their number, but for rounding and batch normalisation.
+    folder: gets the checkpoint, from which the same call goes on; None: nothing is written. recipe: what else the run
+    is. Raises InputError for a checkpoint of another recipe, schedule or loss, and for a loss that is not finite.
+    On several GPUs or machines: `accelerate launch` or `torchrun` the command that calls this. Processes share each
+    batch, so the result does not depend on their number, but for rounding and batch normalisation.
 
     >>> curve = fit(net, pairs, loss=lambda batch, net: (net(batch["lr"]) - batch["hr"]).abs().mean(), steps=9, batch=4)
     """
     import pandas
+    from accelerate.utils import send_to_device
+    from tqdm import tqdm
 
     plan = Schedule(**schedule)
     models, losses, optimizers = (x if isinstance(x, dict) else {"loss": x} for x in (model, loss, optimizer))
@@ -97,6 +91,8 @@ def fit(
         optimizers = {name: torch.optim.Adam(net.parameters(), rate) for name, net in models.items()}
     anneal, engine, averages = anneal or cosine(plan.steps), _engine(plan, len(data)), {}
     rates = {name: [group["lr"] for group in its.param_groups] for name, its in optimizers.items()}
+    nets = {name: engine.prepare(net) for name, net in models.items()}  # wrapped where processes share the work
+    seen = nets if isinstance(model, dict) else nets["loss"]  # by a loss
     if plan.ema:  # exponential moving averages of the weights; buffers are copies of the last
         average = get_ema_multi_avg_fn(plan.ema)
         averages = {name: AveragedModel(net, multi_avg_fn=average) for name, net in models.items()}
@@ -106,63 +102,26 @@ def fit(
         parts = {"modules": models, "optimizers": optimizers, "averages": averages}
         checkpoint = Checkpoint(Path(folder) / CHECKPOINT, identity, parts)
         step, rows = checkpoint.restore()
-    nets = {name: engine.prepare(net) for name, net in models.items()}
-    for its in optimizers.values():
-        its.load_state_dict(its.state_dict())  # casts its state to its parameters' device
-    for average in averages.values():
-        average.to(engine.device)
-    seen = nets if isinstance(model, dict) else nets["loss"]
-    training = _Training(plan, engine, data, models, nets, seen, losses, optimizers, rates, anneal, averages)
-    quiet = not progress if progress is not None else None if engine.is_main_process else True
-    _train(training, step, rows, checkpoint, picture, quiet)
-    engine.wait_for_everyone()
-    for name, average in averages.items():
-        models[name].load_state_dict(average.module.state_dict())
-    for net in models.values():
-        net.eval()
-    return pandas.DataFrame(rows)
 
-
-class _Training(NamedTuple):
-    """What the loop works with; what is a dict has the networks' names."""
-
-    plan: Schedule
-    engine: Accelerator
-    data: torch.utils.data.Dataset
-    models: dict[str, nn.Module]
-    nets: dict[str, nn.Module]  # the models, wrapped where several processes share the work
-    seen: nn.Module | dict[str, nn.Module]  # what a loss gets: the one network, or all by name
-    losses: dict[str, Loss]
-    optimizers: dict[str, torch.optim.Optimizer]
-    rates: dict[str, list[float]]  # of the optimisers' groups, before they are annealed
-    anneal: Callable[[int], float]
-    averages: dict[str, AveragedModel]
-
-
-def _train(this: _Training, step: int, rows: list[dict], checkpoint: Checkpoint | None, picture, quiet) -> None:
-    """The loop: steps from `step` on, a row of the curves a `log_every`, checkpoints and pictures on the way."""
-    from accelerate.utils import send_to_device
-    from tqdm import tqdm
-
-    plan, engine, finish = this.plan, this.engine, getattr(this.data, "to_batch", lambda batch: batch)
+    finish, log, waited = getattr(data, "to_batch", lambda batch: batch), [], 0.0
     autocast = torch.autocast(engine.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16")
-    log, waited = [], 0.0
+    quiet = not progress if progress is not None else None if engine.is_main_process else True
     saved = began = asked = time.monotonic()
     with torch.random.fork_rng(), tqdm(total=plan.steps, initial=step, unit="step", delay=2, disable=quiet) as bar:
-        for current, batch in enumerate(_batches(this.data, plan, engine, step), step):
+        for current, batch in enumerate(_batches(data, plan, engine, step), step):
             batch, terms = send_to_device(batch, engine.device, non_blocking=True), {}
             waited += time.monotonic() - asked
             torch.manual_seed(_mix(plan.seed, current, engine.process_index))
-            for net in this.nets.values():
+            for net in nets.values():
                 net.train()
             with autocast:
                 batch = finish(batch)
-            for name, loss in this.losses.items():
+            for name, compute in losses.items():
                 with autocast:
-                    value, logged = _valued(name, loss(batch, this.seen))
-                optimizer = this.optimizers[name]
-                for group, rate in zip(optimizer.param_groups, this.rates[name], strict=True):
-                    group["lr"] = rate * this.anneal(current)
+                    value, logged = _valued(name, compute(batch, seen))
+                optimizer = optimizers[name]
+                for group, full in zip(optimizer.param_groups, rates[name], strict=True):
+                    group["lr"] = full * anneal(current)
                 optimizer.zero_grad(set_to_none=True)
                 engine.backward(value)
                 if plan.clip:
@@ -170,13 +129,13 @@ def _train(this: _Training, step: int, rows: list[dict], checkpoint: Checkpoint 
                     torch.nn.utils.clip_grad_norm_(parameters, plan.clip, foreach=True)
                 optimizer.step()
                 terms |= logged | {name: value.detach().float()}
-            for name, average in this.averages.items():
-                average.update_parameters(this.models[name])
+            for name, average in averages.items():
+                average.update_parameters(models[name])
             log.append(terms)
             bar.update()
             step = current + 1
             if step % plan.log_every == 0 or step == plan.steps:
-                means = _means(log, engine, step, plan, len(this.data), checkpoint and checkpoint.path)
+                means = _means(log, engine, step, plan, len(data))
                 elapsed = time.monotonic() - began
                 rows.append({"step": step, **means, "seconds": elapsed, "waiting": waited / elapsed})
                 bar.set_postfix({name: f"{mean:.4g}" for name, mean in means.items()}, refresh=False)
@@ -184,11 +143,15 @@ def _train(this: _Training, step: int, rows: list[dict], checkpoint: Checkpoint 
                 if checkpoint and due and engine.is_main_process:
                     checkpoint.save(step, rows)
                     saved = time.monotonic()
-                part, before = (PICTURES * done // plan.steps for done in (step, step - len(log)))
-                if checkpoint and picture and part > before and engine.is_main_process:
-                    _write_picture(picture(), checkpoint.path.parent / "samples" / f"{step:07d}.png")
                 log, waited, began = [], 0.0, time.monotonic()
             asked = time.monotonic()
+
+    engine.wait_for_everyone()
+    for name, average in averages.items():
+        models[name].load_state_dict(average.module.state_dict())
+    for net in models.values():
+        net.eval()
+    return pandas.DataFrame(rows)
 
 
 def cosine(steps: int, warmup: int = 0) -> Callable[[int], float]:
@@ -239,23 +202,22 @@ def _identity(recipe, plan, optimizers, functions, models) -> dict[str, dict]:
 
 def _batches(data, plan: Schedule, engine: Accelerator, start: int) -> Iterator:
     """The batches of the steps from `start` on, this process's share of each."""
-    share = plan.batch // engine.num_processes
-    mine = slice(engine.process_index * share, (engine.process_index + 1) * share)
-    loader = torch.utils.data.DataLoader(
-        data,
-        batch_sampler=(list(_visits(len(data), plan, step))[mine] for step in range(start, plan.steps)),
-        num_workers=plan.workers,
-        collate_fn=getattr(data, "collate", None),
-        pin_memory=engine.device.type == "cuda",
+    mine = slice(engine.process_index, None, engine.num_processes)
+    return iter(
+        torch.utils.data.DataLoader(
+            data,
+            batch_sampler=(_visits(len(data), plan, step)[mine] for step in range(start, plan.steps)),
+            num_workers=plan.workers,
+            collate_fn=getattr(data, "collate", None),
+            pin_memory=engine.device.type == "cuda",
+        )
     )
-    return iter(loader)
 
 
-def _visits(samples: int, plan: Schedule, step: int) -> Iterator[int]:
+def _visits(samples: int, plan: Schedule, step: int) -> list[int]:
     """The samples of a step: a new permutation for each epoch."""
-    for position in range(step * plan.batch, (step + 1) * plan.batch):
-        epoch, place = divmod(position, samples)
-        yield epoch * samples + int(_permutation(samples, plan.seed, epoch)[place])
+    places = (divmod(position, samples) for position in range(step * plan.batch, (step + 1) * plan.batch))
+    return [epoch * samples + int(_permutation(samples, plan.seed, epoch)[place]) for epoch, place in places]
 
 
 @lru_cache(maxsize=2)
@@ -272,15 +234,14 @@ def _valued(name: str, result: Any) -> tuple[torch.Tensor, dict[str, torch.Tenso
     """What a loss returned -> (scalar, terms to log)."""
     value, terms = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
     if not isinstance(value, torch.Tensor) or value.ndim or not value.requires_grad:
-        given = f"{describe(value)}{'' if getattr(value, 'requires_grad', True) else ' without a gradient'}"
         raise InputError(
-            f"{name}: expected a scalar with a gradient, or it and a dict of terms to log; got {given}; a frozen "
-            "network needs requires_grad_(True)"
+            f"{name}: expected a scalar with a gradient, or it and a dict of terms to log; got {describe(value)}; "
+            "a frozen network needs requires_grad_(True)"
         )
     return value, {key: torch.as_tensor(x, device=value.device).detach().float() for key, x in terms.items()}
 
 
-def _means(log, engine, step, plan, samples, path: Path | None) -> dict[str, float]:
+def _means(log, engine, step, plan, samples) -> dict[str, float]:
     """Means of the terms over the steps since the last log and all processes: the one look at the device."""
     table = torch.stack([torch.stack(list(terms.values())) for terms in log])  # (steps, terms)
     table = engine.reduce(table, "mean").cpu()
@@ -288,16 +249,8 @@ def _means(log, engine, step, plan, samples, path: Path | None) -> dict[str, flo
     if len(bad):
         first = step - len(log) + int(bad[0])
         visits = [visit % samples for visit in _visits(samples, plan, first)]
-        kept = f"the last good checkpoint stays in {path.parent}" if path and path.exists() else "no checkpoint yet"
-        raise Diverged(
-            f"the loss is not finite at step {first}, samples {visits}; {kept}: "
+        raise InputError(
+            f"the loss is not finite at step {first}, samples {visits}; a checkpoint written before stays: "
             "lower the learning rate, clip the gradient, or look at these samples"
         )
     return dict(zip(log[0], table.mean(0).tolist(), strict=True))
-
-
-def _write_picture(picture: torch.Tensor, path: Path) -> None:
-    from torchvision.utils import save_image
-
-    with files.atomic(path) as temporary:
-        save_image(picture, temporary, format="png")
