@@ -12,15 +12,6 @@ TITLES = METHODS | DATASETS | NETWORKS | {"fused": "fusion"}
 TITLES |= {theirs: TITLES[ours] for ours, theirs in PRINTED.items()}
 
 
-def printed(name: str) -> str:
-    """A name as the keys of the paper's own numbers spell it.
-
-    >>> printed("st-resnet"), printed("tsn")
-    ('st_resnet', 'tsn')
-    """
-    return PRINTED.get(name, name)
-
-
 def title(name: str) -> str:
     """How a page writes a stream, network, data set or method; a name that is not known stays as it is.
 

@@ -19,7 +19,6 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import uniform_filter
 
 from arsr.viewer import coding
-from arsr.viewer.coding import text
 from arsr_core import files, video
 from arsr_core.errors import InputError, describe, require, require_range
 from arsr_core.flow import wheel
@@ -33,14 +32,10 @@ POSTER_WIDTH = 320  # pixels of a frame, about
 PEAK_SIDE = 9  # pixels over which an error is averaged before its highest place is sought
 OVERHEAD = 60_000  # bytes of the static HTML that are neither script nor frames nor flow
 
-_HERE = Path(__file__).parent
-# the browser's side as a classic script: module scripts do not load from file://
-SCRIPT = (
-    f"const CSS = {json.dumps((_HERE / 'viewer.css').read_text(encoding='utf-8'))};\n"
-    f"{(_HERE / 'viewer.js').read_text(encoding='utf-8')}"
-)
+ASSETS = ("viewer.css", "viewer.js", "figure.html", "page.html")
+CSS, JAVASCRIPT, FIGURE, PAGE = (Path(__file__).with_name(name).read_text("utf-8") for name in ASSETS)
+SCRIPT = f"const CSS = {json.dumps(CSS)};\n{JAVASCRIPT}"  # classic: module scripts do not load from file://
 SCRIPT_TAG = f"<script data-arsr-viewer-script>(() => {{\n{SCRIPT}\ndefineElement();\n}})();</script>"
-FIGURE, PAGE = (Template((_HERE / name).read_text(encoding="utf-8")) for name in ("figure.html", "page.html"))
 Array = torch.Tensor | np.ndarray
 
 
@@ -115,11 +110,7 @@ class Viewer(anywidget.AnyWidget):
             return None
         (x, y), t, found = self.picked, self.frame, {}
         for label in self.labels:
-            maps = {
-                "error": self._frame_error(label, t),
-                "flow": self._flow(label, t),
-                "epe": self._flow_error(label, t),
-            }
+            maps = dict(error=self._frame_error(label, t), flow=self._flow(label, t), epe=self._flow_error(label, t))
             values = {name: None if each is None else each[..., y, x].tolist() for name, each in maps.items()}
             found[label] = {"rgb": self._clips[label][t, y, x].tolist()} | values
         return found
@@ -132,8 +123,7 @@ class Viewer(anywidget.AnyWidget):
         rows = self._summary(label) if label in self.labels else []
         if not rows:
             raise InputError(f"viewer: {label} has no flow to measure; give clips and flows of it and {self.reference}")
-        frame = max(range(len(rows)), key=lambda t: rows[t][1])
-        _, value, x, y = rows[frame]
+        frame, (_, value, x, y) = max(enumerate(rows), key=lambda row: row[1][1])
         return frame, x, y, value
 
     # --- outputs ---
@@ -146,9 +136,9 @@ class Viewer(anywidget.AnyWidget):
         """
         view = {name: getattr(self, name) for name in self._view}
         shown = f"{self.left} beside {self.right}, frame {self.frame} of 0 to {self._count - 1}."
-        return FIGURE.substitute(
+        return Template(FIGURE).substitute(
             alt=html.escape(f"{self._alt.rstrip('.')}: {shown}" if self._alt else shown),
-            poster=text(coding.encoded(self._poster(), format="WEBP", quality=60, method=4)),
+            poster=coding.text(coding.encoded(self._poster(), format="WEBP", quality=60, method=4)),
             payload=json.dumps(self._payload | {"view": view}, separators=(",", ":")).replace("<", "\\u003c"),
             script=SCRIPT_TAG,
         )
@@ -156,7 +146,7 @@ class Viewer(anywidget.AnyWidget):
     def save(self, path: str | Path) -> Path:
         """Write the viewer as a page of its own, opened from the disk by any browser."""
         title = html.escape(f"{', '.join(self.labels)}{self._alt and ': ' + self._alt}")
-        files.write_atomically(path, PAGE.substitute(title=title, figure=self.to_html()))
+        files.write_atomically(path, Template(PAGE).substitute(title=title, figure=self.to_html()))
         return Path(path)
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
@@ -216,8 +206,8 @@ class Viewer(anywidget.AnyWidget):
         sheets, rows, loss = coding.code_clips(list(self._clips.values()), room)
         return {
             "spec": self.spec | {"rows": rows, "stride": stride, "loss": loss},
-            "sheets": [[text(sheet) for sheet in each] for each in sheets],
-            "flows": [text(flows[label]) if label in flows else None for label in self.labels],
+            "sheets": [[coding.text(sheet) for sheet in each] for each in sheets],
+            "flows": [coding.text(flows[label]) if label in flows else None for label in self.labels],
             "summaries": [self._summary(label) for label in self.labels],
         }
 
@@ -292,15 +282,15 @@ def _best(label: str, scores: Mapping[str, float], action: str | None) -> list[l
 
 def _by_label(kind: str, given: object, labels: Sequence[str] | None = None) -> Mapping:
     """What is given as {label: ...}; labels: those of the clips."""
-    if not isinstance(given, Mapping):
-        raise InputError(f"viewer: expected {kind} as {{label: ...}}, got {describe(given)}")
+    if not isinstance(given, Mapping) or not all(isinstance(label, str) for label in given):
+        raise InputError(f"viewer: expected {kind} as {{label: ...}} with labels as text, got {describe(given)}")
     if labels and (unknown := given.keys() - labels):
         raise InputError(f"viewer: no clip for the {kind} of {unknown.pop()!r}; choose one of {', '.join(labels)}")
     return given
 
 
 def _tensor(value: object) -> object:
-    """An array as a tensor; what is neither stays as it is."""
+    """An array as a tensor; what is none stays as it is."""
     return torch.from_numpy(np.require(value, requirements=["C", "W"])) if isinstance(value, np.ndarray) else value
 
 
@@ -308,8 +298,6 @@ def _checked_clips(clips: Mapping[str, Array]) -> dict[str, np.ndarray]:
     """{label: uint8 (T, H, W, 3)}, all of one shape; what is uint8 is not copied."""
     found = {}
     for label, clip in _by_label("clips", clips).items():
-        if not isinstance(label, str) or not label.strip():
-            raise InputError(f"viewer: a clip's label must be text, got {label!r}")
         x, where = _tensor(clip), f"viewer: clip {label}"
         if isinstance(x, torch.Tensor) and x.dtype == torch.uint8:
             require(where, "uint8", FORMS, clip=(x, "T H W 3"))
