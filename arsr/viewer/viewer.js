@@ -728,7 +728,7 @@ class ViewerUI {
     if (!this.view.playing) return;
     const tick = () => {
       // no frame is skipped: the next one waits until this one is on the screen
-      if (!this.waiting) this.set({ frame: (this.view.frame + 1) % this.spec.count });
+      if (!this.waiting && !this.pending) this.set({ frame: (this.view.frame + 1) % this.spec.count });
       this.timer = setTimeout(tick, 1000 / this.view.fps);
     };
     this.timer = setTimeout(tick, 1000 / this.view.fps);
