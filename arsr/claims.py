@@ -111,7 +111,7 @@ class Row:
             words = self.words.format_map({name: names.title(value) for name, value in cell.items()})
             place = cell | {"dataset": dataset, "network": network}
             if not tier.profile:
-                place = {name: names.printed(value) for name, value in place.items()}  # the paper's own keys
+                place = {name: names.PRINTED.get(value, value) for name, value in place.items()}  # the paper's own keys
             keys = tuple(key.format_map(place).lower() for key in self.records or tier.accuracy)
             psnr = tuple(tier.psnr.format(method=cell[side], dataset=dataset) for side in "ab")
             opposes = psnr if self.side == "against psnr" else ()

@@ -3,16 +3,16 @@
 Each command is a dataclass in `arsr.commands`: its fields are the options, its docstring and their comments the help.
 """
 
-import contextlib
 import functools
-import importlib
 import inspect
 import io
 import os
+import pkgutil
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import redirect_stderr
 
 from arsr import ChapterError
 from arsr_core import __version__
@@ -54,63 +54,44 @@ def main() -> None:
 
 def load(name: str) -> type:
     """The dataclass of a command."""
-    module, _, kind = COMMANDS[name][0].partition(".")
-    return getattr(importlib.import_module(f"arsr.commands.{module}"), kind)
+    return pkgutil.resolve_name(f"arsr.commands.{COMMANDS[name][0]}")
 
 
 def parse(words: list[str]) -> Callable[[], None]:
-    """The command that the words ask for, with its arguments."""
-    if "--version" in words[:1]:
-        return lambda: print(f"arsr {__version__}")
-    if words == ["train"]:
-        words = ["train", "--list"]
-    name = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in COMMANDS), None)
-    group = next((word for word in words[:1] if any(c.startswith(f"{word} ") for c in COMMANDS)), "")
+    """The command that the words ask for, with its arguments; a list of commands where they are the start of some."""
+    if words[:1] == ["--version"]:
+        return functools.partial(print, f"arsr {__version__}")
+    words = ["train", "--list"] if words == ["train"] else words
+    asks_help = bool({"-h", "--help"} & set(words))
+    name = max((name for name in COMMANDS if words[: len(name.split())] == name.split()), key=len, default=None)
     if name is None:
-        rest = words[1:] if group else words
-        if rest and rest[0] not in ("-h", "--help"):
-            raise InputError(f"no command {' '.join(words[:2] if group else words[:1])!r}; 'arsr --help' lists them")
-        return functools.partial(print, _overview(group))
+        typed = " ".join(word for word in words if word not in ("-h", "--help"))
+        lines = [f"  {name:15} {line}" for name, (_, line) in COMMANDS.items() if name.startswith(typed)]
+        if not lines:
+            raise InputError(f"no command {typed!r}; 'arsr --help' lists them")
+        about = "'arsr COMMAND --help' explains a command, with examples."
+        return functools.partial(print, "Usage: arsr COMMAND ...", "", *lines, "", about, sep="\n")
     import tyro
 
-    said, command = io.StringIO(), load(name)
-
+    arguments, description, said = words[len(name.split()) :], inspect.getdoc(load(name)), io.StringIO()
+    if not asks_help:  # tyro frames and wraps what it has to say of wrong options: in one line the frame comes off
+        os.environ["COLUMNS"] = "10000"
     try:
-        with _wide(not {"-h", "--help"} & set(words)), contextlib.redirect_stderr(said):
-            return tyro.cli(
-                command, prog=f"arsr {name}", description=inspect.getdoc(command), args=words[len(name.split()) :]
-            )
+        with redirect_stderr(said):
+            return tyro.cli(load(name), prog=f"arsr {name}", description=description, args=arguments)
     except SystemExit as end:
         if not end.code:
             raise
         raise InputError(f"{_plain(said.getvalue())}; see 'arsr {name} --help'") from None
-
-
-def _overview(group: str) -> str:
-    chosen = {name: line for name, (_, line) in COMMANDS.items() if name.startswith(f"{group} " if group else "")}
-    lines = [f"Usage: arsr {group or 'COMMAND'} ...", ""]
-    lines += [f"  {name:15} {line}" for name, line in chosen.items()]
-    return "\n".join([*lines, "", "'arsr COMMAND --help' explains a command, with examples."])
-
-
-@contextlib.contextmanager
-def _wide(wanted: bool) -> Iterator[None]:
-    """tyro frames and wraps what it has to say of wrong options; the frame comes off more easily without the wraps."""
-    before = dict(os.environ)
-    os.environ |= {"COLUMNS": "10000"} if wanted else {}
-    try:
-        yield
     finally:
-        os.environ.clear()
-        os.environ |= before
+        os.environ.pop("COLUMNS", None)
 
 
 def _plain(framed: str) -> str:
     """The message out of tyro's frame, in one line."""
-    lines = [line.strip("│ ") for line in framed.splitlines()[1:]]
-    text = " ".join(" ".join(line for line in lines if re.search(r"\w", line)).split())
+    text = re.sub(r"[\s─│╰╯]+", " ", framed.partition("\n")[2])
     text = re.split(r" (?:Argument helptext|For full helptext)", text)[0]
-    return re.sub(r"^Error parsing (?:[^-]\S*: )?", "", text).rstrip(".")
+    return re.sub(r"^Error parsing (?:[^-]\S*: )?", "", text.strip()).rstrip(".")
 
 
 def _end(code: int, message: str) -> None:

@@ -1,48 +1,15 @@
 """One spelling for streams, networks, data sets and methods in code and records, and how pages write them."""
 
+from pathlib import Path
+
+import yaml
+
 STREAMS = ("spatial", "temporal")  # TSN's two; they see frames and flow
 SCORES = (*STREAMS, "fused")  # what a table has a column for
-NETWORKS = {"tsn": "TSN", "st-resnet": "ST-ResNet"}
-DATASETS = {
-    "embedded": "embedded clips",
-    "weizmann": "Weizmann",
-    "ut_interaction": "UT-Interaction",
-    "hmdb51": "HMDB51",
-    "ucf101": "UCF101",
-}
-METHODS = {  # of Table 4 in its order, their starts, and the ablations of Tables 2 and 3
-    "hr": "HR",
-    "bicubic": "bicubic",
-    "vdsr": "VDSR",
-    "rcan": "RCAN",
-    "srgan": "SRGAN",
-    "srresnet": "SRResNet",
-    "esrgan": "ESRGAN",
-    "rrdb": "RRDBNet",
-    "sosr": "SoSR",
-    "spmc": "SPMC",
-    "duf16": "DUF-16",
-    "duf52": "DUF-52",
-    "tosr": "ToSR",
-    "sosr+tosr": "SoSR+ToSR",
-    "vdsr-mse": "VDSR with MSE",
-    "vdsr-wmse": "VDSR with WMSE",
-    "vdsr-warp": "VDSR with warp loss",
-    "vdsr-warp-control": "VDSR without",
-    "tosr-control": "DUF-16 without warp loss",
-}
-PRINTED = {"fused": "fusion", "st-resnet": "st_resnet"}  # the keys of the paper's tables, where they differ from ours
+TABLES: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
+NETWORKS, DATASETS, METHODS, PRINTED = (TABLES[kind] for kind in ("networks", "datasets", "methods", "printed"))
 TITLES = METHODS | DATASETS | NETWORKS | {"fused": "fusion"}
 TITLES |= {theirs: TITLES[ours] for ours, theirs in PRINTED.items()}
-
-
-def printed(name: str) -> str:
-    """A name as the keys of the paper's own numbers spell it.
-
-    >>> printed("st-resnet"), printed("tsn")
-    ('st_resnet', 'tsn')
-    """
-    return PRINTED.get(name, name)
 
 
 def title(name: str) -> str:

@@ -1,15 +1,10 @@
 """The processes that torchrun or `accelerate launch` started, of which this is one."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
+from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 
 from arsr_core.devices import device
-
-if TYPE_CHECKING:
-    from accelerate import PartialState
 
 
 def this(name: str | torch.device | None = None) -> PartialState:
@@ -17,8 +12,5 @@ def this(name: str | torch.device | None = None) -> PartialState:
 
     name: of the device, as `device` takes it. The first call settles it for good; InputError for one that is not here.
     """
-    from accelerate import PartialState
-    from accelerate.utils import parse_flag_from_env
-
     cpu = device(name).type == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU")
     return PartialState(cpu=cpu)  # not told that CPUs are meant, each process would think itself alone

@@ -12,15 +12,15 @@ from typing import TypeVar, dataclass_transform
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 from tyro.conf import FlagCreatePairsOff as Flag
-from tyro.conf import Positional, Suppress, arg
+from tyro.conf import Positional, Suppress
 from tyro.conf import UseAppendAction as Many
+from tyro.conf import arg as spelled
 
 from arsr_core.errors import InputError
 
 __all__ = ["Flag", "Many", "Positional", "Suppress", "settings", "spelled"]
 
 T = TypeVar("T")
-spelled = arg
 
 
 @dataclass_transform(frozen_default=True)

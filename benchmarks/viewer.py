@@ -73,14 +73,13 @@ def weigh(made: Viewer, page: Path) -> float:
     seconds = time.process_time() - start
     made.save(page)
     data = made._payload
-    window = data["window"]["sheets"] if data["window"] else []
     parts = {
         "frames": sum(len(s) for each in data["sheets"] for s in each),
-        "exact window": sum(len(s) for each in window for s in each),
         "flow": sum(len(f) for f in data["flows"] if f),
         "script and style": len(viewer.SCRIPT_TAG),
     }
-    print(f"{data['spec']['coding']}\nencoded in {seconds:.1f} CPU-s; viewer {len(html):,} bytes, of which", end=" ")
+    print(f"frames: {data['spec']['loss'] or 'every value is exact'}")
+    print(f"encoded in {seconds:.1f} CPU-s; viewer {len(html):,} bytes, of which", end=" ")
     print(", ".join(f"{name} {size:,}" for name, size in parts.items()))
     return len(html) / 1e6
 

@@ -46,7 +46,7 @@ def reached(names: Iterable[str]) -> list[Path]:
     A module's data has its name, as paper.yaml has; what else lies in a package's folder belongs to the package.
 
     >>> [path.name for path in reached({"arsr.names", "numpy"})]
-    ['__init__.py', 'names.py']
+    ['__init__.py', 'names.py', 'names.yaml']
     """
     import grimp
 

@@ -10,28 +10,25 @@ import yaml
 from arsr.settings import Many, spelled
 from arsr_core.errors import InputError
 
-EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # YAML takes 1e-4 for a word
-
 Set = Annotated[Many[tuple[str, ...]], spelled(name="set", aliases=["-p"], metavar="NAME=VALUE")]
 
 
 def assignments(pairs: tuple[str, ...]) -> dict[str, object]:
-    """NAME=VALUE pairs, values read as YAML: numbers, lists, booleans.
+    """NAME=VALUE pairs, values read as YAML: numbers, lists, booleans; 1e-4 too is a number.
 
     >>> assignments(("frames=16", "rate=1e-4", "warp=[1, 0.8]"))
     {'frames': 16, 'rate': 0.0001, 'warp': [1, 0.8]}
     """
     values = {}
     for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise InputError(f"--set {pair!r}: expected NAME=VALUE, e.g. --set frames=16")
+        name, _, value = pair.partition("=")
+        exponent = re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)  # which YAML takes for a word
         try:
-            values[name] = float(value) if EXPONENT.fullmatch(value) else yaml.safe_load(value)
+            values[name] = float(value) if exponent else yaml.safe_load(value)
         except yaml.YAMLError:
-            raise InputError(
-                f"--set {pair!r}: the value is no YAML; quote it, e.g. --set 'clips=[a.avi, b.avi]'"
-            ) from None
+            name = ""
+        if not name.isidentifier() or "=" not in pair:
+            raise InputError(f"--set {pair!r}: expected NAME=VALUE in YAML, e.g. frames=16 or 'clips=[a.avi, b.avi]'")
     return values
 
 

@@ -1,7 +1,4 @@
-"""The flow-artefact viewer: one widget, live in JupyterLab and self-contained in a static page.
-
->>> Viewer({"HR": hr, "bicubic": bicubic}, flows={"HR": flow_hr, "bicubic": flow_bicubic})
-"""
+"""The flow-artefact viewer: one widget, live in JupyterLab and self-contained in a static page."""
 
 from arsr.viewer.viewer import Viewer
 

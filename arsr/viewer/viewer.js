@@ -11,7 +11,6 @@
 
 const MEMORY = 256e6; // bytes of decoded frames and flow kept
 const MAPS = 150; // painted layers kept
-const SUMMARY_FRAMES = 16; // frames whose errors the kernel measures for one request
 const ANSWER_SECONDS = 60;
 const AHEAD = 4; // frames fetched in advance
 const ARROW_GRID = 16; // CSS pixels from arrow to arrow
@@ -47,14 +46,10 @@ function fromBase64(text) {
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 }
 
-// A page's own data: {spec, view, sheets, window, flows, summaries}, pictures and flow in base64.
-function embeddedSource(payload) {
-  const { sheets, window: inner, flows, summaries } = payload;
+// A page's own data: {spec, view, sheets, flows, summaries}, pictures and flow in base64.
+function embeddedSource({ sheets, flows, summaries }) {
   return {
-    window: inner,
-    type: inner ? 'image/avif' : 'image/webp',
     sheet: async (m, k) => fromBase64(sheets[m][k]),
-    windowSheet: async (m, k) => fromBase64(inner.sheets[m][k]),
     flow: async (m) => fromBase64(flows[m]),
     summary: async (m) => summaries[m],
   };
@@ -69,9 +64,7 @@ function kernelSource(model) {
     if (!asked) return;
     waiting.delete(message.id);
     clearTimeout(asked.timer);
-    if (message.error) asked.reject(new Error(message.error));
-    else if (message.summary) asked.resolve(message.summary);
-    else asked.resolve(new Uint8Array(buffers[0].buffer, buffers[0].byteOffset, buffers[0].byteLength));
+    asked.resolve(new Uint8Array(buffers[0].buffer, buffers[0].byteOffset, buffers[0].byteLength));
   };
   model.on('msg:custom', receive);
   const ask = (request) =>
@@ -85,18 +78,10 @@ function kernelSource(model) {
       model.send({ ...request, id });
     });
   return {
-    window: null,
-    type: 'image/webp',
     live: true,
     sheet: (method, frame) => ask({ ask: 'frame', method, frame }),
     flow: (method, frame) => ask({ ask: 'flow', method, frame }),
-    summary: async (method, count) => {
-      const rows = [];
-      for (let frame = 0; frame < count; frame += SUMMARY_FRAMES) {
-        rows.push(...(await ask({ ask: 'summary', method, frame, stop: frame + SUMMARY_FRAMES })));
-      }
-      return rows;
-    },
+    summary: async (method) => JSON.parse(new TextDecoder().decode(await ask({ ask: 'summary', method }))),
     close: () => model.off('msg:custom', receive),
   };
 }
@@ -132,6 +117,7 @@ class Store {
     this.kept = new Map(); // key -> decoded array, in the order of their last use
     this.loading = new Map(); // key -> promise
     this.bytes = 0;
+    this.flowRows = source.live ? 1 : spec.count; // frames whose flow arrives together
     this.flowWidth = Math.ceil(spec.width / spec.stride);
     this.flowHeight = Math.ceil(spec.height / spec.stride);
     this.scratch = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -148,11 +134,11 @@ class Store {
   // {u, v} in fixed point, null where there is no flow, undefined while it is loading.
   flow(m, t) {
     if (!this.spec.flows[m] || t >= this.spec.count - 1) return null;
-    const k = Math.floor(t / this.spec.flowRows);
+    const k = Math.floor(t / this.flowRows);
     const all = this.get(`flow ${m} ${k}`, async () =>
       undoDifferences(await gunzip(await this.source.flow(m, k)), this.flowWidth));
     const size = this.flowWidth * this.flowHeight;
-    const start = 2 * size * (t - k * this.spec.flowRows);
+    const start = 2 * size * (t - k * this.flowRows);
     return all && { u: all.subarray(start, start + size), v: all.subarray(start + size, start + 2 * size) };
   }
 
@@ -192,25 +178,12 @@ class Store {
   }
 
   async decodeSheet(m, k) {
-    const { spec, source } = this;
-    const { window: inner } = source;
-    const [outer, exact] = await Promise.all([
-      source.sheet(m, k).then((bytes) => bitmap(bytes, source.type)),
-      inner && source.windowSheet(m, k).then((bytes) => bitmap(bytes, 'image/webp')),
-    ]);
+    const picture = await bitmap(await this.source.sheet(m, k), this.spec.loss ? 'image/avif' : 'image/webp');
     const { canvas } = this.scratch;
-    canvas.width = outer.width;
-    canvas.height = outer.height;
-    this.scratch.drawImage(outer, 0, 0);
-    if (exact) {
-      const { x, y, width, height } = inner;
-      for (let row = 0; row * spec.height < outer.height; row += 1) {
-        this.scratch.drawImage(exact, 0, row * height, width, height, x, row * spec.height + y, width, height);
-      }
-      exact.close();
-    }
-    const { data } = this.scratch.getImageData(0, 0, outer.width, outer.height);
-    outer.close();
+    const { width, height } = Object.assign(canvas, { width: picture.width, height: picture.height });
+    this.scratch.drawImage(picture, 0, 0);
+    const { data } = this.scratch.getImageData(0, 0, width, height);
+    picture.close();
     canvas.width = canvas.height = 0;
     return data;
   }
@@ -574,12 +547,13 @@ class ViewerUI {
   // host: the element that gets the shadow root; moved(name, value): called when the reader changes the view.
   constructor(host, spec, view, source, moved = () => {}) {
     Object.assign(this, { host, spec, source, moved });
-    this.view = { ...view, playing: false };
-    if (reducedMotion()) this.view.fps = Math.min(2, view.fps);
+    const fps = reducedMotion() ? 2 : 8;
+    this.view = { opacity: 100, arrows: false, wipe: 50, lens: 0, fps, linked: false, playing: false, ...view };
     this.store = new Store(spec, source, () => this.repaint(), (error) => this.failed(error));
     this.painter = new Painter(spec, this.store);
     this.summaries = new Map(); // method -> rows [mean, peak, x, y], or a promise of them
     this.hasFlow = spec.flows.includes(true);
+    this.comparesFlow = spec.layers.includes('flow_error'); // else errors are those of frames
     this.sizes = new Map(); // screen -> [width, height] in CSS pixels
     this.hover = null; // pixel under the mouse
     this.mark = null; // the worst place jumped to
@@ -608,6 +582,7 @@ class ViewerUI {
     }
     const option = (value, textContent) => element('option', { value, textContent });
     this.control('lens').append(...LENSES.map((n) => option(n, n ? `${n}×` : 'off')));
+    this.control('fps').append(...SPEEDS.map((n) => option(n, `${n} fps`)));
     for (const layer of spec.layers) {
       const title = `${LAYERS[layer]} (${Object.keys(LAYERS).indexOf(layer) + 1})`;
       const input = element('input', { type: 'radio', name: 'layer', value: layer });
@@ -620,7 +595,9 @@ class ViewerUI {
     this.control('worst').hidden = spec.labels.length === 1;
     this.control('link').hidden = Boolean(this.source.live);
     this.control('full').hidden = !document.fullscreenEnabled;
-    this.find('.coding').textContent = spec.coding;
+    const grid = spec.stride === 1 ? 'at every pixel' : `one vector for ${spec.stride} × ${spec.stride} pixels`;
+    const flow = this.hasFlow ? ` Flow: ${grid}, in steps of 1/${spec.unit} pixel.` : '';
+    this.find('.coding').textContent = `Frames: ${spec.loss || 'every value is exact'}.${flow}`;
     this.find('.reference').textContent = spec.labels[spec.reference];
     const keys = KEYS.filter(([key]) => key !== 'c' || !this.source.live);
     this.find('dialog tbody').append(...keys.map(([key, text]) =>
@@ -751,7 +728,7 @@ class ViewerUI {
     if (!this.view.playing) return;
     const tick = () => {
       // no frame is skipped: the next one waits until this one is on the screen
-      if (!this.waiting) this.set({ frame: (this.view.frame + 1) % this.spec.count });
+      if (!this.waiting && !this.pending) this.set({ frame: (this.view.frame + 1) % this.spec.count });
       this.timer = setTimeout(tick, 1000 / this.view.fps);
     };
     this.timer = setTimeout(tick, 1000 / this.view.fps);
@@ -773,7 +750,7 @@ class ViewerUI {
   // The errors of every frame of a method, or a promise of them; asked for once, and again after a failure.
   summary(m) {
     if (!this.summaries.has(m)) {
-      const asked = this.source.summary(m, this.spec.count);
+      const asked = this.source.summary(m);
       this.summaries.set(m, asked);
       asked.then((rows) => {
         this.summaries.set(m, rows);
@@ -810,7 +787,7 @@ class ViewerUI {
     return this.repaint();
   }
 
-  errorText(value) { return this.spec.errorUnit === 'px' ? `${number(value)} px` : `${number(value, 1)} levels`; }
+  errorText(value) { return this.comparesFlow ? `${number(value)} px` : `${number(value, 1)} levels`; }
 
   // --- painting ---
 
@@ -890,17 +867,6 @@ class ViewerUI {
     if (!wide) return; // hidden until a moment ago: its size comes
     const zoom = wide / spec.width;
     this.zoom = zoom;
-    const inner = this.source.window;
-    if (inner) {
-      context.setLineDash([5, 4]);
-      context.lineWidth = 1;
-      for (const [colour, offset] of [[DARK, 0], ['#fff', 4.5]]) {
-        context.lineDashOffset = offset;
-        context.strokeStyle = colour;
-        context.strokeRect(inner.x * zoom, inner.y * zoom, inner.width * zoom, inner.height * zoom);
-      }
-      context.setLineDash([]);
-    }
     if (view.arrows) {
       for (const [look, from, to] of pieces) {
         if (look.flow) this.painter.paintArrows(context, look.flow, zoom, this.arrowFactor(), from, to);
@@ -940,7 +906,7 @@ class ViewerUI {
     const total = pieces.length * (side + 6) - 6;
     const start = (x + 0.5) * zoom < wide / 2 ? wide - total - 6 : 6;
     const top = (y + 0.5) * zoom < high / 2 ? high - side - 6 : 6;
-    const exact = this.isExact(x, y) ? 'exact' : 'coded';
+    const exact = this.spec.loss ? 'coded' : 'exact';
     pieces.forEach(([look], i) => {
       const note = pieces.length > 1 ? `${i ? 'right' : 'left'}, ${exact}` : `${view.lens}× ${exact}`;
       this.painter.paintLens(context, look, { x, y, cell, size, left: start + i * (side + 6), top, note });
@@ -968,11 +934,6 @@ class ViewerUI {
     if (zoom >= 3) outline(context, x * zoom, y * zoom, zoom, zoom);
   }
 
-  isExact(x, y) {
-    const inner = this.source.window;
-    return !inner || (x >= inner.x && x < inner.x + inner.width && y >= inner.y && y < inner.y + inner.height);
-  }
-
   // How many times longer than the motion arrows are drawn: a power of two, the bound about 1.5 grid steps.
   arrowFactor() {
     const wanted = (1.5 * ARROW_GRID) / (this.bound('flow') * (this.zoom || 1));
@@ -998,11 +959,6 @@ class ViewerUI {
 
   showControls() {
     const { view, spec } = this;
-    const speeds = [...new Set([...SPEEDS, view.fps])].sort((a, b) => a - b);
-    if (this.control('fps').length !== speeds.length) {
-      const options = speeds.map((n) => element('option', { value: n, textContent: `${n} fps` }));
-      this.control('fps').replaceChildren(...options);
-    }
     const valued = ['left', 'right', 'lens', 'fps', 'wipe', 'frame', 'opacity'];
     for (const name of valued) this.control(name).value = view[name];
     this.box.style.setProperty('--now', spec.count > 1 ? view.frame / (spec.count - 1) : 0);
@@ -1058,7 +1014,7 @@ class ViewerUI {
       this.find(`.screen.${side}`).setAttribute('aria-label', `${what}. Arrow keys walk the pixel, ? shows all keys.`);
       const m = this.index(side);
       const row = this.rows(m)?.[view.frame];
-      const mean = row ? `mean ${spec.errorUnit === 'px' ? 'EPE' : 'error'} ${this.errorText(row[0])}` : '';
+      const mean = row ? `mean ${this.comparesFlow ? 'EPE' : 'error'} ${this.errorText(row[0])}` : '';
       const note = m === spec.reference ? 'reference' : mean;
       this.find(`.panel.${side} .note`).textContent = wipe ? '' : note;
     }
@@ -1142,7 +1098,7 @@ class ViewerUI {
       return;
     }
     if (!card.querySelector('table')) card.replaceChildren(this.readingTable());
-    const about = this.isExact(...view.picked) ? '' : '\u2248\u202f'; // coded with loss
+    const about = this.spec.loss ? '\u2248\u202f' : ''; // coded with loss
     const show = (value, text) => {
       if (value === undefined) return '\u2026'; // still loading
       return value === null ? '\u2013' : text(value);
@@ -1217,7 +1173,7 @@ class ViewerUI {
     const curve = this.find('.curve');
     const box = `viewBox="0 -0.04 ${spec.count - 1} 1.08" preserveAspectRatio="none"`;
     curve.innerHTML = `<svg ${box}>${lines.join('')}</svg>`;
-    const what = spec.errorUnit === 'px' ? 'Mean flow error' : 'Mean frame error';
+    const what = this.comparesFlow ? 'Mean flow error' : 'Mean frame error';
     const others = known.length > chosen.filter((m) => m !== spec.reference).length ? '; faint: other methods' : '';
     curve.append(element('span', { textContent: `${what}, up to ${this.errorText(top)}${others}` }));
   }
@@ -1318,21 +1274,20 @@ class ViewerUI {
     const key = JSON.stringify(chosen);
     if (box.hidden || key === this.scoresKey) return;
     this.scoresKey = key;
-    const rated = spec.scores.flat().some((stream) => stream.true);
     box.querySelector('.hint').textContent = `The three classes with the highest scores${
-      rated ? '; \u2713 marks the true class, shown with its rank' : ''}.`;
+      spec.action === null ? '' : '; \u2713 marks the true class, shown with its rank'}.`;
     box.querySelector('.pair').replaceChildren(...['left', 'right'].map((side, i) => {
-      const streams = spec.scores[chosen[i]];
+      const rows = spec.scores[chosen[i]];
       const none = element('p', { className: 'hint', textContent: 'No scores were given.' });
-      const lists = streams.length ? streams.flatMap((stream) => this.stream(stream, view[side])) : [none];
-      return element('div', {}, this.named(side), ...lists);
+      return element('div', {}, this.named(side), rows.length ? this.ranks(rows, view[side]) : none);
     }));
   }
 
-  stream({ stream, top, true: trueClass, low, high }, name) {
-    const rows = trueClass && trueClass[2] > 3 ? [...top, trueClass] : top;
+  ranks(rows, name) {
+    const every = this.spec.scores.flat().map(([, score]) => score); // one scale for all methods
+    const [low, high] = [Math.min(0, ...every), Math.max(...every)];
     const list = element('ol', {}, ...rows.map(([action, score, rank]) => {
-      const right = trueClass && action === trueClass[0];
+      const right = action === this.spec.action;
       const bar = element('span', { className: 'score' });
       bar.style.setProperty('--share', high > low ? (score - low) / (high - low) : 1);
       const item = element('li', { className: right ? 'right' : '', value: rank },
@@ -1342,8 +1297,8 @@ class ViewerUI {
       if (right) item.append(element('span', { className: 'hidden', textContent: ' (true class)' }));
       return item;
     }));
-    list.setAttribute('aria-label', `Scores of the recogniser${stream ? `, ${stream} stream` : ''}, on ${name}`);
-    return stream ? [element('p', { className: 'stream', textContent: stream }), list] : [list];
+    list.setAttribute('aria-label', `Scores of the recogniser, on ${name}`);
+    return list;
   }
 
   // --- input ---
@@ -1645,7 +1600,7 @@ function defineElement() {
   });
 }
 
-const TRAITS = [...LINKABLE, 'fps', 'linked', 'playing'];
+const TRAITS = ['frame', 'left', 'right', 'layer', 'scale', 'mode', 'picked', 'line']; // that Python knows
 
 function renderWidget({ model, el }) {
   const host = element('div');
@@ -1656,6 +1611,7 @@ function renderWidget({ model, el }) {
   // Python hears of a change a moment after the reader stops moving
   let timer = null;
   const moved = (name, value) => {
+    if (!TRAITS.includes(name)) return;
     model.set(name, value);
     clearTimeout(timer);
     timer = setTimeout(() => model.save_changes(), 120);
@@ -1663,7 +1619,6 @@ function renderWidget({ model, el }) {
   const viewer = new ViewerUI(host, model.get('spec'), view, source, moved);
   const listeners = TRAITS.map((name) => [`change:${name}`, () => viewer.set({ [name]: model.get(name) }, false)]);
   for (const [event, listener] of listeners) model.on(event, listener);
-  if (view.playing) viewer.set({ playing: true }, false);
   return () => {
     viewer.disconnect();
     source.close();
