@@ -132,9 +132,7 @@ def prepared(run: Run, *, say: Callable[[str], None] = print) -> Path:
     preparation = snippets.Preparation(PROTOCOLS[recipe.protocol], None if recipe.stream == "rgb" else preset)
     chosen = _clips(run, recipe)
     store = run.out / f"clips-{run.dataset or 'embedded'}-{stores.content_key([asdict(preparation), len(chosen)])[:12]}"
-    rows = snippets.store_clips(chosen, store, preparation)
-    lost = [row for row in rows if row["status"] != "ok"]
-    say(f"{store}: {len(rows) - len(lost):,} clips" + "".join(f"\n  unreadable: {row['reason']}" for row in lost))
+    say(f"{store}: {snippets.store_clips(chosen, store, preparation)}")
     return store
 
 
@@ -145,7 +143,7 @@ def _clips(run: Run, recipe: RecogniserRecipe) -> list[clips.Clip]:
         raise InputError(f"{run.recipe}, profile {run.profile}: give one folder and its data set, --data, --dataset")
     splits = folders.DATASETS[run.dataset].splits if run.dataset in folders.DATASETS else {}
     subset = "train" if splits else "test"  # without a split every clip is in it, and a fold is left out
-    return clips.from_items(folders.items(run.dataset, run.data[0], splits=run.splits, subset=subset))
+    return folders.items(run.dataset, run.data[0], splits=run.splits, subset=subset)
 
 
 def measure(run: Run, path: Path, tests: tuple[Path, ...] = ()) -> dict[str, float]:
