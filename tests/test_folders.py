@@ -93,7 +93,7 @@ def test_classes_are_in_official_order():
 
 
 def test_ut_interaction_has_ten_clips_of_each_class_in_each_set():
-    scanned = folders.DATASETS["ut_interaction"].scan(Path("nowhere"), None, 1)
+    scanned = list(folders.DATASETS["ut_interaction"].named(Path("nowhere"), None, 1))
     assert len({item.name for item in scanned}) == 120 and len({item.group for item in scanned}) == 20
     per_class = Counter((item.group.split("_")[0], item.label) for item in scanned)
     assert set(per_class.values()) == {10} and len(per_class) == 12
@@ -150,7 +150,7 @@ def test_ut_interaction_in_both_layouts(tmp_path, clip, prefix):
     root = tmp_path / "ut"
     put(
         clip,
-        *(root / f"{prefix}{i.name}" for i in folders.DATASETS["ut_interaction"].scan(tmp_path, None, 1)),
+        *(root / f"{prefix}{i.name}" for i in folders.DATASETS["ut_interaction"].named(tmp_path, None, 1)),
     )
     items = folders.items("ut_interaction", root)
     assert len(items) == 120 and items[0].group == "set1_3" and items[0].label == 0
@@ -382,7 +382,7 @@ def test_official_splits(shared_data, kind, split):
 def test_official_groups_never_cross_a_split(shared_data):
     for kind in ("ucf101", "hmdb51"):
         lists = shared_data / "splits" / f"{kind}_splits"
-        items = folders.DATASETS[kind].scan(Path("nowhere"), lists, 1)
+        items = list(folders.DATASETS[kind].named(Path("nowhere"), lists, 1))
         train, test = ({(i.label, i.group) for i in items if i.subset == s} for s in ("train", "test"))
         assert train and test and not train & test
 

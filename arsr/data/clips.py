@@ -22,15 +22,15 @@ class Clip:
     name: str  # of a file: relative to the class folders' parent, with "/"; unique within a data set
     action: str
     label: int
-    group: str
+    group: str  # UCF101: g08, HMDB51: source video, Weizmann: actor, UT-Interaction: set1_4 (set and sequence)
     read: Callable[[], np.ndarray] = field(repr=False, compare=False)  # -> uint8 (T, H, W, 3) RGB
     path: Path | None = None  # of a file
     subset: str | None = None  # train, test or unused in the official split; None: there is none
 
 
-def from_file(path: Path, name: str, action: str, label: int, group: str, subset: str | None = None) -> Clip:
-    """A clip of a real data set, read when its frames are wanted."""
-    return Clip(name, action, label, group, lambda: video.read(path).frames, path, subset)
+def from_file(home: Path, name: str, action: str, label: int, group: str, subset: str | None = None) -> Clip:
+    """A clip of a real data set, the file `name` below `home`, read when its frames are wanted."""
+    return Clip(name, action, label, group, lambda: video.read(home / name).frames, home / name, subset)
 
 
 def square(clip: Clip, side: int = 144, every: int = 2) -> Clip:

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import yaml
 
@@ -34,15 +33,6 @@ UT_SEQUENCES = {  # each clip's label; clips count from 0 in each set, sequences
 }
 
 
-class Named(NamedTuple):
-    """A clip as a split file, or the data set's own rule, names it."""
-
-    name: str  # FOLDER/FILE
-    action: str
-    group: str  # UCF101: g08, HMDB51: source video, Weizmann: actor, UT-Interaction: set1_4 (set and sequence)
-    subset: str | None = None
-
-
 @settings
 class Dataset:
     """What is known of a data set without having it; `datasets.yaml` says what the fields mean."""
@@ -51,15 +41,9 @@ class Dataset:
     classes: tuple[str, ...]
     folders: tuple[str, ...]
     homes: tuple[str, ...]
-    named: Callable[[Path, Path | None, int], Iterator[Named]]  # (home, lists, split) -> every official clip
+    named: Callable[[Path, Path | None, int], Iterator[Clip]]  # (home, lists, split) -> every official clip
     splits: dict[int, dict[str, int]]
     lists: str = ""
-
-    def scan(self, home: Path, lists: Path | None, split: int) -> list[Clip]:
-        """Every official clip, there or not; InputError for one that is named twice."""
-        found = list(self.named(home, lists, split))
-        require_once([clip.name for clip in found], f"download the split files in {lists} again")
-        return [from_file(home / c.name, c.name, c.action, self.classes.index(c.action), *c[2:]) for c in found]
 
 
 def items(
@@ -174,7 +158,8 @@ def _scan(kind: str, root: str | Path, splits: str | Path | None, split: int) ->
     if not home:
         raise InputError(f"{root}: holds no clips of {dataset.title}; {layout}, or in {' or '.join(dataset.homes)}")
     lists = _lists(dataset, [Path(splits)] if splits else [root, root.parent], split) if dataset.splits else None
-    found = dataset.scan(home, lists, split)
+    found = list(dataset.named(home, lists, split))
+    require_once([clip.name for clip in found], f"download the split files in {lists} again")
     return dataset, home, sorted(found, key=lambda clip: (clip.label, clip.name))
 
 
@@ -209,7 +194,7 @@ def _entries(file: Path, pattern: str, expected: str) -> Iterator[tuple[str, re.
         raise InputError(f"{file}: the file is empty; expected lines of {expected}: download the split files again")
 
 
-def _ucf101(home: Path, lists: Path, split: int) -> Iterator[Named]:
+def _ucf101(home: Path, lists: Path, split: int) -> Iterator[Clip]:
     classes = DATASETS["ucf101"].classes
     index = lists / "classInd.txt"
     if index.exists():  # the labels in the lists are these numbers
@@ -227,17 +212,17 @@ def _ucf101(home: Path, lists: Path, split: int) -> Iterator[Named]:
             number = classes.index(action) + 1
             if label and int(label) != number:
                 raise InputError(f"{where}: expected label {number} for {action}, got {label}")
-            yield Named(f"{action}/{file}", action, group, subset)
+            yield from_file(home, f"{action}/{file}", action, number - 1, group, subset)
 
 
-def _hmdb51(home: Path, lists: Path, split: int) -> Iterator[Named]:
+def _hmdb51(home: Path, lists: Path, split: int) -> Iterator[Clip]:
     classes, suffix = DATASETS["hmdb51"].classes, f"_test_split{split}.txt"
     listed = {file.name.removesuffix(suffix) for file in lists.glob(f"*{suffix}")}
     for action in sorted(listed ^ set(classes)):
         if action in listed:
             raise InputError(f"{lists / action}{suffix}: unknown class {action!r}; expected one of HMDB51's 51 classes")
         raise InputError(f"{lists / action}{suffix}: no such file; expected one for each of 51 classes: download again")
-    for action in classes:
+    for label, action in enumerate(classes):
         tags = re.compile(rf"(.+)_{action}(?:_[a-z]+){{2}}_np[0-9]+(?:_[a-z]+){{2}}_[0-9]+\.avi")
         for where, match in _entries(lists / f"{action}{suffix}", r"([^/\\\0]+\.avi)\s+([0-9]+)", "'NAME.avi CODE'"):
             file, code = match.groups()
@@ -246,28 +231,28 @@ def _hmdb51(home: Path, lists: Path, split: int) -> Iterator[Named]:
             source = tags.fullmatch(file)
             if not source:
                 raise InputError(f"{where}: expected 'VIDEO_{action}_TAGS_N.avi', got {file!r}")
-            yield Named(f"{action}/{file}", action, source[1], HMDB51_CODES[code])
+            yield from_file(home, f"{action}/{file}", action, label, source[1], HMDB51_CODES[code])
 
 
-def _weizmann(home: Path, lists: None, split: int) -> Iterator[Named]:
-    for action in DATASETS["weizmann"].classes:
+def _weizmann(home: Path, lists: None, split: int) -> Iterator[Clip]:
+    for label, action in enumerate(DATASETS["weizmann"].classes):
         for actor in WEIZMANN_ACTORS:
             takes = ("",)
             # the first release has Lena's run, skip and walk twice, as lena_run1 and lena_run2
             if actor == "lena" and any((home / action / f"lena_{action}{take}.avi").is_file() for take in "12"):
                 takes = ("1", "2")
-            yield from (Named(f"{action}/{actor}_{action}{take}.avi", action, actor) for take in takes)
+            for take in takes:
+                yield from_file(home, f"{action}/{actor}_{action}{take}.avi", action, label, actor)
 
 
-def _ut_interaction(home: Path, lists: None, split: int) -> Iterator[Named]:
+def _ut_interaction(home: Path, lists: None, split: int) -> Iterator[Clip]:
     classes, sequence = DATASETS["ut_interaction"].classes, 0
     for name, sequences in UT_SEQUENCES.items():
         folder = next((f for f in (name, f"segmented_{name}") if (home / f).is_dir()), name)
-        labels = [(number, int(label)) for number, word in enumerate(sequences.split(), 1) for label in word]
-        for identifier, (number, label) in enumerate(labels):
-            file = f"{identifier}_{sequence + number}_{label}.avi"
-            yield Named(f"{folder}/{file}", classes[label], f"{name}_{sequence + number}")
-        sequence += len(sequences.split())
+        labels = [(n, int(label)) for n, word in enumerate(sequences.split(), sequence + 1) for label in word]
+        for identifier, (sequence, label) in enumerate(labels):
+            file = f"{folder}/{identifier}_{sequence}_{label}.avi"
+            yield from_file(home, file, classes[label], label, f"{name}_{sequence}")
 
 
 RULES = {"ucf101": _ucf101, "hmdb51": _hmdb51, "weizmann": _weizmann, "ut_interaction": _ut_interaction}

@@ -2,7 +2,7 @@
 
 They lie in a store (`arsr.data.stores`), which may be larger than memory. Of a clip it holds
 
-    frames     uint8 (F, H, W, 3), the HR frames that its windows need
+    frames     uint8 (F, H, W, 3), the HR frames that its windows need, with `Pairs.margin` mirrored pixels around
     flow       float16 (K, 2, H, W), from t to t + spacing for each of the K frames t drawn
     windows    int64 (N, 6), a row a window: COLUMNS
 
@@ -91,9 +91,7 @@ def store_pairs(config: Pairs, out: str | Path, *, workers: int = 1, device: str
     """
     how = dict(config=config, workers=workers, device=device)
     sources = [stores.Source(name, {}, partial(_prepare, name, source, **how)) for name, source in find(config)]
-    words = (
-        "{windows:,} windows of {clips:,} clips, {size:.2f} GB; warping helps in {warping:,}, the pairs for a warp loss"
-    )
+    words = "{windows:,} windows of {clips:,} clips, {size:.2f} GB; warping helps in {warping:,}, pairs for a warp loss"
     return stores.fill(out, config, sources, words)
 
 
@@ -157,11 +155,8 @@ def _prepare(
     if not windows:
         raise InputError("nothing moves, every weight would be zero")
     edges = (config.margin, config.margin)
-    arrays = {
-        "frames": np.pad(stored, ((0, 0), edges, edges, (0, 0)), "symmetric"),
-        "flow": motion,
-        "windows": np.array(windows),
-    }
+    frames = np.pad(stored, ((0, 0), edges, edges, (0, 0)), "symmetric")
+    arrays = {"frames": frames, "flow": motion, "windows": np.array(windows)}
     return arrays, {"flow": kind, "windows": len(windows), "warping": sum(window[-1] for window in windows)}
 
 
