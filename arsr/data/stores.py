@@ -89,7 +89,8 @@ def fill(
             whole = sum(sizes) / len(sizes) * len(sources)
             bar.set_postfix_str(f"{sum(sizes) / 1e9:.2f} of about {whole / 1e9:.2f} GB", refresh=False)
     if not sizes:
-        raise InputError(f"none of {len(rows)} clips can serve; the first, {': '.join(next(iter(skipped.items())))}")
+        first = "".join(f"; the first, {name}: {reason}" for name, reason in islice(skipped.items(), 1))
+        raise InputError(f"none of {len(rows)} clips can serve{first}")
     write_atomically(folder / "index.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     return Inventory(len(sizes), sum(sizes), counts, skipped, words)
 
