@@ -108,7 +108,7 @@ class Evaluation:
             raise InputError(f"{absent[0]}: no such recogniser; 'arsr train' makes one")
         return paths
 
-    def items(self) -> list[folders.Item]:
+    def items(self) -> list[Clip]:
         """The test clips of a real data set, as its folder has them."""
         if self.root is None:
             raise InputError(f"{self.dataset}: give the folder of its clips, root=")
@@ -175,7 +175,7 @@ def dataset_clips(config: Evaluation) -> tuple[list[Clip], tuple[str, ...]]:
     """The test clips of config.dataset, and its classes in the order of the labels."""
     if config.dataset == "embedded":
         return sources.embedded(config.clips, "test", seed=config.seed), tuple(ACTIONS)
-    return sources.from_items(config.items()), folders.DATASETS[config.dataset].classes
+    return config.items(), folders.DATASETS[config.dataset].classes
 
 
 def check(clips: Sequence[Clip], classes: Sequence[str], *, present_only: bool = False) -> None:
@@ -407,7 +407,7 @@ class Pipeline:
         content, p = hashlib.sha256(np.ascontiguousarray(frames)).digest(), self.config.protocol
         made = dict(size=p.size, snippets=p.snippets, fields=p.flow_frames, bound=p.bound, shape=frames.shape)
         made |= dict(flow="tvl1", precision=self.config.precision, backend=self.config.backend, **self.config.tvl1())
-        key = partial(flow_cache.cache_key, np.frombuffer(content, np.uint8), **made)
+        key = partial(flow_cache.cache_key, content, **made)
         methods = {unit.temporal for unit in units} - {None}
         keys = {method: key(sr=method, weights=self.hashes.get(method)) for method in methods}
         return frames, keys, {method: self.cache.peek(key) for method, key in keys.items()}

@@ -52,21 +52,21 @@ class Study:
     """What is done with one data set."""
 
     protocol: str
-    clips: Callable[[folders.Item], Clip]
+    clips: Callable[[Clip], Clip]
     note: str
 
     def recipe(self, name: str) -> tasks.RecogniserRecipe:
         return replace(RECIPES[name]["small"], protocol=self.protocol)
 
 
-def as_it_is(item: folders.Item) -> Clip:
-    return clips.from_items([item])[0]
+def as_it_is(item: Clip) -> Clip:
+    return item
 
 
-def square(item: folders.Item) -> Clip:
+def square(item: Clip) -> Clip:
     """A UT-Interaction clip made square; its group is its fold."""
     sequence = int(item.group.rpartition("_")[2])  # 1 to 10 are in set1, 11 to 20 in set2
-    return clips.square(replace(as_it_is(item), group=f"fold{1 + (sequence - 1) % FOLDS}"))
+    return clips.square(replace(item, group=f"fold{1 + (sequence - 1) % FOLDS}"))
 
 
 STUDIES = {
@@ -99,7 +99,7 @@ def train(study: Study, items: Sequence[Clip], out: Path, name: str) -> None:
         tasks.train(recipe, store, out / name / group, without=group, start=start)
 
 
-def aspect_only(dataset: str, items: Sequence[folders.Item], groups: Sequence[str], source: records.Provenance):
+def aspect_only(dataset: str, items: Sequence[Clip], groups: Sequence[str], source: records.Provenance):
     """The accuracy that the logarithm of width / height alone allows, one Gaussian a class, in the same folds."""
     found = [video.probe(item.path) for item in items]
     x = np.log([info.width / info.height * float(info.aspect) for info in found])

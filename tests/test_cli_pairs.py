@@ -33,7 +33,7 @@ def test_pairs_from_embedded_clips_and_again(arsr, tmp_path):
     assert code == 0, err
     assert out.startswith("8 windows of 2 clips, 0.00 GB; warping helps in ")
     assert len(PairSet(tmp_path / "store", frames=7)) == 8
-    frames = next((tmp_path / "store" / "clips").rglob("frames.npy"))
+    frames = next((tmp_path / "store").glob("*.safetensors"))
     written = frames.stat().st_mtime_ns
     assert arsr("data", "pairs", "store", *EMBEDDED)[:2] == (code, out)  # nothing left to do
     assert frames.stat().st_mtime_ns == written
@@ -70,7 +70,7 @@ def test_a_full_disk_is_one_line_and_the_store_goes_on(arsr, tmp_path):
     )
     assert done.returncode == 2, done
     assert "cannot be written (File too large); free some space and try again" in done.stderr
-    assert done.stderr.count("\n") == 1 and not list((tmp_path / "store" / "clips").iterdir())
+    assert done.stderr.count("\n") == 1 and [p.name for p in (tmp_path / "store").iterdir()] == ["settings.json"]
     assert arsr("data", "pairs", "store", *EMBEDDED)[0] == 0
 
 

@@ -54,7 +54,26 @@ def test_real_footage_is_read_and_cropped(tmp_path):
     assert len(clips.footage(tmp_path, ["*/a.mkv"], frames=None)[0][0].frames) == 6
     with pytest.raises(InputError, match="a single frame, and flow needs two"):
         clips.footage(tmp_path, ["*/*.mkv"])
-    with pytest.raises(InputError, match="`patterns` is empty"):
+    with pytest.raises(InputError, match="no clips: ask for one or more, of a folder by glob patterns"):
         clips.footage(tmp_path)
-    with pytest.raises(InputError, match="2 frames or more, got 2 clips, 1 frames"):
-        clips.footage(count=2, frames=1)
+    for wrong, message in (
+        ({"frames": 1}, "frames=1: expected an integer >= 2"),
+        ({"count": 0}, "no clips: ask for one or more"),
+        ({"root": tmp_path, "patterns": ["*/a.mkv"], "frames": 1}, "a single frame, and flow needs two"),
+        ({"root": tmp_path, "patterns": ["*/a.mkv"], "per_pattern": 0}, "no clips: ask for one or more"),
+    ):
+        with pytest.raises(InputError, match=message):
+            clips.footage(**wrong)
+    with pytest.raises(InputError, match=r"nothing matches \*.mov"):
+        clips.footage(tmp_path, ["*.mov"])
+
+
+def test_footage_spaces_its_choice_evenly(tmp_path):
+    for name in (*(f"{i}.avi" for i in range(7)), "a.mkv"):
+        video.write(tmp_path / name, np.zeros((2, 16, 16, 3), np.uint8), fps=25)
+
+    def chosen(patterns, count):
+        return [found.name for found in clips.footage(tmp_path, patterns, count)[0]]
+
+    assert chosen(["*.avi", "*.mkv"], 3) == ["0", "3", "6", "a"]
+    assert len(chosen(["*.avi"], 99)) == 7 and chosen(["*.avi"], 1) == ["0"]

@@ -508,7 +508,6 @@ def test_gpu_agrees_with_cpu(config, files):
 @pytest.mark.shared
 def test_real_clips(config, shared_data, files, tmp_path):
     """Weizmann in its own folders, two clips a class, on a small protocol."""
-    from arsr.data import clips as sources
     from arsr.data import folders
 
     classes = folders.DATASETS["weizmann"].classes
@@ -519,5 +518,5 @@ def test_real_clips(config, shared_data, files, tmp_path):
         recognition.save(net, tmp_path / f"{modality}.safetensors", classes=list(classes))
     own = tuple(str(tmp_path / f"{m}.safetensors") for m in ("rgb", "flow"))
     config = replace(config, dataset="weizmann", recognisers=own, methods=("bicubic",))
-    frame, _ = scores.load(evaluate.evaluate(config, sources.from_items(items), classes))
+    frame, _ = scores.load(evaluate.evaluate(config, items, classes))
     assert len(frame) == 2 * len(items) and (frame["status"] == "ok").all()

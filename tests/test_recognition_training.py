@@ -1,15 +1,14 @@
 """Prepared clips, their snippets, and recognisers trained on them."""
 
-import json
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 
 from arsr.data import snippets as prepared
+from arsr.data import stores
 from arsr.data.clips import Clip, embedded
 from arsr.data.snippets import Preparation, Snippets, store_clips
 from arsr.training import tasks as training
@@ -40,10 +39,10 @@ def _patterned():
 
 
 def test_what_is_stored(store, clips):
-    index = json.loads((store / "index.json").read_text())
-    assert [row["name"] for row in index["clips"]] == [clip.name for clip in clips]
-    assert index["preparation"]["flow"] == FAST and index["preparation"]["method"] == "hr"
-    with safe_open(store / index["clips"][2]["file"], "numpy") as file:
+    preparation, rows = stores.load(store, Preparation, "")
+    assert [row["name"] for row in rows] == [clip.name for clip in clips]
+    assert preparation == Preparation(SMALL, flow=FAST) and preparation.method == "hr"
+    with stores.opened(store / rows[2]["file"]) as file:
         frames, coded = file.get_tensor("frames"), file.get_tensor("flow")
     assert frames.shape == (12, 60, 80, 3) and coded.shape == (11, 2, 60, 80) and coded.dtype == np.uint8
     x = recognition.resize(video.to_tensor(clips[2].read())[0], SMALL)
@@ -53,17 +52,18 @@ def test_what_is_stored(store, clips):
 
 def test_preparing_again_computes_nothing(store, clips, monkeypatch):
     monkeypatch.setattr(flow, "tvl1", lambda *a, **k: pytest.fail("computed again"))
-    assert all(row["status"] == "ok" for row in store_clips(clips, store, Preparation(SMALL, flow=FAST), workers=1))
+    assert store_clips(clips, store, Preparation(SMALL, flow=FAST), workers=1).clips == len(clips)
 
 
 def test_a_damaged_file_is_made_again(tmp_path):
     clip = [Clip("one", "wave", 0, "a", _patterned)]
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
-    (row,) = store_clips(clip, tmp_path, preparation, workers=1)
-    whole = (tmp_path / row["file"]).read_bytes()
-    (tmp_path / row["file"]).write_bytes(whole[: len(whole) // 2])
     store_clips(clip, tmp_path, preparation, workers=1)
-    assert (tmp_path / row["file"]).read_bytes() == whole
+    (path,) = tmp_path.glob("*.safetensors")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    store_clips(clip, tmp_path, preparation, workers=1)
+    assert path.read_bytes() == whole
 
 
 def test_unreadable_clips_are_reported_and_tried_again(tmp_path):
@@ -71,25 +71,26 @@ def test_unreadable_clips_are_reported_and_tried_again(tmp_path):
         raise InputError("gone.avi: no such file")
 
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
-    rows = store_clips([Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", broken)], tmp_path, preparation)
-    assert [row["status"] for row in rows] == ["ok", "unreadable"] and "gone.avi" in rows[1]["reason"]
+    report = store_clips(
+        [Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", broken)], tmp_path, preparation
+    )
+    assert report.skipped == {"b": "gone.avi: no such file"}
     data = Snippets(tmp_path, "rgb")
     assert len(data) == 1 and data.classes == ["wave", "run"]
-    rows = store_clips(
+    report = store_clips(
         [Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", _patterned)], tmp_path, preparation
     )
-    assert [row["status"] for row in rows] == ["ok", "ok"]
+    assert report.clips == 2 and not report.skipped and len(Snippets(tmp_path, "rgb")) == 2
 
 
-@pytest.mark.parametrize("coding", ["raw", "jpeg"])
-def test_snippets(tmp_path, coding):
-    preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST, coding=coding)
+def test_snippets(tmp_path):
+    preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
     store_clips([Clip("one", "wave", 0, "a", _patterned)], tmp_path, preparation, workers=1)
     rgb = Snippets(tmp_path, "rgb", segments=3)[5]["rgb"]
     assert rgb.shape == (3, 64, 64, 3) and rgb.dtype == torch.uint8
     levels = rgb[:, 0, 0, 0].int()
-    assert ((levels + 1) % 10 <= 2).all() and levels.tolist() == sorted(levels.tolist())
-    assert [int(level + 1) // 40 for level in levels] == [0, 1, 2]  # one in each third
+    assert (levels % 10 == 0).all() and levels.tolist() == sorted(levels.tolist())
+    assert [int(level) // 40 for level in levels] == [0, 1, 2]  # one in each third
     stacks = Snippets(tmp_path, "flow", segments=2)[0]["flow"]
     assert stacks.shape == (2, 10, 64, 64)
     x = prepared.to_float(stacks[None])
@@ -133,13 +134,9 @@ def test_a_recogniser_learns(store, tmp_path, stream, monkeypatch):
 def test_frames_are_the_middles_of_their_stacks(tmp_path):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (12, 64, 64, 3)).astype(np.uint8)
-    (row,) = store_clips(
-        [Clip("one", "wave", 0, "a", lambda: frames)],
-        tmp_path,
-        Preparation(replace(SMALL, size=(64, 64)), flow=FAST),
-        workers=1,
-    )
-    with safe_open(tmp_path / row["file"], "numpy") as file:
+    preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
+    store_clips([Clip("one", "wave", 0, "a", lambda: frames)], tmp_path, preparation, workers=1)
+    with stores.opened(next(tmp_path.glob("*.safetensors"))) as file:
         coded = file.get_tensor("flow")
     sample = Snippets(tmp_path, "both", segments=2)[3]
     for shown, stack in zip(sample["rgb"].numpy(), sample["flow"].numpy(), strict=True):
@@ -209,9 +206,7 @@ def test_a_fold_is_left_out(store, tmp_path, monkeypatch):
 def test_bad_input(store, tmp_path, clips):
     with pytest.raises(InputError, match="listed twice"):
         store_clips([clips[0], clips[0]], tmp_path, Preparation(SMALL))
-    with pytest.raises(InputError, match="expected coding 'raw' or 'jpeg', got 'png'"):
-        Preparation(SMALL, coding="png")
-    with pytest.raises(InputError, match=r"index\.json: no such file; store the clips"):
+    with pytest.raises(InputError, match=r"settings\.json: no such file; store the clips"):
         Snippets(tmp_path / "absent", "rgb")
     with pytest.raises(InputError, match="stream"):
         replace(RECIPES["tsn-rgb"]["embedded"], stream="sound")

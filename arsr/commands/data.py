@@ -33,7 +33,7 @@ class Check:
     def __call__(self) -> None:
         from arsr.data import folders
 
-        report = folders.check(self.kind, self.root, splits=self.splits, split=self.split, decode=self.decode)
+        report = folders.check(**vars(self))
         print(report)
         sys.exit(0 if report.complete else 1)
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from arsr.data import folders
-from arsr.data.folders import Item
 from arsr.embedded import generated
 from arsr.embedded.actions import ACTIONS
 from arsr_core import degrade, video
@@ -22,16 +19,18 @@ from arsr_core.errors import InputError
 class Clip:
     """One clip; those of one `group` (actor, sequence, recording) are never parted into training and test."""
 
-    name: str
+    name: str  # of a file: relative to the class folders' parent, with "/"; unique within a data set
     action: str
     label: int
-    group: str
-    read: Callable[[], np.ndarray]  # -> uint8 (T, H, W, 3) RGB
+    group: str  # UCF101: g08, HMDB51: source video, Weizmann: actor, UT-Interaction: set1_4 (set and sequence)
+    read: Callable[[], np.ndarray] = field(repr=False, compare=False)  # -> uint8 (T, H, W, 3) RGB
+    path: Path | None = None  # of a file
+    subset: str | None = None  # train, test or unused in the official split; None: there is none
 
 
-def from_items(items: Iterable[Item]) -> list[Clip]:
-    """The clips of a real data set."""
-    return [Clip(i.name, i.action, i.label, i.group, partial(_read, i.path)) for i in items]
+def from_file(home: Path, name: str, action: str, label: int, group: str, subset: str | None = None) -> Clip:
+    """A clip of a real data set, the file `name` below `home`, read when its frames are wanted."""
+    return Clip(name, action, label, group, lambda: video.read(home / name).frames, home / name, subset)
 
 
 def square(clip: Clip, side: int = 144, every: int = 2) -> Clip:
@@ -39,34 +38,27 @@ def square(clip: Clip, side: int = 144, every: int = 2) -> Clip:
 
     Where each clip was cut out by hand, as in UT-Interaction, the shape alone tells much about the class.
     """
-    return replace(clip, read=partial(_square, clip.read, side, every))
+
+    def read() -> np.ndarray:
+        frames = clip.read()[::every]
+        height, width = frames.shape[1:3]
+        short = min(height, width)
+        top, left = (height - short) // 2, (width - short) // 2
+        centre = video.to_tensor(frames[:, top : top + short, left : left + short])  # (1, T, 3, short, short)
+        return video.to_uint8(degrade.imresize(centre, size=(side, side)))
+
+    return replace(clip, read=read)
 
 
 def embedded(count: int, split: str = "train", *, start: int = 0, seed: int = 0, frames: int = 24) -> list[Clip]:
     """Embedded (synthetic) clips; train and test have no actor, scene or tempo in common."""
-    names = list(ACTIONS)
-    made = partial(_generate, split=split, seed=seed, frames=frames)
-    return [
-        Clip(f"{split}-{seed}-{i:05d}", names[i % len(names)], i % len(names), f"{split}-{seed}-{i}", partial(made, i))
-        for i in range(start, start + count)
-    ]
 
+    def made(index: int) -> Clip:
+        label, options = index % len(ACTIONS), dict(split=split, seed=seed, frames=frames)
+        name, group = f"{split}-{seed}-{index:05d}", f"{split}-{seed}-{index}"
+        return Clip(name, list(ACTIONS)[label], label, group, lambda: generated.clip(index, **options).frames)
 
-def _read(path: Path) -> np.ndarray:
-    return video.read(path).frames
-
-
-def _square(read: Callable[[], np.ndarray], side: int, every: int) -> np.ndarray:
-    frames = read()[::every]
-    height, width = frames.shape[1:3]
-    short = min(height, width)
-    top, left = (height - short) // 2, (width - short) // 2
-    centre = video.to_tensor(frames[:, top : top + short, left : left + short])  # (1, T, 3, short, short)
-    return video.to_uint8(degrade.imresize(centre, size=(side, side)))
-
-
-def _generate(index: int, **options: object) -> np.ndarray:
-    return generated.clip(index, **options).frames
+    return [made(index) for index in range(start, start + count)]
 
 
 # In memory, for a look ---------------------------------------------------------------------------------------
@@ -108,29 +100,29 @@ def footage(
 ) -> tuple[list[Footage], str]:
     """What a chapter looks at, and what that is in words: real clips below `root`, or without a root embedded ones.
 
-    patterns, per_pattern: as `folders.matching` takes them; count, seed: of the embedded test clips. frames: that many
-    of each clip, which shorter real clips lack; None: 24 of embedded clips, all of real ones.
-    Raises InputError where that makes no clip of two frames or more.
+    patterns, per_pattern: up to so many files for each glob pattern, evenly spaced in the sorted matches. count, seed:
+    of the embedded test clips. frames: that many of each clip, which shorter real clips lack; None: 24 of embedded
+    clips, all of real ones. Raises InputError where that makes no clip of two frames or more, and for a pattern that
+    nothing matches.
 
     >>> videos, what = footage(count=2, frames=4)
     >>> what, videos[0].hr.shape
     ('2 embedded test clips (synthetic)', torch.Size([1, 4, 3, 120, 160]))
     """
-    if count < 1 or (frames is not None and frames < 2):
-        raise InputError(f"expected 1 clip or more, of 2 frames or more, got {count} clips, {frames} frames")
-    if not root:
-        made = [_with_motion(c) for c in generated.clips(count, split="test", frames=frames or 24, seed=seed)]
-        return made, f"{len(made)} embedded test clips (synthetic)"
-    paths = folders.matching(root, patterns, per_pattern)
-    real = [Footage(path.stem, path.parent.name, video.read(path, stop=frames).frames) for path in paths]
-    if not real:
-        raise InputError("no clips: `patterns` is empty; give a glob pattern below the folder of clips")
-    for path, clip in zip(paths, real, strict=True):
-        if len(clip.frames) < 2:
-            raise InputError(f"{path}: a single frame, and flow needs two; take it out or raise `frames`")
-    return real, f"{len(real)} real clips: {', '.join(patterns)}"
-
-
-def _with_motion(clip: generated.GeneratedClip) -> Footage:
-    exact = torch.from_numpy(clip.flow)[None], torch.from_numpy(~clip.occluded)[None, :, None]
-    return Footage(f"{clip.action} {clip.index}", clip.action, clip.frames, *exact)
+    made = []
+    embedded_clips = [] if root else generated.clips(count, split="test", frames=frames or 24, seed=seed)
+    for clip in embedded_clips:
+        known = torch.from_numpy(clip.flow)[None], torch.from_numpy(~clip.occluded)[None, :, None]
+        made.append(Footage(f"{clip.action} {clip.index}", clip.action, clip.frames, *known))
+    for pattern in patterns if root else ():
+        found = sorted(Path(root).glob(pattern))
+        if not found:
+            raise InputError(f"{root}: nothing matches {pattern}; check the folder, or the patterns in book/params")
+        n = min(per_pattern, len(found))
+        for path in (found[round(i * (len(found) - 1) / max(1, n - 1))] for i in range(n)):
+            made.append(Footage(path.stem, path.parent.name, video.read(path, stop=frames).frames))
+            if len(made[-1].frames) < 2:
+                raise InputError(f"{path}: a single frame, and flow needs two; take it out or raise `frames`")
+    if not made:
+        raise InputError("no clips: ask for one or more, of a folder by glob patterns; `patterns` may be empty")
+    return made, f"{len(made)} " + (f"real clips: {', '.join(patterns)}" if root else "embedded test clips (synthetic)")

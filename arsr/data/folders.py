@@ -12,24 +12,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import yaml
 
 from arsr import names
-from arsr.data.stores import reasons
+from arsr.data.clips import Clip, from_file
+from arsr.data.stores import reasons, require_once
+from arsr.settings import settings
 from arsr_core import video
 from arsr_core.errors import InputError
 
-if TYPE_CHECKING:
-    import pandas
-
-Subset = Literal["train", "test", "unused"]
-NO_CLASS = "(no class)"
-HMDB51_CODES: dict[str, Subset] = {"1": "train", "2": "test", "0": "unused"}
+HMDB51_CODES = {"1": "train", "2": "test", "0": "unused"}
 WEIZMANN_ACTORS = ("daria", "denis", "eli", "ido", "ira", "lena", "lyova", "moshe", "shahar")
 UT_SEQUENCES = {  # each clip's label; clips count from 0 in each set, sequences from 1 through both
     "set1": "421305 450213 421350 412035 042135 25130 054231 0244531 352401 045312",
@@ -37,53 +33,17 @@ UT_SEQUENCES = {  # each clip's label; clips count from 0 in each set, sequences
 }
 
 
-@dataclass(frozen=True)
-class Item:
-    """One clip that a data set names; `group` are clips cut from one recording, never to be split apart."""
-
-    path: Path
-    name: str  # relative to the class folders' parent, with "/": unique within the data set
-    action: str
-    label: int
-    group: str  # UCF101: g08, HMDB51: source video, Weizmann: actor, UT-Interaction: set1_4 (set and sequence)
-    subset: Subset | None  # None: no official split
-
-
-class Named(NamedTuple):
-    """A clip as a split file, or the data set's own rule, names it."""
-
-    folder: str
-    file: str
-    action: str
-    group: str
-    subset: Subset | None = None
-    where: str = ""  # "FILE, line N"
-
-
-@dataclass(frozen=True)
+@settings
 class Dataset:
     """What is known of a data set without having it; `datasets.yaml` says what the fields mean."""
 
     title: str
     classes: tuple[str, ...]
-    clips: int
-    splits: dict[int, dict[str, int]]
     folders: tuple[str, ...]
     homes: tuple[str, ...]
-    lists: tuple[str, ...]
-    list_name: str
-    named: Callable[[Path, Path | None, int], Iterator[Named]]  # (home, lists, split) -> every official clip
-
-    def scan(self, home: Path, lists: Path | None, split: int) -> list[Item]:
-        """Every official clip, there or not; InputError for one that is named twice."""
-        found, seen = [], {}
-        for folder, file, action, group, subset, where in self.named(home, lists, split):
-            name = f"{folder}/{file}"
-            if name in seen:
-                raise InputError(f"{where}: {file!r} again, first in {seen[name]}; expected each clip once")
-            seen[name] = where
-            found.append(Item(home / folder / file, name, action, self.classes.index(action), group, subset))
-        return found
+    named: Callable[[Path, Path | None, int], Iterator[Clip]]  # (home, lists, split) -> every official clip
+    splits: dict[int, dict[str, int]]
+    lists: str = ""
 
 
 def items(
@@ -92,9 +52,9 @@ def items(
     *,
     splits: str | Path | None = None,
     split: int = 1,
-    subset: Subset | None = "test",
+    subset: str | None = "test",
     present_only: bool = False,
-) -> list[Item]:
+) -> list[Clip]:
     """Every clip of a subset (None: of all), sorted by label and name.
 
     Weizmann and UT-Interaction have no split: each clip is tested once, so "test" is all of them and the
@@ -103,14 +63,14 @@ def items(
 
     >>> [item.path for item in items("hmdb51", "hmdb51_org", splits="testTrainMulti_7030_splits")]
     """
-    home, _, found = _scan(kind, root, splits, split)
-    subsets = {item.subset or "test" for item in found}
+    _, home, found = _scan(kind, root, splits, split)
+    subsets = {clip.subset or "test" for clip in found}
     if subset is not None and subset not in subsets:
         raise InputError(f"{kind}: expected subset {' or '.join(sorted(subsets))} or None, got {subset!r}")
-    found = [item for item in found if subset in (None, item.subset or "test")]
-    present = [item for item in found if item.path.is_file()]
+    found = [clip for clip in found if subset in (None, clip.subset or "test")]
+    present = [clip for clip in found if clip.path.is_file()]
     if not present or (len(present) < len(found) and not present_only):
-        absent = next(item for item in found if not item.path.is_file())
+        absent = next(clip for clip in found if not clip.path.is_file())
         raise InputError(
             f"{home}: {len(found) - len(present):,} of {len(found):,} clips missing, first {absent.name}; "
             f"complete the data set ('arsr data check {kind}' lists them) or ask for present clips only"
@@ -120,36 +80,29 @@ def items(
 
 @dataclass(frozen=True)
 class Completeness:
-    """The outcome of `check`; the table counts clips, expected = found + missing, unreadable among found."""
+    """The outcome of `check`."""
 
-    title: str
-    root: Path
-    split: int | None
+    title: str  # the data set, its folder, the split
     expected: dict[str, int]  # subset: clips that the split files name
     official: dict[str, int]  # subset: clips of the official split
-    table: pandas.DataFrame  # class, expected, found, missing, unreadable, extra
-    missing: dict[str, str]  # clip: reason
-    unreadable: dict[str, str]
-    extra: dict[str, str]
+    clips: dict[str, dict[str, str]]  # found, missing, unreadable or extra: clip: reason
 
     @property
     def complete(self) -> bool:
         """Every official clip is there and readable; extra files do no harm."""
-        return not self.missing and not self.unreadable and self.expected == self.official
+        return not self.clips["missing"] and not self.clips["unreadable"] and self.expected == self.official
 
     def __str__(self) -> str:
         expected, official = (", ".join(f"{n:,} {s}" for s, n in x.items()) for x in (self.expected, self.official))
-        split = "" if self.split is None else f", split {self.split}"
-        lines = [f"{self.title} in {self.root}{split}: {'complete' if self.complete else 'INCOMPLETE'}"]
-        lines.append(f"expected {expected}")
+        lines = [f"{self.title}: {'complete' if self.complete else 'INCOMPLETE'}", f"expected {expected}"]
         if self.expected != self.official:
             lines.append(f"the official split has {official}; download the split files again")
-        odd = self.table[self.table[["missing", "unreadable", "extra"]].any(axis=1)].copy()
-        if len(odd):
-            odd.loc[len(self.table)] = ["(all)", *self.table.sum(numeric_only=True)]
-            lines += ["", odd.to_string(index=False)]
-        for kind in ("missing", "unreadable", "extra"):
-            lines += reasons(f"\n{kind} ({len(getattr(self, kind)):,})", getattr(self, kind))
+        counts = Counter((name.rpartition("/")[0], state) for state, clips in self.clips.items() for name in clips)
+        for folder in sorted({folder for folder, state in counts if state != "found"}):
+            found = [f"{counts[folder, state]:,} {state}" for state in self.clips if counts[folder, state]]
+            lines.append(f"  {folder}: {', '.join(found)}")
+        for state in ("missing", "unreadable", "extra"):
+            lines += reasons(f"\n{state} ({len(self.clips[state]):,})", self.clips[state])
         return "\n".join(lines)
 
 
@@ -161,116 +114,65 @@ def check(
     A terminal shows a progress bar after two seconds. Raises InputError for missing folders and malformed
     split files; missing, unreadable and extra clips are in the report, each with the reason.
     """
-    import pandas
     from tqdm.contrib.concurrent import thread_map  # FFmpeg releases the interpreter's lock
 
-    dataset = _dataset(kind)
-    home, lists, expected = _scan(kind, root, splits, split)
+    dataset, home, expected = _scan(kind, root, splits, split)
 
-    def fault(item: Item) -> tuple[str, str] | None:
-        if not item.path.exists():
-            folder = item.path.parent
-            return "missing", "no such file" if folder.is_dir() else f"no folder {folder.name}"
+    def state(clip: Clip) -> tuple[str, str]:
+        if not clip.path.exists():
+            return "missing", "no such file" if clip.path.parent.is_dir() else f"no folder {clip.path.parent.name}"
         try:
-            (video.count if decode else video.probe)(item.path)
+            (video.count if decode else video.probe)(clip.path)
         except InputError as error:
-            return "unreadable", str(error).removeprefix(f"{item.path}: ")
-        return None
+            return "unreadable", str(error).removeprefix(f"{clip.path}: ")
+        return "found", ""
 
-    faults = thread_map(fault, expected, desc=kind, delay=2, disable=None, unit="clip")
-    found: dict[str, dict[str, str]] = {"missing": {}, "unreadable": {}}
-    for item, (state, reason) in ((i, f) for i, f in zip(expected, faults, strict=True) if f):
-        found[state][item.name] = reason
-    actions = {item.name: item.action for item in expected}
-    found["extra"] = dict(_extra(dataset, home, lists, set(actions)))
-
-    def count(clips: Iterable[str]) -> Counter:
-        of = (actions.get(name, name.partition("/")[0]) for name in clips)
-        return Counter(action if action in dataset.classes else NO_CLASS for action in of)
-
-    counts = {"expected": count(actions)} | {state: count(clips) for state, clips in found.items()}
-    counts["found"] = counts["expected"] - counts["missing"]
-    rows = [*dataset.classes] + [NO_CLASS] * (NO_CLASS in counts["extra"])
-    columns = ("expected", "found", "missing", "unreadable", "extra")
-    table = pandas.DataFrame({"class": rows} | {c: [counts[c][row] for row in rows] for c in columns})
-    subsets = dict(sorted(Counter(item.subset or "clips" for item in expected).items()))
-    official = dataset.splits[split] if dataset.splits else subsets
-    return Completeness(dataset.title, home, split if dataset.splits else None, subsets, official, table, **found)
-
-
-def matching(root: str | Path, patterns: Iterable[str], count: int) -> list[Path]:
-    """Up to `count` files for each glob pattern below `root`, evenly spaced in the sorted matches.
-
-    Raises InputError for a pattern that nothing matches and for count < 1.
-
-    >>> matching("data", ["hmdb51/*/*.avi", "ucf101/*/*.avi"], 4)
-    """
-    if count < 1:
-        raise InputError(f"expected 1 clip or more for each pattern, got {count}")
-    chosen = []
-    for pattern in patterns:
-        found = sorted(Path(root).glob(pattern))
-        if not found:
-            raise InputError(f"{root}: nothing matches {pattern}; check the folder, or the patterns in book/params")
-        n = min(count, len(found))
-        chosen += [found[round(i * (len(found) - 1) / max(1, n - 1))] for i in range(n)]
-    return chosen
+    clips: dict[str, dict[str, str]] = {"found": {}, "missing": {}, "unreadable": {}, "extra": {}}
+    states = thread_map(state, expected, desc=kind, delay=2, disable=None, unit="clip")
+    for clip, (found, reason) in zip(expected, states, strict=True):
+        clips[found][clip.name] = reason
+    there = [path.relative_to(home).as_posix() for path in sorted(home.rglob("*.avi"))]
+    extra = set(there).difference(clip.name for clip in expected)
+    clips["extra"] = {name: f"not a clip that {dataset.title} names" for name in there if name in extra}
+    subsets = dict(sorted(Counter(clip.subset or "clips" for clip in expected).items()))
+    title = f"{dataset.title} in {home}" + (f", split {split}" if dataset.splits else "")
+    return Completeness(title, subsets, dataset.splits.get(split, subsets), clips)
 
 
 # Finding ----------------------------------------------------------------------------------------------------
 
 
-def _dataset(kind: str) -> Dataset:
+def _scan(kind: str, root: str | Path, splits: str | Path | None, split: int) -> tuple[Dataset, Path, list[Clip]]:
+    """The data set, the class folders' parent, and every official clip, sorted by label and name."""
     if kind not in DATASETS:
         raise InputError(f"unknown data set {kind!r}; expected one of {', '.join(DATASETS)}")
-    return DATASETS[kind]
-
-
-def _scan(kind: str, root: str | Path, splits: str | Path | None, split: int) -> tuple[Path, Path | None, list[Item]]:
-    """The class folders' parent, the split files' folder, and every official clip, sorted."""
-    dataset = _dataset(kind)
+    dataset, root = DATASETS[kind], Path(root)
     if split not in (dataset.splits or (1,)):
         known = ", ".join(map(str, dataset.splits)) or "none: leave one group out"
         raise InputError(f"{dataset.title} has no split {split}; its official splits: {known}")
-    home = _home(dataset, Path(root))
-    lists = _lists(dataset, Path(root), splits and Path(splits), split) if dataset.splits else None
-    found = dataset.scan(home, lists, split)
-    return home, lists, sorted(found, key=lambda item: (item.label, item.name))
-
-
-def _home(dataset: Dataset, root: Path) -> Path:
     layout = f"expected folders such as {dataset.folders[0]} and {dataset.folders[-1]} in it"
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; {layout}: give the folder where {dataset.title} was unpacked")
-    for home in (root, *(root / name for name in dataset.homes)):
-        if any((home / folder).is_dir() for folder in dataset.folders):
-            return home
-    raise InputError(f"{root}: holds no clips of {dataset.title}; {layout}, or in {' or '.join(dataset.homes)}")
+    homes = (root, *(root / name for name in dataset.homes))
+    home = next((home for home in homes if any((home / folder).is_dir() for folder in dataset.folders)), None)
+    if not home:
+        raise InputError(f"{root}: holds no clips of {dataset.title}; {layout}, or in {' or '.join(dataset.homes)}")
+    lists = _lists(dataset, [Path(splits)] if splits else [root, root.parent], split) if dataset.splits else None
+    found = list(dataset.named(home, lists, split))
+    require_once([clip.name for clip in found], f"download the split files in {lists} again")
+    return dataset, home, sorted(found, key=lambda clip: (clip.label, clip.name))
 
 
-def _lists(dataset: Dataset, root: Path, splits: Path | None, split: int) -> Path:
-    """The folder of the split files: given, or beside or in the data set."""
-    bases = [splits] if splits else [root, root.parent]
+def _lists(dataset: Dataset, bases: list[Path], split: int) -> Path:
+    """The folder of the split files: the first of `bases` that holds some, or a folder there does."""
+    pattern = dataset.lists.format(split=split)
     for base in bases:
-        for folder in (base, *(base / name for name in dataset.lists)):
-            if any(folder.glob(dataset.list_name.format(split=split))):
-                return folder
+        for file in (*sorted(base.glob(pattern)), *sorted(base.glob(f"*/{pattern}"))):
+            return file.parent
     raise InputError(
-        f"{' and '.join(map(str, bases))}: no split files ({dataset.list_name.format(split=split)}) there "
-        f"or in {' or '.join(dataset.lists)}; download them from the data set's page and give their folder"
+        f"{' and '.join(map(str, bases))}: no split files ({pattern}) there or one folder below; "
+        "download them from the data set's page and give their folder"
     )
-
-
-def _extra(dataset: Dataset, home: Path, lists: Path | None, expected: set[str]) -> Iterator[tuple[str, str]]:
-    """(name, reason) for everything in the data set's folder that it does not name."""
-    for entry in sorted(home.iterdir()):
-        if entry.is_dir() and entry.name in dataset.folders:
-            inside = [f"{entry.name}/{file.name}" for file in sorted(entry.iterdir())]
-            yield from ((name, f"not a clip that {dataset.title} names") for name in inside if name not in expected)
-        elif entry.is_dir() and entry != lists and entry.name not in dataset.lists:
-            yield f"{entry.name}/", f"unknown folder, {sum(1 for _ in entry.iterdir()):,} entries"
-        elif not entry.is_dir() and not (home == lists and entry.suffix == ".txt"):
-            yield entry.name, "not in a class folder"
 
 
 # Split files, and the rules of the sets without them ----------------------------------------------------------
@@ -292,7 +194,7 @@ def _entries(file: Path, pattern: str, expected: str) -> Iterator[tuple[str, re.
         raise InputError(f"{file}: the file is empty; expected lines of {expected}: download the split files again")
 
 
-def _ucf101(home: Path, lists: Path, split: int) -> Iterator[Named]:
+def _ucf101(home: Path, lists: Path, split: int) -> Iterator[Clip]:
     classes = DATASETS["ucf101"].classes
     index = lists / "classInd.txt"
     if index.exists():  # the labels in the lists are these numbers
@@ -310,17 +212,17 @@ def _ucf101(home: Path, lists: Path, split: int) -> Iterator[Named]:
             number = classes.index(action) + 1
             if label and int(label) != number:
                 raise InputError(f"{where}: expected label {number} for {action}, got {label}")
-            yield Named(action, file, action, group, subset, where)
+            yield from_file(home, f"{action}/{file}", action, number - 1, group, subset)
 
 
-def _hmdb51(home: Path, lists: Path, split: int) -> Iterator[Named]:
+def _hmdb51(home: Path, lists: Path, split: int) -> Iterator[Clip]:
     classes, suffix = DATASETS["hmdb51"].classes, f"_test_split{split}.txt"
     listed = {file.name.removesuffix(suffix) for file in lists.glob(f"*{suffix}")}
     for action in sorted(listed ^ set(classes)):
         if action in listed:
             raise InputError(f"{lists / action}{suffix}: unknown class {action!r}; expected one of HMDB51's 51 classes")
         raise InputError(f"{lists / action}{suffix}: no such file; expected one for each of 51 classes: download again")
-    for action in classes:
+    for label, action in enumerate(classes):
         tags = re.compile(rf"(.+)_{action}(?:_[a-z]+){{2}}_np[0-9]+(?:_[a-z]+){{2}}_[0-9]+\.avi")
         for where, match in _entries(lists / f"{action}{suffix}", r"([^/\\\0]+\.avi)\s+([0-9]+)", "'NAME.avi CODE'"):
             file, code = match.groups()
@@ -329,39 +231,33 @@ def _hmdb51(home: Path, lists: Path, split: int) -> Iterator[Named]:
             source = tags.fullmatch(file)
             if not source:
                 raise InputError(f"{where}: expected 'VIDEO_{action}_TAGS_N.avi', got {file!r}")
-            yield Named(action, file, action, source[1], HMDB51_CODES[code], where)
+            yield from_file(home, f"{action}/{file}", action, label, source[1], HMDB51_CODES[code])
 
 
-def _weizmann(home: Path, lists: None, split: int) -> Iterator[Named]:
-    for action in DATASETS["weizmann"].classes:
+def _weizmann(home: Path, lists: None, split: int) -> Iterator[Clip]:
+    for label, action in enumerate(DATASETS["weizmann"].classes):
         for actor in WEIZMANN_ACTORS:
-            files = [f"{actor}_{action}.avi"]
+            takes = ("",)
             # the first release has Lena's run, skip and walk twice, as lena_run1 and lena_run2
-            twice = [f"{actor}_{action}{take}.avi" for take in (1, 2)]
-            if actor == "lena" and action in ("run", "skip", "walk"):
-                files = twice if any((home / action / file).is_file() for file in twice) else files
-            yield from (Named(action, file, action, actor) for file in files)
+            if actor == "lena" and any((home / action / f"lena_{action}{take}.avi").is_file() for take in "12"):
+                takes = ("1", "2")
+            for take in takes:
+                yield from_file(home, f"{action}/{actor}_{action}{take}.avi", action, label, actor)
 
 
-def _ut_interaction(home: Path, lists: None, split: int) -> Iterator[Named]:
+def _ut_interaction(home: Path, lists: None, split: int) -> Iterator[Clip]:
     classes, sequence = DATASETS["ut_interaction"].classes, 0
     for name, sequences in UT_SEQUENCES.items():
         folder = next((f for f in (name, f"segmented_{name}") if (home / f).is_dir()), name)
-        identifier = 0
-        for labels in sequences.split():
-            sequence += 1
-            for label in map(int, labels):
-                yield Named(folder, f"{identifier}_{sequence}_{label}.avi", classes[label], f"{name}_{sequence}")
-                identifier += 1
+        labels = [(n, int(label)) for n, word in enumerate(sequences.split(), sequence + 1) for label in word]
+        for identifier, (sequence, label) in enumerate(labels):
+            file = f"{folder}/{identifier}_{sequence}_{label}.avi"
+            yield from_file(home, file, classes[label], label, f"{name}_{sequence}")
 
 
-def _known() -> Iterator[tuple[str, Dataset]]:
-    rules = {"ucf101": _ucf101, "hmdb51": _hmdb51, "weizmann": _weizmann, "ut_interaction": _ut_interaction}
-    facts = yaml.safe_load(Path(__file__).with_name("datasets.yaml").read_text("utf-8"))
-    for kind, row in facts.items():
-        row = {"folders": row["classes"], "lists": [], "list_name": ""} | row
-        row = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
-        yield kind, Dataset(names.title(kind), named=rules[kind], **row)
-
-
-DATASETS: dict[str, Dataset] = dict(_known())
+RULES = {"ucf101": _ucf101, "hmdb51": _hmdb51, "weizmann": _weizmann, "ut_interaction": _ut_interaction}
+_FACTS = yaml.safe_load(Path(__file__).with_name("datasets.yaml").read_text("utf-8"))
+DATASETS: dict[str, Dataset] = {
+    kind: Dataset(title=names.title(kind), named=RULES[kind], **{"folders": facts["classes"]} | facts)
+    for kind, facts in _FACTS.items()
+}

@@ -1,23 +1,121 @@
-"""What the stores on disk share: keys by content, one writer at a time, clips that cannot serve, and reading back."""
+"""Stores: folders that training reads from, one file a clip. What ends a preparation leaves the finished clips.
+
+settings.json           what the store is prepared with
+KEY.safetensors         arrays of one clip, which training maps into memory; KEY follows from its name
+index.json              a row a clip, with the reason where it cannot serve; written last
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from filelock import FileLock, Timeout
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 from tqdm import tqdm
 
 from arsr_core.errors import InputError
-from arsr_core.files import Unwritable
+from arsr_core.files import Unwritable, write_atomically
 
-S, T = TypeVar("S"), TypeVar("T")
+T = TypeVar("T")
+
+
+class Source(NamedTuple):
+    """A clip to prepare: what the index says of it in any case, and how to make its arrays and what they add to that.
+
+    Where the clip cannot serve, `make` raises InputError with the reason.
+    """
+
+    name: str  # unique in a store and the same on every machine
+    about: dict[str, Any]
+    make: Callable[[], tuple[dict[str, np.ndarray], dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a store holds and lacks."""
+
+    clips: int
+    size: int  # bytes
+    counts: Mapping[str, int]  # the sums of the numbers that `Source.make` adds to the index
+    skipped: dict[str, str]  # clip: reason
+    words: str  # how to say it
+
+    def __str__(self) -> str:
+        said = self.words.format(clips=self.clips, size=self.size / 1e9, **self.counts)
+        return "\n".join([said, *reasons(f"left out: {len(self.skipped):,} clips", self.skipped)])
+
+
+def fill(
+    folder: str | Path, settings: object, sources: Sequence[Source], words: str, *, progress: bool | None = None
+) -> Inventory:
+    """Write a store, or complete one: whole files are kept, what could not serve is tried again.
+
+    settings: a dataclass of what JSON holds. words: `Inventory.words`. progress: None: on a terminal, after two
+    seconds. Any number of processes may do it at a time: they write the same files, each at once.
+
+    Raises InputError for a name that comes twice, for a folder of other contents or settings, where no clip serves, and
+    Unwritable, an InputError, for a full disk.
+    """
+    folder = Path(folder)
+    require_once([source.name for source in sources], "take one of them out, or give their common folder")
+    _claim(folder, asdict(settings))
+    rows, sizes, counts, skipped = [], [], Counter(), {}
+    with tqdm(sources, unit="clip", delay=2, disable=None if progress is None else not progress) as bar:
+        for name, about, make in bar:
+            path = folder / f"{key(name)}.safetensors"
+            try:
+                made = _made(path)
+                if made is None:
+                    arrays, made = make()
+                    write_atomically(path, save(arrays, {"made": json.dumps(made)}))
+            except Unwritable:
+                raise
+            except InputError as error:
+                skipped[name] = str(error)
+                rows.append({"name": name, **about, "reason": str(error)})
+                continue
+            rows.append({"name": name, **about, "file": path.name, **made})
+            counts.update({n: value for n, value in made.items() if isinstance(value, int)})
+            sizes.append(path.stat().st_size)
+            whole = sum(sizes) / len(sizes) * len(sources)
+            bar.set_postfix_str(f"{sum(sizes) / 1e9:.2f} of about {whole / 1e9:.2f} GB", refresh=False)
+    if not sizes:
+        first = "".join(f"; the first, {name}: {reason}" for name, reason in islice(skipped.items(), 1))
+        raise InputError(f"none of {len(rows)} clips can serve{first}")
+    write_atomically(folder / "index.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    return Inventory(len(sizes), sum(sizes), counts, skipped, words)
+
+
+def load(folder: str | Path, kind: type[T], remedy: str) -> tuple[T, list[dict]]:
+    """The settings of a store, and the rows of its index. Raises InputError where these are missing or damaged."""
+    settings, rows = (_read(Path(folder) / name, remedy) for name in ("settings.json", "index.json"))
+    try:
+        return kind(**settings), rows
+    except InputError as error:
+        raise InputError(f"{folder}: prepared by another version ({error}); {remedy}") from error
+
+
+def opened(path: Path) -> safe_open:
+    """A clip's file. Raises InputError where it is missing or damaged."""
+    try:
+        return safe_open(path, "numpy")
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: {error}; remove it and prepare the clips again") from error
+
+
+def key(name: str) -> str:
+    """A safe name of a file, unique as the name is."""
+    safe = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")[-60:]
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def content_key(value: object, data: bytes | memoryview = b"") -> str:
@@ -30,43 +128,7 @@ def content_key(value: object, data: bytes | memoryview = b"") -> str:
     return sha256.hexdigest()
 
 
-@contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Nobody else writes to the folder meanwhile. Raises InputError where somebody does."""
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise InputError(f"{folder}: another preparation writes here; wait for it, or give another folder") from None
-
-
-def fill(
-    sources: Mapping[str, S],
-    make: Callable[[S], T],
-    *,
-    note: Callable[[Iterable[T]], str] = lambda made: "",
-    progress: bool | None = None,
-) -> tuple[dict[str, T], dict[str, str]]:
-    """Make something of each source, all by name -> what was made, and why not for those that cannot serve.
-
-    note: of what is made so far, for the progress bar. progress: None: on a terminal, after two seconds. Raises
-    Unwritable, an InputError, where the disk is full or may not be written.
-    """
-    made: dict[str, T] = {}
-    skipped: dict[str, str] = {}
-    with tqdm(sources.items(), unit="clip", delay=2, disable=None if progress is None else not progress) as bar:
-        for name, source in bar:
-            try:
-                made[name] = make(source)
-            except Unwritable:
-                raise
-            except InputError as error:
-                skipped[name] = str(error)
-            bar.set_postfix_str(note(made.values()), refresh=False)
-    return made, skipped
-
-
-def require_once(names: Sequence[str], remedy: str = "take one of them out") -> None:
+def require_once(names: Sequence[str], remedy: str) -> None:
     """InputError for a name that comes more than once."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -80,8 +142,30 @@ def reasons(title: str, found: Mapping[str, str]) -> list[str]:
     return lines + [f"  and {len(found) - 20:,} more"] * (len(found) > 20)
 
 
-def read_json(path: Path, remedy: str) -> dict:
-    """A store's own notes; InputError with the remedy where they are missing or damaged."""
+def _claim(folder: Path, settings: dict) -> None:
+    """Note the settings in a new folder; refuse one of other settings, or with something else in it."""
+    path, given = folder / "settings.json", json.loads(json.dumps(settings))
+    if path.exists():
+        found = _read(path, "prepare the clips again")
+        names = [name for name in {**found, **given} if found.get(name) != given.get(name)]
+        if differing := [f"{name} {found.get(name)}, now {given.get(name)}" for name in names]:
+            raise InputError(f"{folder}: prepared with other settings ({'; '.join(differing)}); give another folder")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: holds something else than prepared clips; give a new or empty folder")
+    else:
+        write_atomically(path, json.dumps(given, indent=1, ensure_ascii=False) + "\n")
+
+
+def _made(path: Path) -> dict | None:
+    """What a clip's file adds to the index; None where it is missing or damaged."""
+    try:
+        with opened(path) as file:
+            return json.loads(file.metadata()["made"])
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _read(path: Path, remedy: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):

@@ -121,16 +121,13 @@ def prepared(run: Run, *, say: Callable[[str], None] = print) -> Path:
     elif len(run.data) == 1 and run.dataset:
         split = run.dataset in folders.DATASETS and folders.DATASETS[run.dataset].splits
         subset = "train" if split else "test"  # without a split every clip is in it, and a fold is left out
-        items = folders.items(run.dataset, run.data[0], splits=run.splits, subset=subset)
-        chosen, preset = clips.from_items(items), "reference"
+        chosen, preset = folders.items(run.dataset, run.data[0], splits=run.splits, subset=subset), "reference"
     else:
         raise InputError(f"{run.recipe}, profile {run.profile}: give one folder and its data set, --data, --dataset")
     parameters = None if recipe.stream == "rgb" else flow.PRESETS[preset]
     preparation = snippets.Preparation(PROTOCOLS[recipe.protocol], parameters)
     store = run.out / f"clips-{run.dataset or 'embedded'}-{stores.content_key([asdict(preparation), len(chosen)])[:12]}"
-    rows = snippets.store_clips(chosen, store, preparation)
-    lost = [row for row in rows if row["status"] != "ok"]
-    say(f"{store}: {len(rows) - len(lost):,} clips" + "".join(f"\n  unreadable: {row['reason']}" for row in lost))
+    say(f"{store}: {snippets.store_clips(chosen, store, preparation)}")
     return store
 
 
