@@ -10,104 +10,40 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
-import yaml
 
 from arsr.embedded.actions import ACTIONS, Action
-from arsr.embedded.painting import CLOTHS, DENSITY, Sprite, photo
+from arsr.embedded.formulas import evaluate, load
+from arsr.embedded.painting import DENSITY, Sprite, photo
 from arsr.embedded.rendering import Layer, render
 from arsr.embedded.skeleton import actor, frame_at
 from arsr_core.errors import InputError
 
 FPS = 25.0
 SPLITS = ("train", "test")
-# `scenes.yaml` says what they are
-INTERVALS, WALLS, FLOORS, PRINTS, SKINS = yaml.safe_load(Path(__file__).with_name("scenes.yaml").read_text()).values()
 
-# --- what is drawn from the seed: the order of the draws is part of the data set ----------------
+# --- what is drawn from the seed: `scenes.yaml` says what, in an order that is part of the data set ---------------
 
 
-def cell(name: str, value: float) -> int:
-    """Which cell of INTERVALS[name] a drawn value lies in: even in train, odd in test."""
-    low, high, cells = INTERVALS[name]
-    return int((value - low) / (high - low) * cells)
+def _draw(kind: str, rng: np.random.Generator, split: str) -> SimpleNamespace:
+    """What `scenes.yaml` draws for a look, a scene or a motion."""
+    names = {name: load("scenes")[name][split] for name in ("walls", "floors", "prints")}
+    names |= {"rng": rng, "own": partial(_own, rng, split), "rgb": _rgb}
+    return SimpleNamespace(**evaluate(load("scenes")[kind], names))
 
 
-def _draw(rng: np.random.Generator, name: str, split: str) -> float:
-    low, high, cells = INTERVALS[name]
+def _own(rng: np.random.Generator, split: str, name: str) -> float:
+    """A value of an interval: train draws from the even cells, test from the odd."""
+    low, high, cells = load("scenes")["intervals"][name]
     k = 2 * int(rng.integers(cells // 2)) + SPLITS.index(split)
     return low + (high - low) * (k + rng.uniform(0.1, 0.9)) / cells  # a margin keeps the splits apart
 
 
 def _rgb(hue: float, saturation: float, value: float) -> tuple[int, ...]:
     return tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue % 1, saturation, value))
-
-
-def _look(rng: np.random.Generator, split: str) -> SimpleNamespace:
-    """The actor: proportions relative to the average, clothes, skin and hair; colours are RGB in 0..255."""
-    tone = _draw(rng, "skin_tone", split)
-    shirt_hue, trouser_hue = _draw(rng, "shirt_hue", split), _draw(rng, "trouser_hue", split)
-    light, dark = rng.uniform(0.55, 0.95), rng.uniform(0.25, 0.6)
-    return SimpleNamespace(
-        head=_draw(rng, "head", split),
-        girth=_draw(rng, "girth", split),
-        legs=_draw(rng, "legs", split),
-        skin_tone=tone,
-        skin=tuple(int(np.interp(tone * 3, range(4), channel)) for channel in np.transpose(SKINS).astype(float)),
-        hair=str(rng.choice(["short", "long", "bun", "cap", "bald"], p=[0.35, 0.25, 0.15, 0.15, 0.1])),
-        hair_colour=_rgb(rng.uniform(0.03, 0.12), rng.uniform(0.2, 0.75), rng.uniform(0.08, 0.6)),
-        shirt=str(rng.choice((*CLOTHS, *PRINTS[split]))),  # a pattern or a photograph
-        shirt_hue=shirt_hue,
-        shirt_colours=(
-            _rgb(shirt_hue, rng.uniform(0.35, 0.85), light),
-            _rgb(shirt_hue + 0.5, rng.uniform(0.1, 0.5), (light + 0.5) % 1),
-        ),
-        long_sleeves=bool(rng.random() < 0.5),
-        trousers=str(rng.choice(["plain", "plain", "stripes", "checks"])),
-        trouser_hue=trouser_hue,
-        trouser_colours=(
-            _rgb(trouser_hue, rng.uniform(0.2, 0.7), dark),
-            _rgb(trouser_hue, rng.uniform(0.1, 0.5), dark + 0.25),
-        ),
-        shorts=bool(rng.random() < 0.3),
-        shoe_colour=_rgb(rng.random(), rng.uniform(0, 0.8), rng.uniform(0.15, 0.6)),
-        object_colour=_rgb(rng.random(), rng.uniform(0.2, 0.8), rng.uniform(0.45, 0.95)),
-        weave=int(rng.integers(2**31)),  # seed of the texture of the cloth
-    )
-
-
-def _scene(rng: np.random.Generator, split: str) -> SimpleNamespace:
-    """Background, placement of the actor and camera; lengths in frame heights, angles in radians."""
-    ground = rng.uniform(0.925, 0.965)
-    moving = rng.random() < 0.6  # the other clips come from a tripod
-    return SimpleNamespace(
-        wall=str(rng.choice(list(WALLS[split]))),
-        floor=str(rng.choice(FLOORS[split])),
-        corner=(rng.random(), rng.random()),  # which part of the wall's photograph, 0..1
-        extent=rng.uniform(0.55, 0.95),  # share of the photograph that is seen
-        mirrored=bool(rng.random() < 0.5),
-        light=rng.uniform(0.7, 1.1),
-        tint=tuple(rng.uniform(0.85, 1.08, 3).tolist()),
-        horizon=ground - rng.uniform(0.07, 0.16),
-        height=rng.uniform(0.68, 0.78),  # of the actor
-        x=rng.uniform(0.42, 0.58),  # of the actor, in frame widths
-        ground=ground,
-        facing=int(rng.choice([-1, 1])),
-        pan=tuple((moving * rng.uniform(-1, 1, 2) * (0.22, 0.05)).tolist()),  # over 24 frames, as zoom and roll
-        zoom=float(1 + moving * rng.uniform(-0.09, 0.09)),  # end over start
-        roll=float(moving * rng.uniform(-0.05, 0.05)),
-        shake=float(moving * rng.uniform(0, 0.012)),
-        shake_phase=tuple(rng.random(2).tolist()),
-    )
-
-
-def _motion(rng: np.random.Generator, split: str) -> SimpleNamespace:
-    """Manner of moving: cycles in 24 frames, phase at the start, size of the gestures, sway of the trunk."""
-    drawn = {name: _draw(rng, name, split) for name in ("tempo", "phase", "amplitude")}
-    return SimpleNamespace(**drawn, sway=rng.uniform(-0.012, 0.012))
 
 
 # --- assembly ----------------------------------------------------------------------------------
@@ -120,7 +56,7 @@ def _background(scene: SimpleNamespace, size: tuple[int, int]) -> Sprite:
     margin = 0.12
     h, w = (round(DENSITY * n * (1 + 2 * margin)) for n in size)
     wall = photo(scene.wall)
-    x0, y0, x1, y1 = next(used[scene.wall] for used in WALLS.values() if scene.wall in used)
+    x0, y0, x1, y1 = scene.used
     ph, pw = wall.shape[:2]
     wall = wall[round(y0 * ph) : round(y1 * ph), round(x0 * pw) : round(x1 * pw)]
     ph, pw = wall.shape[:2]
@@ -144,7 +80,7 @@ def _background(scene: SimpleNamespace, size: tuple[int, int]) -> Sprite:
         image = image[:, ::-1]
     k = 1 / DENSITY
     to_units = np.array([[k, 0, -margin * size[1]], [0, k, -margin * size[0]], [0, 0, 1]])
-    return Sprite(np.ascontiguousarray(image), to_units, infinite=True)
+    return Sprite(np.ascontiguousarray(image), to_units)
 
 
 def _camera(scene: SimpleNamespace, size: tuple[int, int], count: int) -> np.ndarray:
@@ -223,11 +159,11 @@ def clip(
     name = action or list(ACTIONS)[index % len(ACTIONS)]
     streams = np.random.SeedSequence([seed, SPLITS.index(split), index]).spawn(3)  # no draw moves another
     rngs = map(np.random.default_rng, streams)
-    look, scene, motion = (draw(next(rngs), split) for draw in (_look, _scene, _motion))
+    look, scene, motion = (_draw(kind, next(rngs), split) for kind in ("look", "scene", "motion"))
     h, w = size
     unit = scene.height * min(h, 0.75 * w)
     u = _phase(ACTIONS[name], motion, frames)
-    pose = ACTIONS[name].move(u, motion.amplitude)
+    pose = ACTIONS[name].pose(u, motion.amplitude)
     sway = motion.sway * np.sin(2 * np.pi * np.arange(frames) / 31 + 6 * motion.phase)
     layers = actor(pose, look, ACTIONS[name].object, sway, DENSITY * unit)
     travel = scene.facing * unit * pose.speed * (u - u.mean())  # (T,) pixels
