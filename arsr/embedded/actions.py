@@ -44,7 +44,7 @@ class Action:
     cycles: float
 
     def pose(self, u: np.ndarray, a: float) -> SimpleNamespace:
-        """What the move prescribes at phases u (T,), its gestures scaled by `a` near 1: the names of `rest`, and own.
+        """What the move prescribes at phases u (T,), its gestures scaled by `a` near 1: what `rest` names, and more.
 
         Numbers are scalars or (T,), in body coordinates.
         """

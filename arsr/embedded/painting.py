@@ -18,6 +18,7 @@ from arsr_core.errors import InputError
 
 DENSITY = 2  # sprite and render samples per frame pixel and axis; frames are filtered down with a 1-2-1 tent
 OVERSAMPLE = 3  # painting happens on a canvas this much finer than the sprite, then is area-averaged
+Colour = Sequence[float] | Callable[["Canvas"], np.ndarray] | None  # RGB, a cloth cut for a canvas, or a hole
 
 
 @cache
@@ -47,10 +48,6 @@ class Sprite:
     to_units: np.ndarray
 
 
-# RGB, a texture (h, w, 3) for a canvas, or None: a hole through to what is behind
-Colour = Sequence[float] | Callable[["Canvas"], np.ndarray] | None
-
-
 def ellipse(centre: Sequence[float], radii: Sequence[float], angle: float = 0.0) -> np.ndarray:
     """Points (n, 2) all around an ellipse that is turned by an angle in radians."""
     t = np.linspace(0, 2 * np.pi, 33)[:-1]
@@ -75,7 +72,7 @@ class Canvas:
         k = self.px * OVERSAMPLE
         return self.x0 + (np.arange(w)[None] + 0.5) / k, self.y1 - (np.arange(h)[:, None] + 0.5) / k
 
-    def paint(self, xy: np.ndarray, colour: Colour, width: float | None = None) -> Canvas:
+    def paint(self, xy: np.ndarray, colour: Colour, width: float | None = None) -> None:
         """The polygon of the points (n, 2), or with a width in units the line through them."""
         import cv2
 
@@ -90,7 +87,6 @@ class Canvas:
         self.alpha[inside] = 0 if colour is None else 255
         if colour is not None:
             self.rgb[inside] = colour(self)[inside] if callable(colour) else colour
-        return self
 
     def draw(self, name: str, colours: Mapping, origin: Sequence = (0.0, 0.0), scale: Sequence = (1.0, 1.0)) -> Canvas:
         """What `drawings.yaml` has by that name, in these colours, at origin + scale * (x, y)."""
@@ -150,13 +146,12 @@ def limb(length: float, radii: tuple[float, float], px: float, colour: Colour, b
     return canvas.sprite(0.52 + 0.55 * np.sqrt(np.clip(1 - (0.9 * side - 0.15) ** 2, 0, 1)))
 
 
-def shadow(px: float) -> Sprite:
-    """A soft contact shadow: too faint to own a pixel, so the flow is the floor's, the pixels are mixed."""
+def faint(sprite: Sprite, px: float) -> Sprite:
+    """The sprite as a soft shadow: too faint to own a pixel, so the flow is the floor's, the pixels are mixed."""
     import cv2
 
-    sprite = part(["shadow"], px, {"black": (0, 0, 0)}, {})
-    faint = np.rint(0.4 * sprite.rgba).astype(np.uint8)
-    return Sprite(cv2.GaussianBlur(faint, (0, 0), max(0.8, 0.012 * px)), sprite.to_units)
+    rgba = np.rint(0.4 * sprite.rgba).astype(np.uint8)
+    return Sprite(cv2.GaussianBlur(rgba, (0, 0), max(0.8, 0.012 * px)), sprite.to_units)
 
 
 def stripes(x: np.ndarray, period: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from arsr.embedded.formulas import evaluate, load
-from arsr.embedded.painting import Sprite, cloth, limb, part, shadow
+from arsr.embedded.painting import Sprite, cloth, faint, limb, part
 from arsr.embedded.rendering import Layer
 
 TORSO = 0.27  # hip joint to the base of the neck
@@ -102,7 +102,7 @@ def actor(pose: SimpleNamespace, look: SimpleNamespace, prop: str | None, sway: 
     ]
     far, near = arm(0.072, 1, -1), arm(-0.085, 0, pose.near_bend)
     front = pose.far_front or pose.grip[1] is not None
-    behind, gripped, held = [Layer(shadow(px), frame_at(pelvis * (1, 0), 0.0))], [], []
+    behind, gripped, held = [Layer(faint(painted("shadow"), px), frame_at(pelvis * (1, 0), 0.0))], [], []
     if prop:
         place = at(near[-1].pose, 0.03, 0) if pose.prop is None else path(pose.prop)
         slot = held if pose.prop is None else behind if pose.prop_behind else gripped
