@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr.embedded import generated, painting, skeleton
-from arsr.embedded.formulas import load
+from arsr.embedded import generated, load, painting, skeleton
 from arsr.embedded.generated import ACTIONS, clip, clips
 from arsr.embedded.painting import Canvas, Sprite
 from arsr.embedded.rendering import Layer, render
@@ -130,10 +129,9 @@ def test_drawing_scales_shifts_and_repeats(monkeypatch):
 
 
 def test_every_drawing_has_its_colours():
-    """Names of colours are those of the file, and the two cloths."""
-    file = load("drawings")
-    used = {step["colour"] for drawing in file.values() for step in drawing.get("paint", ())}
-    assert used == {"shirt", "trousers"} | set(file["colours"])
+    """A palette has the colours that the file names, and no others."""
+    used = {step["colour"] for drawing in load("drawings").values() for step in drawing.get("paint", ())}
+    assert used == set(skeleton.palette(clip(0, **SMALL).look))
 
 
 # --- clips -------------------------------------------------------------------------------------
@@ -291,7 +289,7 @@ def test_class_changes_nothing_but_itself():
 
 def test_standing_up_is_sitting_down_reversed():
     u = np.linspace(0, 1, 9)
-    down, up = ACTIONS["sit_down"].pose(u, 1.0), ACTIONS["stand_up"].pose(u, 1.0)
+    down, up = ACTIONS["sit_down"].move(u, 1.0), ACTIONS["stand_up"].move(u, 1.0)
     np.testing.assert_allclose(down.pelvis, np.array(up.pelvis)[:, ::-1], atol=1e-12)
 
 

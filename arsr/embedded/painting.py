@@ -1,4 +1,4 @@
-"""Painting: the flat sprites that the puppet is made of, drawn and lit as `drawings.yaml` says, and their cloth.
+"""Painting: the flat sprites that the puppet is made of, drawn as `drawings.yaml` says, and their cloth.
 
 Colours are RGB in 0..255. Units are the actor's standing height, x forward or along the part, y up.
 """
@@ -11,9 +11,10 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from arsr.embedded.formulas import evaluate, load
+from arsr.embedded import load
 from arsr_core.errors import InputError
 
 DENSITY = 2  # sprite and render samples per frame pixel and axis; frames are filtered down with a 1-2-1 tent
@@ -27,8 +28,6 @@ def photo(name: str) -> np.ndarray:
 
     Raises InputError where it is not there.
     """
-    import cv2
-
     spec = find_spec("skimage")
     folder = Path(spec.origin).parent / "data" if spec and spec.origin else Path("skimage/data")
     found = sorted(folder.glob(f"{name}.*"))
@@ -74,8 +73,6 @@ class Canvas:
 
     def paint(self, xy: np.ndarray, colour: Colour, width: float | None = None) -> None:
         """The polygon of the points (n, 2), or with a width in units the line through them."""
-        import cv2
-
         k = self.px * OVERSAMPLE * 16  # 16: four fractional bits for OpenCV's drawing
         points = np.rint(np.stack([(xy[:, 0] - self.x0) * k, (self.y1 - xy[:, 1]) * k], -1) - 8).astype(np.int32)
         mask = np.zeros_like(self.alpha)
@@ -105,8 +102,6 @@ class Canvas:
 
     def sprite(self, light: np.ndarray | float) -> Sprite:
         """The colours times a factor that spreads to (h, w), at sprite resolution; a transparent border all around."""
-        import cv2
-
         self.rgb = np.clip(self.rgb * np.asarray(light)[..., None], 0, 255).astype(np.uint8)
         self.rgb[self.alpha == 0] = 0
         h, w = self.alpha.shape
@@ -117,17 +112,31 @@ class Canvas:
         return Sprite(rgba, np.array([[k, 0, self.x0 - 1.5 * k], [0, -k, self.y1 + 1.5 * k], [0, 0, 1]]))
 
 
-def part(names: Sequence[str], px: float, colours: Mapping[str, Colour], sizes: Mapping[str, float]) -> Sprite:
-    """A part or an object: drawings of `drawings.yaml` one over the other, on the sheet and in the light of the first.
-
-    sizes: what the formulas of the drawings' places and lights ask for beside x and y.
-    """
-    sheet = load("drawings")[names[0]]
-    canvas = Canvas(sheet["box"], px)
-    for name in names:
-        canvas.draw(name, colours, **evaluate(load("drawings")[name].get("place", {}), sizes))
+def part(name: str, px: float, colours: Mapping[str, Colour]) -> Sprite:
+    """A part or an object of `drawings.yaml`, as flat as it is painted there; balls are lit."""
+    drawing = load("drawings")[name]
+    canvas = Canvas(drawing["box"], px).draw(name, colours)
     x, y = canvas.grid()
-    return canvas.sprite(**evaluate({"light": sheet.get("light", 1)}, {"x": x, "y": y, **sizes}))
+    return canvas.sprite(1.05 - 40 * ((x + 0.02) ** 2 + (y - 0.03) ** 2) if "ball" in drawing else 1.0)
+
+
+def torso(px: float, colours: Mapping[str, Colour], girth: float) -> Sprite:
+    """From the hips (origin) to the shoulders along +y, at three quarters with the chest towards +x."""
+    canvas = Canvas(load("drawings")["torso"]["box"], px)
+    canvas.draw("torso", colours, scale=(girth, 1.0)).draw("collar", colours)
+    x, y = canvas.grid()
+    side = np.clip((x - 0.02) / (0.115 * girth), -1, 1)
+    return canvas.sprite((0.6 + 0.45 * np.sqrt(1 - 0.85 * side**2)) * (0.88 + 0.5 * np.clip(y, 0, 0.3)))
+
+
+def head(px: float, colours: Mapping[str, Colour], r: float, hair: str) -> Sprite:
+    """Neck, face and hair; origin at the base of the neck, radius r, face turned towards +x."""
+    canvas, middle = Canvas(load("drawings")["head"]["box"], px).draw("head", colours), (0.012, 0.052 + r)
+    for name in load("drawings")["hair"][hair]:
+        canvas.draw(name, colours, middle, (r, r))
+    x, y = canvas.grid()
+    dome = 1 - ((x - middle[0] - 0.02) ** 2 + 0.6 * (y - middle[1] - 0.015) ** 2) / (1.9 * r) ** 2
+    return canvas.sprite(0.62 + 0.44 * np.clip(dome, 0.2, 1))
 
 
 def limb(length: float, radii: tuple[float, float], px: float, colour: Colour, bare: Colour = None) -> Sprite:
@@ -135,9 +144,8 @@ def limb(length: float, radii: tuple[float, float], px: float, colour: Colour, b
     r = max(radii)
     canvas = Canvas((-r, -r, length + r, r), px)
     t = np.linspace(np.pi / 2, 3 * np.pi / 2, 17)
-    start = np.stack([radii[0] * np.cos(t), radii[0] * np.sin(t)], -1)
-    end = np.stack([length - radii[1] * np.cos(t), -radii[1] * np.sin(t)], -1)
-    canvas.paint(np.concatenate([start, end]), colour)
+    cap = np.stack([np.cos(t), np.sin(t)], -1)
+    canvas.paint(np.concatenate([radii[0] * cap, (length, 0) - radii[1] * cap]), colour)
     x, y = canvas.grid()
     if bare is not None:
         canvas.rgb[(x > 0.7 * length) & (canvas.alpha > 0)] = bare
@@ -148,28 +156,29 @@ def limb(length: float, radii: tuple[float, float], px: float, colour: Colour, b
 
 def faint(sprite: Sprite, px: float) -> Sprite:
     """The sprite as a soft shadow: too faint to own a pixel, so the flow is the floor's, the pixels are mixed."""
-    import cv2
-
     rgba = np.rint(0.4 * sprite.rgba).astype(np.uint8)
     return Sprite(cv2.GaussianBlur(rgba, (0, 0), max(0.8, 0.012 * px)), sprite.to_units)
 
 
-def stripes(x: np.ndarray, period: float) -> np.ndarray:
-    """Soft stripes across x, 0..1."""
+def _stripes(x: np.ndarray, period: float) -> np.ndarray:
     return np.clip(0.5 + 1.2 * np.sin(2 * np.pi * x / period), 0, 1)
 
 
-def cloth(canvas: Canvas, pattern: str, colours: Sequence, rng: np.random.Generator) -> np.ndarray:
-    """Cloth for a canvas, uint8 (h, w, 3): a pattern of `drawings.yaml`, or a crop of the photograph of that name."""
-    import cv2
+CLOTHS = {  # weight of the second colour at (x, y); periods of 4 to 6 pixels at 120 x 160
+    "plain": lambda x, y: 0 * x,
+    "stripes": lambda x, y: _stripes(x, 0.054),
+    "hoops": lambda x, y: _stripes(y, 0.062),
+    "checks": lambda x, y: 0.5 * (_stripes(x, 0.072) + _stripes(y, 0.072)),
+    "dots": lambda x, y: np.clip(2.2 * np.sin(np.pi * x / 0.036) * np.sin(np.pi * y / 0.036) - 0.9, 0, 1),
+}
 
+
+def cloth(canvas: Canvas, pattern: str, colours: Sequence, rng: np.random.Generator) -> np.ndarray:
+    """Cloth for a canvas, uint8 (h, w, 3): a pattern of CLOTHS, or a crop of the photograph of that name."""
     h, w = canvas.alpha.shape
     colour, second = np.asarray(colours, float)
-    if pattern in load("drawings")["cloths"]:
-        x, y = canvas.grid()
-        formula = {"weight": load("drawings")["cloths"][pattern]}
-        weight = np.broadcast_to(evaluate(formula, {"stripes": stripes, "x": x, "y": y})["weight"], (h, w))
-        out = colour + weight[..., None] * (second - colour)
+    if pattern in CLOTHS:
+        out = colour + CLOTHS[pattern](*canvas.grid())[..., None] * (second - colour)
     else:
         image = photo(pattern)
         side = min(image.shape[:2]) // 3

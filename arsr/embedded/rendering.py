@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from arsr.embedded.painting import DENSITY, Sprite
@@ -32,18 +33,13 @@ def render(layers: list[Layer], size: tuple[int, int]) -> tuple[np.ndarray, np.n
     matrices = np.stack([layer.pose @ layer.sprite.to_units for layer in layers])  # (K, T, 3, 3) sprite -> frame px
     drawn = [_composite(layers, matrices[:, t], size) for t in range(matrices.shape[1])]
     frames, labels, samples, mixed = (np.stack(part) for part in zip(*drawn, strict=True))
-    pairs = []
-    for t in range(len(frames) - 1):
-        step = matrices[:, t + 1] @ np.linalg.inv(matrices[:, t])  # (K, 3, 3)
-        pairs.append(_correspond(step, labels[t], samples[t + 1], mixed[t], mixed[t + 1]))
-    flow, occluded, unsure = (np.stack(part) for part in zip(*pairs, strict=True))
-    return frames, flow, occluded, unsure
+    steps = matrices[:, 1:] @ np.linalg.inv(matrices[:, :-1])  # (K, T - 1, 3, 3)
+    pairs = map(_correspond, steps.swapaxes(0, 1), labels, samples[1:], mixed, mixed[1:])
+    return frames, *(np.stack(part) for part in zip(*pairs, strict=True))
 
 
 def _composite(layers: list[Layer], matrices: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
     """One frame (H, W, 3), its top layer at pixels (H, W) and at samples (2H + 1, 2W + 1), mixed (H, W)."""
-    import cv2
-
     h, w = (DENSITY * n + 1 for n in size)  # one sample around the frame for the tent filter
     to_grid = np.array([[DENSITY, 0, 1.0], [0, DENSITY, 1.0], [0, 0, 1]])
     sprites, matrices = [layer.sprite.rgba for layer in layers], (to_grid @ matrices)[:, :2]

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from arsr.embedded.formulas import evaluate, load
-from arsr.embedded.painting import Sprite, cloth, faint, limb, part
+from arsr.embedded import load
+from arsr.embedded.actions import Pose
+from arsr.embedded.painting import Colour, cloth, faint, head, limb, part, torso
 from arsr.embedded.rendering import Layer
 
 TORSO = 0.27  # hip joint to the base of the neck
@@ -47,34 +48,45 @@ def bend(root: np.ndarray, target: np.ndarray, upper: float, lower: float, sign:
     d = target - root
     dist = np.hypot(d[:, 0], d[:, 1])
     reach = np.clip(dist, abs(upper - lower) + 1e-3, 0.998 * (upper + lower))
-    direction = np.arctan2(d[:, 1], d[:, 0])
     at_root = np.arccos(np.clip((upper**2 + reach**2 - lower**2) / (2 * upper * reach), -1, 1))
-    a = direction + sign * at_root
-    middle = root + upper * np.stack([np.cos(a), np.sin(a)], -1)
+    angle = np.arctan2(d[:, 1], d[:, 0]) + sign * at_root
+    middle = root + upper * np.stack([np.cos(angle), np.sin(angle)], -1)
     return middle, root + (reach / np.maximum(dist, 1e-9))[:, None] * d
 
 
-def actor(pose: SimpleNamespace, look: SimpleNamespace, prop: str | None, sway: np.ndarray, px: float) -> list[Layer]:
+def palette(look: SimpleNamespace) -> dict[str, Colour]:
+    """What the names of colours in `drawings.yaml` mean for an actor with that look, by name."""
+    weave, own = np.random.default_rng(look.weave), np.array(look.object_colour)
+    tints = {name: share * np.array(look.skin) for name, share in load("drawings")["tints"].items()}
+    return {
+        **load("drawings")["colours"],
+        **tints,
+        "shirt": partial(cloth, pattern=look.shirt, colours=look.shirt_colours, rng=weave),
+        "trousers": partial(cloth, pattern=look.trousers, colours=look.trouser_colours, rng=weave),
+        "hair": look.hair_colour,
+        "shoe": look.shoe_colour,
+        "own": own,  # the object's
+        "dark": 0.6 * own,
+        "ink": (28, 26, 30) if own.mean() > 110 else (238, 236, 228),  # contrasts with it
+    }
+
+
+def actor(pose: Pose, look: SimpleNamespace, prop: str | None, sway: np.ndarray, px: float) -> list[Layer]:
     """An actor with a look and perhaps an object (a name in `drawings.yaml`) in a pose: layers from back to front.
 
-    pose: as of `Action.pose`. sway (T,): slow swing of the trunk in radians, added to it. px: sprite pixels per height.
+    sway (T,): slow swing of the trunk in radians, added to the pose. px: sprite pixels per height.
     """
-    weave, girth, thigh = np.random.default_rng(look.weave), look.girth, 0.245 * look.legs  # the shin is as long
-    shirt = partial(cloth, pattern=look.shirt, colours=look.shirt_colours, rng=weave)
-    trousers = partial(cloth, pattern=look.trousers, colours=look.trouser_colours, rng=weave)
-    colours = evaluate(load("drawings")["colours"], vars(look)) | {"shirt": shirt, "trousers": trousers}
+    colours, girth, thigh = palette(look), look.girth, 0.245 * look.legs  # the shin is as long
+    shirt, trousers = colours["shirt"], colours["trousers"]
 
     def path(place: tuple) -> np.ndarray:  # pair of scalars or (T,) -> (T, 2)
         return np.stack(np.broadcast_arrays(*place, sway)[:2], -1)
-
-    def painted(*names: str) -> Sprite:
-        return part(names, px, colours, {"girth": girth, "r": 0.068 * look.head})
 
     pelvis = path(pose.pelvis) * (1, look.legs) + np.stack([0.3 * sway, 0 * sway], -1)
     lean = pose.lean + sway
     trunk = frame_at(pelvis, -lean)
     neck = frame_at(at(trunk, 0, TORSO), pose.nod - 0.5 * lean)
-    shoe, hand = painted("shoe"), painted("hand")
+    shoe, hand = part("shoe", px, colours), part("hand", px, colours)
 
     def leg(x: float, side: int) -> list[Layer]:
         hip = at(trunk, x * girth, 0)
@@ -96,15 +108,12 @@ def actor(pose: SimpleNamespace, look: SimpleNamespace, prop: str | None, sway: 
         return [Layer(upper, bone(shoulder, elbow)), Layer(lower, fore), Layer(hand, palm)]
 
     legs = leg(0.036, 1) + leg(-0.034, 0)
-    body = [
-        Layer(painted("torso", "collar"), trunk),
-        Layer(painted("head", *load("drawings")["hair"][look.hair]), neck),
-    ]
+    body = [Layer(torso(px, colours, girth), trunk), Layer(head(px, colours, 0.068 * look.head, look.hair), neck)]
     far, near = arm(0.072, 1, -1), arm(-0.085, 0, pose.near_bend)
-    front = pose.far_front or pose.grip[1] is not None
-    behind, gripped, held = [Layer(faint(painted("shadow"), px), frame_at(pelvis * (1, 0), 0.0))], [], []
+    front = pose.seated or pose.grip[1] is not None
+    behind, gripped, held = [Layer(faint(part("shadow", px, colours), px), frame_at(pelvis * (1, 0), 0.0))], [], []
     if prop:
         place = at(near[-1].pose, 0.03, 0) if pose.prop is None else path(pose.prop)
-        slot = held if pose.prop is None else behind if pose.prop_behind else gripped
-        slot.append(Layer(painted(prop), frame_at(place, pose.prop_angle)))
+        slot = held if pose.prop is None else behind if pose.seated else gripped
+        slot.append(Layer(part(prop, px, colours), frame_at(place, pose.tilt)))
     return behind + far * (not front) + legs + body + gripped + far * front + near + held
