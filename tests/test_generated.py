@@ -12,13 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr.embedded import generated, painting, skeleton
-from arsr.embedded.generated import ACTIONS, INTERVALS, cell, clip, clips
+from arsr.embedded import generated, load, painting, skeleton
+from arsr.embedded.generated import ACTIONS, clip, clips
 from arsr.embedded.painting import Canvas, Sprite
 from arsr.embedded.rendering import Layer, render
 from arsr_core.errors import InputError
 
 SMALL = {"size": (48, 64), "frames": 2}
+INTERVALS = load("scenes")["intervals"]
+
+
+def cell(name, value):
+    """Which cell of INTERVALS[name] a drawn value lies in."""
+    low, high, cells = INTERVALS[name]
+    return int((value - low) / (high - low) * cells)
 
 
 def warp(frame, flow):
@@ -54,7 +61,7 @@ def moving_square(step):
     rng = np.random.default_rng(0)
     k = 1 / painting.DENSITY
     scale = np.diag([k, k, 1.0])
-    backdrop = Sprite(rng.integers(0, 256, (160, 200, 3), dtype=np.uint8), scale, infinite=True)
+    backdrop = Sprite(rng.integers(0, 256, (160, 200, 3), dtype=np.uint8), scale)
     card = np.pad(rng.integers(0, 256, (24, 40, 4), dtype=np.uint8), ((2, 2), (2, 2), (0, 0)))
     card[2:-2, 2:-2, 3] = 255
     poses = np.stack([np.eye(3), np.eye(3)])
@@ -81,7 +88,7 @@ def test_background_flow_is_the_cameras():
     angle, zoom, shift = 0.05, 1.1, np.array([2.5, -1.25])
     c, s = zoom * np.cos(angle), zoom * np.sin(angle)
     camera = np.array([[[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[c, -s, shift[0]], [s, c, shift[1]], [0, 0, 1]]])
-    image = Sprite(np.full((90, 90, 3), 128, np.uint8), np.eye(3), infinite=True)
+    image = Sprite(np.full((90, 90, 3), 128, np.uint8), np.eye(3))
     _, flow, occluded, mixed = render([Layer(image, camera)], (50, 60))
     y, x = np.mgrid[:50, :60]
     qx, qy = c * x - s * y + shift[0], s * x + c * y + shift[1]
@@ -108,8 +115,9 @@ def test_drawing_scales_shifts_and_repeats(monkeypatch):
         {"ellipse": [[3, 0], [0.5, 0.25]], "shift": [0, 1], "colour": "grey"},
         {"ellipse": [[0.5, 0.25], [0.2, 0.2]], "colour": "hole"},
     ]
-    monkeypatch.setattr(painting, "drawings", lambda: {"colours": {"grey": [9, 9, 9]}, "part": {"paint": steps}})
-    canvas = Canvas((-2, -2, 8, 8), 40).draw("part", {"own": (200, 0, 0)}, origin=(-1, 1), scale=(2, 3))
+    monkeypatch.setattr(painting, "load", lambda _: {"part": {"paint": steps}})
+    colours = {"own": (200, 0, 0), "grey": [9, 9, 9], "hole": None}
+    canvas = Canvas((-2, -2, 8, 8), 40).draw("part", colours, origin=(-1, 1), scale=(2, 3))
     x, y = canvas.grid()
     x, y = (x + 1) / 2, (y - 1) / 3  # from what is on the canvas to what the drawing says
     card = ((x >= 0) & (x <= 1) & (y >= 0) & (y <= 0.5)) | ((x >= 2) & (x <= 3) & (y >= 1) & (y <= 1.5))
@@ -121,11 +129,9 @@ def test_drawing_scales_shifts_and_repeats(monkeypatch):
 
 
 def test_every_drawing_has_its_colours():
-    """Names of colours are those of the file, or those that a painter of parts brings."""
-    brought = {"own", "ink", "dark", "skin", "hair", "shade", "neck", "fold", "shoe", "shirt", "trousers", "hole"}
-    file = painting.drawings()
-    used = {step["colour"] for name, part in file.items() if name != "colours" for step in part["paint"]}
-    assert used == brought | set(file["colours"])
+    """A palette has the colours that the file names, and no others."""
+    used = {step["colour"] for drawing in load("drawings").values() for step in drawing.get("paint", ())}
+    assert used == set(skeleton.palette(clip(0, **SMALL).look))
 
 
 # --- clips -------------------------------------------------------------------------------------
@@ -252,7 +258,8 @@ def test_splits_are_disjoint_in_what_is_drawn():
         assert len(train) > 1 and len(test) > 1 and not train & test
     train, test = ({m.look.shirt_colours for m in made[split]} for split in generated.SPLITS)
     assert not train & test
-    photographs = [{*generated.WALLS[s], *generated.FLOORS[s], *generated.PRINTS[s]} for s in generated.SPLITS]
+    kinds = [load("scenes")[kind] for kind in ("walls", "floors", "prints")]
+    photographs = [{name for kind in kinds for name in kind[split]} for split in generated.SPLITS]
     assert not photographs[0] & photographs[1]
 
 
@@ -262,7 +269,7 @@ def test_splits_are_disjoint_in_what_is_drawn():
 def test_registry_says_what_differs():
     assert len(ACTIONS) >= 12 and all(name == a.name for name, a in ACTIONS.items())
     assert {a.differs_by for a in ACTIONS.values()} == {"detail", "motion", "both"}
-    objects = {name for name, drawing in painting.drawings().items() if "own" in str(drawing)}
+    objects = {name for name, drawing in load("drawings").items() if "own" in str(drawing.get("paint"))}
     assert {a.object for a in ACTIONS.values()} - {None} == objects and len(objects) == 12
     for _, group in itertools.groupby(ACTIONS.values(), key=lambda a: a.group):
         group = list(group)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
-import yaml
 
+from arsr.embedded import load
 from arsr.embedded.actions import ACTIONS, Action
 from arsr.embedded.painting import CLOTHS, DENSITY, Sprite, photo
 from arsr.embedded.rendering import Layer, render
@@ -24,22 +24,18 @@ from arsr_core.errors import InputError
 
 FPS = 25.0
 SPLITS = ("train", "test")
-# `scenes.yaml` says what they are
-INTERVALS, WALLS, FLOORS, PRINTS, SKINS = yaml.safe_load(Path(__file__).with_name("scenes.yaml").read_text()).values()
 
-# --- what is drawn from the seed: the order of the draws is part of the data set ----------------
+# What is drawn from the seed, out of `scenes.yaml`. The order of the draws is part of the data set.
 
 
-def cell(name: str, value: float) -> int:
-    """Which cell of INTERVALS[name] a drawn value lies in: even in train, odd in test."""
-    low, high, cells = INTERVALS[name]
-    return int((value - low) / (high - low) * cells)
-
-
-def _draw(rng: np.random.Generator, name: str, split: str) -> float:
-    low, high, cells = INTERVALS[name]
-    k = 2 * int(rng.integers(cells // 2)) + SPLITS.index(split)
-    return low + (high - low) * (k + rng.uniform(0.1, 0.9)) / cells  # a margin keeps the splits apart
+def _own(rng: np.random.Generator, split: str, *names: str) -> dict[str, float]:
+    """A value of each of these intervals: train draws from the even cells, test from the odd."""
+    drawn = {}
+    for name in names:
+        low, high, cells = load("scenes")["intervals"][name]
+        k = 2 * int(rng.integers(cells // 2)) + SPLITS.index(split)
+        drawn[name] = low + (high - low) * (k + rng.uniform(0.1, 0.9)) / cells  # a margin keeps the splits apart
+    return drawn
 
 
 def _rgb(hue: float, saturation: float, value: float) -> tuple[int, ...]:
@@ -48,79 +44,63 @@ def _rgb(hue: float, saturation: float, value: float) -> tuple[int, ...]:
 
 def _look(rng: np.random.Generator, split: str) -> SimpleNamespace:
     """The actor: proportions relative to the average, clothes, skin and hair; colours are RGB in 0..255."""
-    tone = _draw(rng, "skin_tone", split)
-    shirt_hue, trouser_hue = _draw(rng, "shirt_hue", split), _draw(rng, "trouser_hue", split)
-    light, dark = rng.uniform(0.55, 0.95), rng.uniform(0.25, 0.6)
+    hues, uniform = _own(rng, split, "skin_tone", "shirt_hue", "trouser_hue"), rng.uniform
+    tone, top, bottom = hues.values()
+    light, dark = uniform(0.55, 0.95), uniform(0.25, 0.6)
     return SimpleNamespace(
-        head=_draw(rng, "head", split),
-        girth=_draw(rng, "girth", split),
-        legs=_draw(rng, "legs", split),
-        skin_tone=tone,
-        skin=tuple(int(np.interp(tone * 3, range(4), channel)) for channel in np.transpose(SKINS).astype(float)),
+        **hues,
+        **_own(rng, split, "head", "girth", "legs"),
+        skin=tuple(int(np.interp(3 * tone, range(4), channel)) for channel in load("scenes")["skins"]),
         hair=str(rng.choice(["short", "long", "bun", "cap", "bald"], p=[0.35, 0.25, 0.15, 0.15, 0.1])),
-        hair_colour=_rgb(rng.uniform(0.03, 0.12), rng.uniform(0.2, 0.75), rng.uniform(0.08, 0.6)),
-        shirt=str(rng.choice((*CLOTHS, *PRINTS[split]))),  # a pattern or a photograph
-        shirt_hue=shirt_hue,
-        shirt_colours=(
-            _rgb(shirt_hue, rng.uniform(0.35, 0.85), light),
-            _rgb(shirt_hue + 0.5, rng.uniform(0.1, 0.5), (light + 0.5) % 1),
-        ),
-        long_sleeves=bool(rng.random() < 0.5),
+        hair_colour=_rgb(uniform(0.03, 0.12), uniform(0.2, 0.75), uniform(0.08, 0.6)),
+        shirt=str(rng.choice((*CLOTHS, *load("scenes")["prints"][split]))),  # a pattern or a photograph
+        shirt_colours=(_rgb(top, uniform(0.35, 0.85), light), _rgb(top + 0.5, uniform(0.1, 0.5), (light + 0.5) % 1)),
+        long_sleeves=rng.random() < 0.5,
         trousers=str(rng.choice(["plain", "plain", "stripes", "checks"])),
-        trouser_hue=trouser_hue,
-        trouser_colours=(
-            _rgb(trouser_hue, rng.uniform(0.2, 0.7), dark),
-            _rgb(trouser_hue, rng.uniform(0.1, 0.5), dark + 0.25),
-        ),
-        shorts=bool(rng.random() < 0.3),
-        shoe_colour=_rgb(rng.random(), rng.uniform(0, 0.8), rng.uniform(0.15, 0.6)),
-        object_colour=_rgb(rng.random(), rng.uniform(0.2, 0.8), rng.uniform(0.45, 0.95)),
+        trouser_colours=(_rgb(bottom, uniform(0.2, 0.7), dark), _rgb(bottom, uniform(0.1, 0.5), dark + 0.25)),
+        shorts=rng.random() < 0.3,
+        shoe_colour=_rgb(rng.random(), uniform(0, 0.8), uniform(0.15, 0.6)),
+        object_colour=_rgb(rng.random(), uniform(0.2, 0.8), uniform(0.45, 0.95)),
         weave=int(rng.integers(2**31)),  # seed of the texture of the cloth
     )
 
 
 def _scene(rng: np.random.Generator, split: str) -> SimpleNamespace:
     """Background, placement of the actor and camera; lengths in frame heights, angles in radians."""
-    ground = rng.uniform(0.925, 0.965)
+    ground, uniform = rng.uniform(0.925, 0.965), rng.uniform
     moving = rng.random() < 0.6  # the other clips come from a tripod
     return SimpleNamespace(
-        wall=str(rng.choice(list(WALLS[split]))),
-        floor=str(rng.choice(FLOORS[split])),
-        corner=(rng.random(), rng.random()),  # which part of the wall's photograph, 0..1
-        extent=rng.uniform(0.55, 0.95),  # share of the photograph that is seen
-        mirrored=bool(rng.random() < 0.5),
-        light=rng.uniform(0.7, 1.1),
-        tint=tuple(rng.uniform(0.85, 1.08, 3).tolist()),
-        horizon=ground - rng.uniform(0.07, 0.16),
-        height=rng.uniform(0.68, 0.78),  # of the actor
-        x=rng.uniform(0.42, 0.58),  # of the actor, in frame widths
         ground=ground,
+        wall=str(rng.choice(list(load("scenes")["walls"][split]))),
+        floor=str(rng.choice(load("scenes")["floors"][split])),
+        corner=(rng.random(), rng.random()),  # which part of the wall's photograph, 0..1
+        extent=uniform(0.55, 0.95),  # share of the photograph that is seen
+        mirrored=rng.random() < 0.5,
+        light=uniform(0.7, 1.1),
+        tint=tuple(uniform(0.85, 1.08, 3).tolist()),
+        horizon=ground - uniform(0.07, 0.16),
+        height=uniform(0.68, 0.78),  # of the actor
+        x=uniform(0.42, 0.58),  # of the actor, in frame widths
         facing=int(rng.choice([-1, 1])),
-        pan=tuple((moving * rng.uniform(-1, 1, 2) * (0.22, 0.05)).tolist()),  # over 24 frames, as zoom and roll
-        zoom=float(1 + moving * rng.uniform(-0.09, 0.09)),  # end over start
-        roll=float(moving * rng.uniform(-0.05, 0.05)),
-        shake=float(moving * rng.uniform(0, 0.012)),
-        shake_phase=tuple(rng.random(2).tolist()),
+        pan=(moving * uniform(-1, 1) * 0.22, moving * uniform(-1, 1) * 0.05),  # over 24 frames, as zoom and roll
+        zoom=1 + moving * uniform(-0.09, 0.09),  # end over start
+        roll=moving * uniform(-0.05, 0.05),
+        shake=moving * uniform(0, 0.012),
+        shake_phase=(rng.random(), rng.random()),
     )
 
 
 def _motion(rng: np.random.Generator, split: str) -> SimpleNamespace:
     """Manner of moving: cycles in 24 frames, phase at the start, size of the gestures, sway of the trunk."""
-    drawn = {name: _draw(rng, name, split) for name in ("tempo", "phase", "amplitude")}
-    return SimpleNamespace(**drawn, sway=rng.uniform(-0.012, 0.012))
-
-
-# --- assembly ----------------------------------------------------------------------------------
+    return SimpleNamespace(**_own(rng, split, "tempo", "phase", "amplitude"), sway=rng.uniform(-0.012, 0.012))
 
 
 def _background(scene: SimpleNamespace, size: tuple[int, int]) -> Sprite:
     """A wall with a photograph on it and a floor in perspective; wider than the frame, mirrored beyond."""
-    import cv2
-
     margin = 0.12
     h, w = (round(DENSITY * n * (1 + 2 * margin)) for n in size)
     wall = photo(scene.wall)
-    x0, y0, x1, y1 = next(used[scene.wall] for used in WALLS.values() if scene.wall in used)
+    x0, y0, x1, y1 = next(used[scene.wall] for used in load("scenes")["walls"].values() if scene.wall in used)
     ph, pw = wall.shape[:2]
     wall = wall[round(y0 * ph) : round(y1 * ph), round(x0 * pw) : round(x1 * pw)]
     ph, pw = wall.shape[:2]
@@ -140,22 +120,19 @@ def _background(scene: SimpleNamespace, size: tuple[int, int]) -> Sprite:
     image[top:] = (0.85 * floor[top:] + 20).astype(np.uint8)
     soft = cv2.GaussianBlur(image, (0, 0), 1.5)  # slightly out of focus, as behind an actor
     image = np.clip(soft * (scene.light * np.array(scene.tint)), 0, 255).astype(np.uint8)
-    if scene.mirrored:
-        image = image[:, ::-1]
     k = 1 / DENSITY
     to_units = np.array([[k, 0, -margin * size[1]], [0, k, -margin * size[0]], [0, 0, 1]])
-    return Sprite(np.ascontiguousarray(image), to_units, infinite=True)
+    return Sprite(np.ascontiguousarray(image[:, ::-1] if scene.mirrored else image), to_units)
 
 
 def _camera(scene: SimpleNamespace, size: tuple[int, int], count: int) -> np.ndarray:
     """Scene -> frame, (T, 3, 3): zoom and roll about the frame's centre, pan, and a smooth shake."""
-    h, w = size
     t = np.linspace(-0.5, 0.5, count)
     smooth = min(1.0, count / 24) * t * (1.5 - 2 * t**2)  # eases in and out; no faster in short clips
     zoom, roll = 1.04 * scene.zoom**smooth, scene.roll * smooth
     wobble = np.sin(2 * np.pi * (np.outer(np.arange(count) / 17, (1, 1.3)) + scene.shake_phase))  # (T, 2)
-    centre = np.array([(w - 1) / 2, (h - 1) / 2])
-    shift = h * (np.outer(smooth, scene.pan) + scene.shake * wobble)
+    centre = (np.array(size[::-1]) - 1) / 2
+    shift = size[0] * (np.outer(smooth, scene.pan) + scene.shake * wobble)
     camera = frame_at(centre + shift, roll, zoom)
     camera[:, :2, 2] -= np.einsum("tij,j->ti", camera[:, :2, :2], centre)
     return camera

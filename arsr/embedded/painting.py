@@ -1,38 +1,35 @@
 """Painting: the flat sprites that the puppet is made of, drawn as `drawings.yaml` says, and their cloth.
 
-Colours are RGB in 0..255. Units are the actor's standing height, x forward, y up.
+Colours are RGB in 0..255. Units are the actor's standing height, x forward or along the part, y up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
 import numpy as np
-import yaml
 
+from arsr.embedded import load
 from arsr_core.errors import InputError
 
 DENSITY = 2  # sprite and render samples per frame pixel and axis; frames are filtered down with a 1-2-1 tent
 OVERSAMPLE = 3  # painting happens on a canvas this much finer than the sprite, then is area-averaged
-CIRCLE = np.linspace(0, 2 * np.pi, 33)[:-1]
+Colour = Sequence[float] | Callable[["Canvas"], np.ndarray] | None  # RGB, a cloth cut for a canvas, or a hole
 
 
 @cache
 def photo(name: str) -> np.ndarray:
     """A photograph out of scikit-image's installed package files, uint8 (H, W, 3) RGB, read-only; never downloads.
 
-    Raises InputError where the package or the photograph is not there.
+    Raises InputError where it is not there.
     """
-    import cv2
-
     spec = find_spec("skimage")
-    if spec is None or spec.origin is None:
-        raise InputError(f"photograph '{name}' needs scikit-image: run `pip install scikit-image`")
-    folder = Path(spec.origin).parent / "data"
+    folder = Path(spec.origin).parent / "data" if spec and spec.origin else Path("skimage/data")
     found = sorted(folder.glob(f"{name}.*"))
     image = cv2.imread(str(found[0]), cv2.IMREAD_COLOR) if found else None
     if image is None:
@@ -42,23 +39,17 @@ def photo(name: str) -> np.ndarray:
     return image
 
 
-@cache
-def drawings() -> dict[str, dict]:
-    """The contents of `drawings.yaml`: what to paint, by name, and `colours`."""
-    return yaml.safe_load(Path(__file__).with_name("drawings.yaml").read_text("utf-8"))
-
-
 @dataclass(frozen=True)
 class Sprite:
-    """A painted part: uint8 (h, w, 4) RGBA, premultiplied, and the matrix from its pixels to its units."""
+    """A painted part: uint8 (h, w, 4) RGBA, premultiplied, and the matrix (3, 3) from its pixels to its units."""
 
     rgba: np.ndarray
-    to_units: np.ndarray  # float64 (3, 3)
-    infinite: bool = False  # the background: mirrored without end beyond its borders
+    to_units: np.ndarray
 
 
-def ellipse(centre: Sequence[float], radii: Sequence[float], angle: float = 0.0, t: np.ndarray = CIRCLE) -> np.ndarray:
-    """Points (n, 2) of an ellipse turned by an angle, at the parameters t (n,), radians; all around unless given."""
+def ellipse(centre: Sequence[float], radii: Sequence[float], angle: float = 0.0) -> np.ndarray:
+    """Points (n, 2) all around an ellipse that is turned by an angle in radians."""
+    t = np.linspace(0, 2 * np.pi, 33)[:-1]
     c, s = np.cos(angle), np.sin(angle)
     x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
     return np.stack([centre[0] + c * x - s * y, centre[1] + s * x + c * y], -1)
@@ -80,13 +71,8 @@ class Canvas:
         k = self.px * OVERSAMPLE
         return self.x0 + (np.arange(w)[None] + 0.5) / k, self.y1 - (np.arange(h)[:, None] + 0.5) / k
 
-    def paint(self, xy: np.ndarray, colour: Sequence | np.ndarray | None, width: float | None = None) -> Canvas:
-        """The polygon of the points (n, 2), or with a width in units the line through them.
-
-        colour: RGB, a texture (h, w, 3), or None, which cuts a hole.
-        """
-        import cv2
-
+    def paint(self, xy: np.ndarray, colour: Colour, width: float | None = None) -> None:
+        """The polygon of the points (n, 2), or with a width in units the line through them."""
         k = self.px * OVERSAMPLE * 16  # 16: four fractional bits for OpenCV's drawing
         points = np.rint(np.stack([(xy[:, 0] - self.x0) * k, (self.y1 - xy[:, 1]) * k], -1) - 8).astype(np.int32)
         mask = np.zeros_like(self.alpha)
@@ -97,13 +83,12 @@ class Canvas:
         inside = mask > 0
         self.alpha[inside] = 0 if colour is None else 255
         if colour is not None:
-            self.rgb[inside] = colour[inside] if np.ndim(colour) == 3 else colour
-        return self
+            self.rgb[inside] = colour(self)[inside] if callable(colour) else colour
 
     def draw(self, name: str, colours: Mapping, origin: Sequence = (0.0, 0.0), scale: Sequence = (1.0, 1.0)) -> Canvas:
-        """What `drawings.yaml` has by that name, in its colours and in these, at origin + scale * (x, y)."""
-        colours, scale = drawings()["colours"] | {"hole": None} | dict(colours), np.array(scale)
-        for step in drawings()[name]["paint"]:
+        """What `drawings.yaml` has by that name, in these colours, at origin + scale * (x, y)."""
+        scale = np.array(scale)
+        for step in load("drawings")[name]["paint"]:
             start = np.array(origin) + step.get("shift", (0.0, 0.0))
             width = scale[1] * step["width"] if "width" in step else None
             for place in step.get("at", [(0.0, 0.0)]):
@@ -115,51 +100,85 @@ class Canvas:
                 self.paint(xy, colours[step["colour"]], width)
         return self
 
-    def shade(self, factor: np.ndarray) -> Canvas:
-        """Multiply the colours by a factor (h, w), or of a shape that spreads to it."""
-        self.rgb = np.clip(self.rgb * factor[..., None], 0, 255).astype(np.uint8)
-        return self
-
-    def sprite(self, opacity: float = 1.0) -> Sprite:
-        """Area-average to sprite resolution, with a transparent border for the interpolation."""
-        import cv2
-
-        h, w = self.alpha.shape
+    def sprite(self, light: np.ndarray | float) -> Sprite:
+        """The colours times a factor that spreads to (h, w), at sprite resolution; a transparent border all around."""
+        self.rgb = np.clip(self.rgb * np.asarray(light)[..., None], 0, 255).astype(np.uint8)
         self.rgb[self.alpha == 0] = 0
+        h, w = self.alpha.shape
         rgba = np.dstack([self.rgb, self.alpha])
         rgba = cv2.resize(rgba, (w // OVERSAMPLE, h // OVERSAMPLE), interpolation=cv2.INTER_AREA)
-        if opacity < 1:
-            rgba = np.rint(rgba * opacity).astype(np.uint8)
-        rgba = cv2.copyMakeBorder(rgba, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+        rgba = cv2.copyMakeBorder(rgba, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))  # for interpolation
         k = 1 / self.px  # sprite pixel i has its centre at i; two pixels are border
         return Sprite(rgba, np.array([[k, 0, self.x0 - 1.5 * k], [0, -k, self.y1 + 1.5 * k], [0, 0, 1]]))
 
 
-# --- cloth -------------------------------------------------------------------------------------
+def part(name: str, px: float, colours: Mapping[str, Colour]) -> Sprite:
+    """A part or an object of `drawings.yaml`, as flat as it is painted there; balls are lit."""
+    drawing = load("drawings")[name]
+    canvas = Canvas(drawing["box"], px).draw(name, colours)
+    x, y = canvas.grid()
+    return canvas.sprite(1.05 - 40 * ((x + 0.02) ** 2 + (y - 0.03) ** 2) if "ball" in drawing else 1.0)
 
 
-def _wave(x: np.ndarray, period: float) -> np.ndarray:
+def torso(px: float, colours: Mapping[str, Colour], girth: float) -> Sprite:
+    """From the hips (origin) to the shoulders along +y, at three quarters with the chest towards +x."""
+    canvas = Canvas(load("drawings")["torso"]["box"], px)
+    canvas.draw("torso", colours, scale=(girth, 1.0)).draw("collar", colours)
+    x, y = canvas.grid()
+    side = np.clip((x - 0.02) / (0.115 * girth), -1, 1)
+    return canvas.sprite((0.6 + 0.45 * np.sqrt(1 - 0.85 * side**2)) * (0.88 + 0.5 * np.clip(y, 0, 0.3)))
+
+
+def head(px: float, colours: Mapping[str, Colour], r: float, hair: str) -> Sprite:
+    """Neck, face and hair; origin at the base of the neck, radius r, face turned towards +x."""
+    canvas, middle = Canvas(load("drawings")["head"]["box"], px).draw("head", colours), (0.012, 0.052 + r)
+    for name in load("drawings")["hair"][hair]:
+        canvas.draw(name, colours, middle, (r, r))
+    x, y = canvas.grid()
+    dome = 1 - ((x - middle[0] - 0.02) ** 2 + 0.6 * (y - middle[1] - 0.015) ** 2) / (1.9 * r) ** 2
+    return canvas.sprite(0.62 + 0.44 * np.clip(dome, 0.2, 1))
+
+
+def limb(length: float, radii: tuple[float, float], px: float, colour: Colour, bare: Colour = None) -> Sprite:
+    """A tapered capsule along +x from its joint, its last 30 % in `bare` if that is given; lit as a cylinder."""
+    r = max(radii)
+    canvas = Canvas((-r, -r, length + r, r), px)
+    t = np.linspace(np.pi / 2, 3 * np.pi / 2, 17)
+    cap = np.stack([np.cos(t), np.sin(t)], -1)
+    canvas.paint(np.concatenate([radii[0] * cap, (length, 0) - radii[1] * cap]), colour)
+    x, y = canvas.grid()
+    if bare is not None:
+        canvas.rgb[(x > 0.7 * length) & (canvas.alpha > 0)] = bare
+    radius = radii[0] + (radii[1] - radii[0]) * np.clip(x / length, 0, 1)
+    side = np.clip(y / radius, -1, 1)
+    return canvas.sprite(0.52 + 0.55 * np.sqrt(np.clip(1 - (0.9 * side - 0.15) ** 2, 0, 1)))
+
+
+def faint(sprite: Sprite, px: float) -> Sprite:
+    """The sprite as a soft shadow: too faint to own a pixel, so the flow is the floor's, the pixels are mixed."""
+    rgba = np.rint(0.4 * sprite.rgba).astype(np.uint8)
+    return Sprite(cv2.GaussianBlur(rgba, (0, 0), max(0.8, 0.012 * px)), sprite.to_units)
+
+
+def _stripes(x: np.ndarray, period: float) -> np.ndarray:
     return np.clip(0.5 + 1.2 * np.sin(2 * np.pi * x / period), 0, 1)
 
 
 CLOTHS = {  # weight of the second colour at (x, y); periods of 4 to 6 pixels at 120 x 160
-    "plain": lambda x, y: 0 * (x + y),
-    "stripes": lambda x, y: _wave(x, 0.054) + 0 * y,
-    "hoops": lambda x, y: _wave(y, 0.062) + 0 * x,
-    "checks": lambda x, y: 0.5 * (_wave(x, 0.072) + _wave(y, 0.072)),
+    "plain": lambda x, y: 0 * x,
+    "stripes": lambda x, y: _stripes(x, 0.054),
+    "hoops": lambda x, y: _stripes(y, 0.062),
+    "checks": lambda x, y: 0.5 * (_stripes(x, 0.072) + _stripes(y, 0.072)),
     "dots": lambda x, y: np.clip(2.2 * np.sin(np.pi * x / 0.036) * np.sin(np.pi * y / 0.036) - 0.9, 0, 1),
 }
 
 
 def cloth(canvas: Canvas, pattern: str, colours: Sequence, rng: np.random.Generator) -> np.ndarray:
     """Cloth for a canvas, uint8 (h, w, 3): a pattern of CLOTHS, or a crop of the photograph of that name."""
-    import cv2
-
     h, w = canvas.alpha.shape
     colour, second = np.asarray(colours, float)
     if pattern in CLOTHS:
-        weight = np.broadcast_to(CLOTHS[pattern](*canvas.grid()), (h, w))
-        out = colour + weight[..., None] * (second - colour)
+        out = colour + CLOTHS[pattern](*canvas.grid())[..., None] * (second - colour)
     else:
         image = photo(pattern)
         side = min(image.shape[:2]) // 3

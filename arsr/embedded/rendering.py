@@ -1,13 +1,15 @@
 """Rendering: layers composited in depth order, with exact flow.
 
 A drawing is a list of `Layer`s from back to front, each a flat painted `Sprite` moved by one affine matrix a
-frame. The flow of a pixel follows from the matrices alone: A[t + 1] A[t]^-1 p - p for the top layer at p.
+frame; the first is the background, mirrored without end beyond its borders. The flow of a pixel follows from the
+matrices alone: A[t + 1] A[t]^-1 p - p for the top layer at p.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from arsr.embedded.painting import DENSITY, Sprite
@@ -24,42 +26,33 @@ class Layer:
 def render(layers: list[Layer], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Frames, forward flow, occlusion and mixed masks of layers (back to front, poses into frame pixels).
 
-    Returns frames uint8 (T, H, W, 3); flow float32 (T - 1, 2, H, W) in pixels, t -> t + 1; occluded and mixed
+    Frames uint8 (T, H, W, 3); flow float32 (T - 1, 2, H, W) in pixels, t -> t + 1; occluded and mixed
     bool (T - 1, H, W). occluded: the surface point at p leaves the frame or is covered by another layer at
     t + 1. mixed: the colour at p, or one of the four that bilinear warping reads at t + 1, blends layers.
     """
     matrices = np.stack([layer.pose @ layer.sprite.to_units for layer in layers])  # (K, T, 3, 3) sprite -> frame px
     drawn = [_composite(layers, matrices[:, t], size) for t in range(matrices.shape[1])]
     frames, labels, samples, mixed = (np.stack(part) for part in zip(*drawn, strict=True))
-    pairs = []
-    for t in range(len(frames) - 1):
-        step = matrices[:, t + 1] @ np.linalg.inv(matrices[:, t])  # (K, 3, 3)
-        pairs.append(_correspond(step, labels[t], samples[t + 1], mixed[t], mixed[t + 1]))
-    flow, occluded, unsure = (np.stack(part) for part in zip(*pairs, strict=True))
-    return frames, flow, occluded, unsure
+    steps = matrices[:, 1:] @ np.linalg.inv(matrices[:, :-1])  # (K, T - 1, 3, 3)
+    pairs = map(_correspond, steps.swapaxes(0, 1), labels, samples[1:], mixed, mixed[1:])
+    return frames, *(np.stack(part) for part in zip(*pairs, strict=True))
 
 
 def _composite(layers: list[Layer], matrices: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
     """One frame (H, W, 3), its top layer at pixels (H, W) and at samples (2H + 1, 2W + 1), mixed (H, W)."""
-    import cv2
-
     h, w = (DENSITY * n + 1 for n in size)  # one sample around the frame for the tent filter
     to_grid = np.array([[DENSITY, 0, 1.0], [0, DENSITY, 1.0], [0, 0, 1]])
-    canvas = label = soft = None
-    for k, (layer, matrix) in enumerate(zip(layers, to_grid @ matrices, strict=True)):
-        rgba = layer.sprite.rgba
-        if layer.sprite.infinite:
-            canvas = cv2.warpAffine(rgba, matrix[:2], (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-            canvas = canvas[..., :3].copy()
-            label, soft = np.full((h, w), k, np.uint8), np.zeros((h, w), np.uint8)
-            continue
+    sprites, matrices = [layer.sprite.rgba for layer in layers], (to_grid @ matrices)[:, :2]
+    canvas = cv2.warpAffine(sprites[0], matrices[0], (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    label, soft = np.zeros((h, w), np.uint8), np.zeros((h, w), np.uint8)
+    for k, (rgba, matrix) in enumerate(zip(sprites[1:], matrices[1:], strict=True), 1):
         sh, sw = rgba.shape[:2]
-        corners = matrix[:2] @ np.array([[0, sw, 0, sw], [0, 0, sh, sh], [1, 1, 1, 1.0]])
+        corners = matrix @ np.array([[0, sw, 0, sw], [0, 0, sh, sh], [1, 1, 1, 1.0]])
         x0, y0 = np.maximum(np.floor(corners.min(1)).astype(int) - 1, 0).tolist()
         x1, y1 = np.minimum(np.ceil(corners.max(1)).astype(int) + 2, (w, h)).tolist()
         if x0 >= x1 or y0 >= y1:
             continue
-        local = matrix[:2].copy()
+        local = matrix.copy()
         local[:, 2] -= (x0, y0)
         part = cv2.warpAffine(rgba, local, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
         box = np.s_[y0:y1, x0:x1]
