@@ -87,23 +87,23 @@ class Reproduce:
         chosen |= {"methods": self.method} if self.method else {}
         study = replace(self.study, shipped=self.root / "weights", **chosen)
         code = records.commit(self.root, "arsr", "arsr_core") if self.keep else None
-        plan = reproduce.prepare(study)
+        found, missing = reproduce.prepare(study)
+        provenance = study.provenance(typed(), code)
         state = processes.this(study.device)
         tell = say if state.is_main_process else lambda line: None
         if state.is_main_process:
-            tell("timing each stage on this device ...")
-            tell(reproduce.describe(plan, reproduce.estimate(plan), state.num_processes))
+            tell("timing one clip on this device ...")
+            tell(reproduce.describe(found, missing, state.num_processes))
         state.wait_for_everyone()
         if self.dry_run or self.stage == "prepare":
             return
-        provenance = reproduce.provenance(study, typed(), code)
         if self.stage != "tables":
-            reproduce.score(plan, provenance=provenance, say=tell)
+            reproduce.score(study, found, provenance=provenance, say=tell)
         if self.stage == "scores" or not state.is_main_process:
             return
-        table, made = reproduce.tables(plan, provenance)
+        table, made = reproduce.tables(study, found, provenance)
         columns = ["dataset", "network", "method", "stream", "accuracy", "low", "high", "n", "unreadable"]
         print(table[columns].to_string(index=False, float_format="%.2f"))
         say(f"written: {records.save(made, study.out / 'records.json')}")
         if self.keep:
-            say(f"kept: {', '.join(map(str, reproduce.keep(plan, made, self.root / 'results')))}")
+            say(f"kept: {', '.join(map(str, reproduce.keep(study, found, made, self.root / 'results')))}")
