@@ -136,7 +136,7 @@ def evaluate(
     parts = out.with_name(f"{out.name}.parts")
 
     def files() -> list[Path]:
-        return [path for path in (out, *sorted(parts.glob("*.parquet"))) if path.exists()]
+        return [path for path in (out, *sorted(parts.glob("[!.]*.parquet"))) if path.exists()]  # not half-written ones
 
     kept, _ = scores.load(*files(), header=header)
     done = {scores.key(row) for row in kept[kept["status"] == "ok"].to_dict("records")}
@@ -248,12 +248,11 @@ def see(
     return torch.cat(parts)
 
 
-def coded_flow(
-    frames: torch.Tensor, following: torch.Tensor, protocol: Protocol, preset: str, backend: str, workers: int
-) -> torch.Tensor:
+def coded_flow(frames: torch.Tensor, following: torch.Tensor, config: Evaluation) -> torch.Tensor:
     """TV-L1 flow from frames to those that follow, each uint8 (K, 3, H, W), coded: uint8 (K, 2, H, W)."""
-    motion = flow.tvl1(frames, following, backend=backend, workers=workers, **flow.PRESETS[preset])
-    return flow.encode_uint8(motion, protocol.bound)
+    workers = config.workers or len(os.sched_getaffinity(0))
+    motion = flow.tvl1(frames, following, backend=config.backend, workers=workers, **flow.PRESETS[config.flow])
+    return flow.encode_uint8(motion, config.protocol.bound)
 
 
 @torch.inference_mode()
@@ -363,9 +362,8 @@ class Pipeline:
         keys, config = {}, self.config
         if self.cache:
             content = np.frombuffer(hashlib.sha256(np.ascontiguousarray(frames)).digest(), np.uint8)
-            made = dict(
-                shape=frames.shape, protocol=asdict(config.protocol), flow=self.flow, precision=config.precision
-            )
+            made = dict(flow=self.flow, shape=frames.shape, precision=config.precision)
+            made |= dict(protocol=asdict(config.protocol))
             for method in {pair(unit)[1] for unit in units if "temporal" in self.units[unit]}:
                 keys[method] = flow_cache.cache_key(content, sr=method, weights=self.hashes.get(method), **made)
         return frames, keys, {method: self.cache.peek(key) for method, key in keys.items()}
@@ -397,9 +395,7 @@ class Pipeline:
 
         shown = {"spatial": pick(spatial, spots)} if spots else {}
         if new:
-            workers = config.workers or len(os.sched_getaffinity(0))
-            ends = pick(temporal, new), pick(temporal, following)
-            compute = partial(coded_flow, *ends, protocol, config.flow, config.backend, workers)
+            compute = partial(coded_flow, pick(temporal, new), pick(temporal, following), config)
             coded = estimator.submit(*(self.cache.get, keys[temporal], compute) if self.cache else (compute,))
 
         def finish() -> list[dict]:

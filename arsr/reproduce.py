@@ -4,7 +4,7 @@
     score     LR -> SR -> flow -> both streams, one method after the other, streaming   -> OUT/DATASET-NETWORK.parquet
     tables    accuracies with intervals, and paired tests                               -> OUT/records.json
 
-No frame is written. Flow that several recognisers see is cached until all is scored.
+No frame is written. Flow that several recognisers see is cached, in at most 50 GiB, until all is scored.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -58,14 +59,6 @@ class Study:
         if self.data and not self.data.is_dir():
             raise InputError(f"{self.data}: no such folder; expected one that holds hmdb51, ucf101 and weights")
 
-    def provenance(self, command: str, code: str | None = None) -> records.Provenance:
-        """Where the study's numbers come from; code: the commit, for numbers that are kept."""
-        data, note = ", ".join(self.datasets), None
-        if self.profile == "embedded":
-            data = "embedded test clips (synthetic)"
-            note = "lite networks and recognisers, trained on embedded clips"
-        return records.measured("arsr reproduce", command, data, code, profile=self.profile, note=note)
-
 
 def prepare(study: Study) -> tuple[list[Evaluation], list[str]]:
     """What can be scored, one evaluation a data set and recogniser, and in words what is missing.
@@ -77,33 +70,31 @@ def prepare(study: Study) -> tuple[list[Evaluation], list[str]]:
     absent = [(m, name) for m in study.methods for name in pair(m) if name not in {"hr", "bicubic", *weights}]
     methods = tuple(m for m in study.methods if m not in dict(absent))
     used = {name for method in methods for name in pair(method)}
+    same = {n: getattr(study, n) for n in ("splits", "split", "present_only", "clips", "seed", "device")}
     found, missing = [], [f"{method}: no weights of {name}" for method, name in absent]
-    for dataset in ("embedded",) if embedded else study.datasets:
+    for dataset, network in product(("embedded",) if embedded else study.datasets, RECOGNISERS):
         homes = () if embedded else (dataset, *folders.DATASETS[dataset].homes)
-        for network, stems in RECOGNISERS.items():
-            names = [f"{stem}-{'lite' if embedded else dataset}" for stem in stems]
-            files = {name: _file(study, name) for name in names}
+        names = [f"{stem}-{'lite' if embedded else dataset}" for stem in RECOGNISERS[network]]
+        files = {name: _file(study, name) for name in names}
+        try:
             if lacking := [name for name, path in files.items() if not path]:
-                missing.append(f"{dataset}, {network}: no weights of {' and '.join(lacking)}")
-                continue
-            try:
-                config = Evaluation(
-                    dataset,
-                    study.out / f"{dataset}-{network}.parquet",
-                    tuple(map(str, files.values())),
-                    methods,
-                    {name: path for name, path in weights.items() if name in used},
-                    PROTOCOLS[study.protocol or ("lite" if embedded else "full")],
-                    study.preset or ("fast" if embedded else "reference"),
-                    network=network,
-                    root=next((study.data / name for name in homes if (study.data / name).is_dir()), study.data),
-                    **{n: getattr(study, n) for n in ("splits", "split", "present_only", "clips", "seed", "device")},
-                )
-                evaluate.check(*evaluate.dataset_clips(config), present_only=study.present_only)
-                found.append(config)
-            except InputError as error:
-                missing.append(f"{dataset}: {error}")
-    missing = list(dict.fromkeys(missing))
+                raise InputError(f"no weights of {' and '.join(lacking)}")
+            config = Evaluation(
+                dataset,
+                study.out / f"{dataset}-{network}.parquet",
+                tuple(map(str, files.values())),
+                methods,
+                {name: path for name, path in weights.items() if name in used},
+                PROTOCOLS[study.protocol or ("lite" if embedded else "full")],
+                study.preset or ("fast" if embedded else "reference"),
+                network=network,
+                root=next((study.data / name for name in homes if (study.data / name).is_dir()), study.data),
+                **same,
+            )
+            evaluate.check(*evaluate.dataset_clips(config), present_only=study.present_only)
+            found.append(config)
+        except InputError as error:
+            missing.append(f"{dataset}, {network}: {error}")
     if not found:
         raise InputError(f"reproduce: nothing can be scored. {'; '.join(missing)}")
     return found, missing
@@ -151,25 +142,20 @@ def _hours(config: Evaluation) -> float:
     raise InputError(f"{config.dataset}: no clip can be read; 'arsr data check {config.dataset}' says why")
 
 
-def score(
-    study: Study,
-    found: Sequence[Evaluation],
-    *,
-    provenance: records.Provenance | None = None,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Every method of every evaluation; a run that was killed goes on. Several processes share the clips of each.
+def score(found: Sequence[Evaluation], provenance: records.Provenance, say: Callable[[str], None] = print) -> None:
+    """Scores what `prepare` found, method by method, so that the recognisers find each other's flow in the cache.
 
-    The recognisers take turns for each method, so that they find its flow in the cache.
+    A run that was killed goes on. Several processes share the clips of each job.
     """
-    cache = study.out / "flow"
-    jobs = [(config, method) for method in study.methods for config in found if method in config.methods]
-    for number, (config, method) in enumerate(jobs, 1):
-        say(f"{number} of {len(jobs)}: {config.dataset}, {config.network}, {method}")
+    cache, main = found[0].out.parent / "flow", processes.this(found[0].device).is_main_process
+    jobs = [*product(found[0].methods, found)]
+    for number, (method, config) in enumerate(jobs, 1):
+        if main:
+            say(f"{number} of {len(jobs)}: {config.dataset}, {config.network}, {method}")
         weights = {name: path for name, path in config.weights.items() if name in pair(method)}
         one = dict(methods=(method,), weights=weights, cache=cache if len(found) > 1 else None)
         evaluate.evaluate(replace(config, **one), provenance=provenance)
-    if processes.this().is_main_process:
+    if main:
         shutil.rmtree(cache, ignore_errors=True)
 
 
@@ -181,17 +167,15 @@ def kept(config: Evaluation) -> tuple[pd.DataFrame, scores.Header] | None:
     return frame[frame["clip"].isin([clip.name for clip in evaluate.dataset_clips(config)[0]])], header
 
 
-def tables(
-    study: Study, found: Sequence[Evaluation], provenance: records.Provenance
-) -> tuple[pd.DataFrame, list[records.Record]]:
+def tables(found: Sequence[Evaluation], provenance: records.Provenance) -> tuple[pd.DataFrame, list[records.Record]]:
     """Table 4 from the scores, and the paired tests that the claims need -> (tidy table, records).
 
     Keys: PROFILE.benchmark.DATASET.NETWORK.METHOD.STREAM, and PROFILE.benchmark.DATASET.NETWORK.STREAM.A.to_B.
     """
-    made, numbers, prefix = [], [], f"{study.profile}.benchmark"
+    made, numbers, prefix = [], [], f"{provenance.profile}.benchmark"
     for config, (frame, _) in ((config, there) for config in found if (there := kept(config))):
         single = set(frame["method"])
-        pairs = [m for m in study.methods if "+" in m and m not in single and set(pair(m)) <= single]
+        pairs = [m for m in config.methods if "+" in m and m not in single and set(pair(m)) <= single]
         made.append(scores.table(frame, pairs=pairs, groups="group", present_only=config.present_only))
         numbers += scores.records(made[-1], provenance, prefix)
         for stream, a, b in claims.comparisons(config.dataset, config.network):
@@ -201,13 +185,13 @@ def tables(
                 what = f"{a} minus {b}, {stream} stream, {config.network} on {config.dataset}"
                 numbers += scores.compare(*rows, groups="group").records(key, what, provenance)
     if not made:
-        raise InputError(f"{study.out}: no scores there yet; run the stage scores first")
+        raise InputError(f"{found[0].out.parent}: no scores there yet; run the stage scores first")
     return pd.concat(made, ignore_index=True), numbers
 
 
-def keep(study: Study, found: Sequence[Evaluation], numbers: Sequence[records.Record], folder: Path) -> list[Path]:
+def keep(found: Sequence[Evaluation], numbers: Sequence[records.Record], folder: Path) -> list[Path]:
     """Copy the records, and the scores that they were made from, to the project's results."""
-    written = [records.save(numbers, folder / f"benchmark-{study.profile}.json")]
+    written = [records.save(numbers, folder / f"benchmark-{numbers[0].provenance.profile}.json")]
     for config in found:
         if there := kept(config):
             written.append(scores.save(folder / "scores" / config.out.name, *there))

@@ -88,20 +88,19 @@ def test_the_plan_in_words_passes_by_what_cannot_be_read(data, tmp_path, monkeyp
 
 
 def test_whole_study_and_its_second_run(data, tmp_path):
-    whole = study(data, tmp_path, methods=("hr", "bicubic", "vdsr", "hr+vdsr"))
-    found, _ = reproduce.prepare(whole)
+    found, _ = reproduce.prepare(study(data, tmp_path, methods=("hr", "bicubic", "vdsr", "hr+vdsr")))
     said = []
-    reproduce.score(whole, found, say=said.append)
+    reproduce.score(found, HERE, said.append)
     assert said[:2] == ["1 of 8: hmdb51, tsn, hr", "2 of 8: hmdb51, st-resnet, hr"] and len(said) == 8
     assert not (tmp_path / "flow").exists()
     assert "every score is there" in reproduce.describe(found, [])
-    table, numbers = reproduce.tables(whole, found, HERE)
+    table, numbers = reproduce.tables(found, HERE)
     assert set(table["network"]) == {"tsn", "st-resnet"} and "hr+vdsr" in set(table["method"])
     keys = {record.key for record in numbers}
     assert {"paper.benchmark.hmdb51.tsn.vdsr.fused", "paper.benchmark.hmdb51.st-resnet.hr.spatial"} <= keys
     for network in ("tsn", "st-resnet"):
         assert f"paper.benchmark.hmdb51.{network}.temporal.hr.to_bicubic.accuracy" in keys
-    kept = reproduce.keep(whole, found, numbers, tmp_path / "results")
+    kept = reproduce.keep(found, numbers, tmp_path / "results")
     assert [path.name for path in kept] == [
         "benchmark-paper.json",
         "hmdb51-tsn.parquet",
@@ -109,7 +108,7 @@ def test_whole_study_and_its_second_run(data, tmp_path):
     ]
     assert len(records.load(kept[0])) == len(numbers)
     before = {path: path.read_bytes() for path in tmp_path.glob("*.parquet")}
-    reproduce.score(whole, found, say=said.append)
+    reproduce.score(found, HERE, said.append)
     assert {path: path.read_bytes() for path in tmp_path.glob("*.parquet")} == before
 
 
@@ -117,10 +116,9 @@ def test_scores_of_clips_that_are_no_longer_asked_for_do_not_count(data, tmp_pat
     fewer = tmp_path / "fewer"
     shutil.copytree(data, fewer)
     for root, count in ((data, 3), (fewer, 2)):
-        whole = study(root, tmp_path / "out", methods=("hr",))
-        found, _ = reproduce.prepare(whole)
-        reproduce.score(whole, found, say=str)
-        assert set(reproduce.tables(whole, found, HERE)[0]["n"]) == {count}
+        found, _ = reproduce.prepare(study(root, tmp_path / "out", methods=("hr",)))
+        reproduce.score(found, HERE, str)
+        assert set(reproduce.tables(found, HERE)[0]["n"]) == {count}
         for path in (fewer / "hmdb51" / "walk").glob("*.avi"):
             path.unlink()
     assert len(scores.load(found[0].out)[0]["clip"].unique()) == 3
@@ -132,8 +130,7 @@ def test_cached_flow_gives_the_scores_of_a_study_of_one_recogniser(data, tmp_pat
     for path in (alone / "weights").glob("tsn-*"):
         path.unlink()
     for folder, name in ((data, "two"), (alone, "one")):
-        whole = study(folder, tmp_path / name, methods=("bicubic",))
-        reproduce.score(whole, reproduce.prepare(whole)[0], say=str)
+        reproduce.score(reproduce.prepare(study(folder, tmp_path / name, methods=("bicubic",)))[0], HERE, str)
     frames = [scores.load(tmp_path / name / "hmdb51-st-resnet.parquet")[0] for name in ("one", "two")]
     assert frames[0]["scores"].map(tuple).equals(frames[1]["scores"].map(tuple))
 
@@ -164,15 +161,14 @@ def test_killed_and_continued_by_two_processes(data, tmp_path):
     printed = [process.communicate(timeout=200)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0]
     assert "vdsr" in printed[0] and not printed[1]
-    own = study(data, tmp_path / "whole")
-    found, _ = reproduce.prepare(own)
-    reproduce.score(own, found, say=str)
+    found, _ = reproduce.prepare(study(data, tmp_path / "whole"))
+    reproduce.score(found, HERE, str)
     for config in found:
         whole, again = (scores.load(path)[0] for path in (config.out, out / config.out.name))
         assert whole.drop(columns="scores").equals(again.drop(columns="scores"))
         for one, other in zip(whole["scores"], again["scores"], strict=True):
             assert one == pytest.approx(other, rel=1e-4, abs=1e-6)  # rounding differs between processes
-    assert len(records.load(out / "records.json")) == len(reproduce.tables(own, found, HERE)[1])
+    assert len(records.load(out / "records.json")) == len(reproduce.tables(found, HERE)[1])
 
 
 def test_real_clips(shared_data, data, tmp_path):
@@ -181,10 +177,9 @@ def test_real_clips(shared_data, data, tmp_path):
     shutil.copytree(data / "weights", root / "weights")
     shutil.copytree(shared_data / "clips" / "hmdb51", root / "hmdb51")
     shutil.copytree(shared_data / "splits" / "hmdb51_splits", root / "hmdb51_splits")
-    own = study(root, tmp_path / "out", methods=("bicubic",))
-    found, _ = reproduce.prepare(own)
-    reproduce.score(own, found, say=str)
-    table, _ = reproduce.tables(own, found, HERE)
+    found, _ = reproduce.prepare(study(root, tmp_path / "out", methods=("bicubic",)))
+    reproduce.score(found, HERE, str)
+    table, _ = reproduce.tables(found, HERE)
     assert set(table["n"]) == {len(evaluate.dataset_clips(found[0])[0])} and (table["unreadable"] == 0).all()
 
 
@@ -211,9 +206,8 @@ def test_nothing_there(data, tmp_path):
         reproduce.prepare(study(data, tmp_path, present_only=False))
     with pytest.raises(InputError, match="nothing can be scored. sosr: no weights of sosr"):
         reproduce.prepare(study(data, tmp_path, methods=("sosr",)))
-    own = study(data, tmp_path)
     with pytest.raises(InputError, match="no scores there yet; run the stage scores first"):
-        reproduce.tables(own, reproduce.prepare(own)[0], HERE)
+        reproduce.tables(reproduce.prepare(study(data, tmp_path))[0], HERE)
 
 
 def test_embedded_plan(root, tmp_path):
