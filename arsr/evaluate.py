@@ -14,13 +14,15 @@ import hashlib
 import os
 import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, field
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -51,14 +53,7 @@ def _known(method: str) -> str:
     return method
 
 
-def _some(recognisers: tuple[str, ...]) -> tuple[str, ...]:
-    if not recognisers:
-        raise InputError("no recognisers; expected the files of TSN's streams or of an ST-ResNet, -r FILE -r FILE")
-    return recognisers
-
-
 Method = Annotated[str, AfterValidator(_known)]  # hr, a name in sr.METHODS, or two joined by +
-Recognisers = Annotated[tuple[str, ...], AfterValidator(_some)]
 
 
 @settings
@@ -69,7 +64,7 @@ class Evaluation:
     dataset: Annotated[Positional[str], spelled(metavar="DATASET")]
     out: Annotated[Positional[Path], spelled(metavar="OUT")]  # OUT.parquet, of scores; goes on with what is there
     # file of a TSN stream, or an ST-ResNet; {fold} stands for the group it never saw
-    recognisers: Annotated[Recognisers, Many, spelled(name="recogniser", aliases=["-r"])]
+    recognisers: Annotated[tuple[str, ...], Many, spelled(name="recogniser", aliases=["-r"])]
     # hr, vdsr ..., sosr+tosr (frames, flow)
     methods: Suppress[Annotated[tuple[Method, ...], MinLen(1)]] = ("hr", "bicubic")
     weights: Suppress[dict[str, str | Path]] = field(default_factory=dict)  # weights of SR methods: METHOD=FILE
@@ -91,6 +86,8 @@ class Evaluation:
     batch: Annotated[int, Ge(0)] = 0  # images a forward of the recogniser; 0: as the device likes
 
     def __post_init__(self):
+        if not self.recognisers:
+            raise InputError("no recognisers; expected the files of TSN's streams or of an ST-ResNet, -r FILE -r FILE")
         if idle := sorted(self.weights.keys() - {name for method in self.methods for name in pair(method)}):
             raise InputError(f"weights of {idle[0]}, but the methods are {', '.join(self.methods)}; name it there, too")
 
@@ -108,17 +105,6 @@ class Evaluation:
             raise InputError(f"{absent[0]}: no such recogniser; 'arsr train' makes one")
         return paths
 
-    def items(self) -> list[Clip]:
-        """The test clips of a real data set, as its folder has them."""
-        if self.root is None:
-            raise InputError(f"{self.dataset}: give the folder of its clips, root=")
-        options = dict(splits=self.splits, split=self.split, present_only=self.present_only)
-        return folders.items(self.dataset, self.root, **options)
-
-    def tvl1(self) -> dict:
-        """The parameters of TV-L1 by name."""
-        return asdict(flow.TVL1(**flow.PRESETS[self.flow]))
-
 
 def evaluate(
     config: Evaluation,
@@ -133,8 +119,8 @@ def evaluate(
     clips, classes: None takes those of config.dataset. A clip that cannot be read, or is too short for a stack of
     flow, has a row with the reason instead of scores, and is tried again by the next run. One run at a time writes to
     a file; several files load together. progress: a bar on stderr; None: on a terminal, after two seconds.
-    Raises InputError for clips listed twice, labels out of range, classes without clips (but for present_only),
-    recognisers of other classes or made for other flow, and a file that holds scores of another kind.
+    Raises InputError for clips that `check` refuses, recognisers of other classes or made for other flow, and a file
+    that holds scores of another kind.
     """
     from tqdm import tqdm
 
@@ -150,7 +136,7 @@ def evaluate(
     parts = out.with_name(f"{out.name}.parts")
 
     def files() -> list[Path]:
-        return [path for path in (out, *sorted(parts.glob("*.parquet"))) if path.exists()]
+        return [path for path in (out, *sorted(parts.glob("[!.]*.parquet"))) if path.exists()]  # not half-written ones
 
     kept, _ = scores.load(*files(), header=header)
     done = {scores.key(row) for row in kept[kept["status"] == "ok"].to_dict("records")}
@@ -175,25 +161,25 @@ def dataset_clips(config: Evaluation) -> tuple[list[Clip], tuple[str, ...]]:
     """The test clips of config.dataset, and its classes in the order of the labels."""
     if config.dataset == "embedded":
         return sources.embedded(config.clips, "test", seed=config.seed), tuple(ACTIONS)
-    return config.items(), folders.DATASETS[config.dataset].classes
+    if config.root is None:
+        raise InputError(f"{config.dataset}: give the folder of its clips, root=")
+    options = dict(splits=config.splits, split=config.split, present_only=config.present_only)
+    return folders.items(config.dataset, config.root, **options), folders.DATASETS[config.dataset].classes
 
 
 def check(clips: Sequence[Clip], classes: Sequence[str], *, present_only: bool = False) -> None:
     """InputError for a clip that is listed twice, a label that is not its class, and a class without clips."""
     if twice := [name for name, times in Counter(clip.name for clip in clips).items() if times > 1]:
         raise InputError(f"clip {twice[0]!r} is listed twice; expected each once")
-    for clip in clips:
-        if not 0 <= clip.label < len(classes) or classes[clip.label] != clip.action:
-            raise InputError(
-                f"clip {clip.name!r}: label {clip.label}, class {clip.action!r}; expected a label from 0 to "
-                f"{len(classes) - 1} in the order {', '.join(classes[:3])} ..."
-            )
+    if wrong := [clip for clip in clips if clip.action not in classes[clip.label : clip.label + 1]]:
+        given = f"clip {wrong[0].name!r}: label {wrong[0].label}, class {wrong[0].action!r}"
+        order = f"0 to {len(classes) - 1} in the order {', '.join(classes[:3])} ..."
+        raise InputError(f"{given}; expected a label from {order}")
     lacking = sorted(set(range(len(classes))) - {clip.label for clip in clips})
     if not clips or (lacking and not present_only):
-        raise InputError(
-            f"no clips of {', '.join(classes[i] for i in lacking[:5])} ({len(lacking)} of {len(classes)} classes); add "
-            f"some (of embedded clips: --clips {len(classes)} or more), or take what there is (--present-only)"
-        )
+        few = f"no clips of {', '.join(classes[i] for i in lacking[:5])} ({len(lacking)} of {len(classes)} classes)"
+        enough = f"of embedded clips: --clips {len(classes)} or more"
+        raise InputError(f"{few}; add some ({enough}), or take what there is (--present-only)")
 
 
 def provenance_of(config: Evaluation, command: str | None = None) -> records.Provenance:
@@ -207,50 +193,25 @@ def provenance_of(config: Evaluation, command: str | None = None) -> records.Pro
 # The stages -------------------------------------------------------------------------------------------------
 
 
-class Unit(NamedTuple):
-    """What is scored at once: frames of one SR method, flow of one, which may be another, or both."""
+def plan(frames: int, streams: Collection[str], protocol: Protocol) -> tuple[list[int], list[int], list[int], str]:
+    """What streams see of a clip; with "fused" among them, an ST-ResNet's: the frame in the middle of each stack.
 
-    method: str  # in the rows
-    spatial: str | None
-    temporal: str | None
-    coupled: bool = False  # by an ST-ResNet, whose streams see each other
+    -> (frames that are seen as they are, the first fields of the stacks of flow, all their fields, each once, why there
+    are no stacks); field p is the flow from frame p to p + 1.
 
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """The scores that come of it."""
-        return SCORES if self.coupled else tuple(stream for stream in STREAMS if getattr(self, stream))
-
-
-class Plan(NamedTuple):
-    """What of a clip a unit shows, by numbers of frames."""
-
-    spots: list[int]  # frames that are seen as they are
-    stacks: list[int]  # the first fields of the stacks of flow
-    pairs: list[int]  # flow from frame p to p + 1, each once
-    reason: str = ""  # why there are no stacks
-
-    @property
-    def ends(self) -> set[int]:
-        """The frames between which flow is computed."""
-        return {*self.pairs, *(p + 1 for p in self.pairs)}
-
-
-def plan(frames: int, unit: Unit, protocol: Protocol) -> Plan:
-    """Which of a clip's frames a unit shows. An ST-ResNet sees the frame in the middle of each stack.
-
-    >>> plan(9, Unit("hr", "hr", "hr"), PROTOCOLS["lite"])
-    Plan(spots=[0, 2, 4, 6, 8], stacks=[0, 0, 0, 0, 0], pairs=[0, 1, 2, 3, 4], reason='')
+    >>> plan(9, ("spatial", "temporal"), PROTOCOLS["lite"])
+    ([0, 2, 4, 6, 8], [0, 0, 0, 0, 0], [0, 1, 2, 3, 4], '')
     """
     length, stacks, reason = protocol.flow_frames, [], ""
     try:
-        stacks = recognition.starts(frames - 1, protocol, length).tolist() if unit.temporal else []
+        stacks = recognition.starts(frames - 1, protocol, length).tolist() if "temporal" in streams else []
     except InputError as error:
         reason = str(error)
-    if unit.coupled:
+    if "fused" in streams:
         spots = [first + length // 2 for first in stacks]
     else:
-        spots = recognition.starts(frames, protocol).tolist() if unit.spatial else []
-    return Plan(spots, stacks, sorted({first + i for first in stacks for i in range(length)}), reason)
+        spots = recognition.starts(frames, protocol).tolist() if "spatial" in streams else []
+    return spots, stacks, sorted({first + i for first in stacks for i in range(length)}), reason
 
 
 @torch.inference_mode()
@@ -286,12 +247,11 @@ def see(
     return torch.cat(parts)
 
 
-def coded_flow(
-    frames: torch.Tensor, following: torch.Tensor, protocol: Protocol, preset: str, backend: str, workers: int
-) -> torch.Tensor:
+def coded_flow(frames: torch.Tensor, following: torch.Tensor, config: Evaluation) -> torch.Tensor:
     """TV-L1 flow from frames to those that follow, each uint8 (K, 3, H, W), coded: uint8 (K, 2, H, W)."""
-    motion = flow.tvl1(frames, following, backend=backend, workers=workers, **flow.PRESETS[preset])
-    return flow.encode_uint8(motion, protocol.bound)
+    workers = config.workers or len(os.sched_getaffinity(0))
+    motion = flow.tvl1(frames, following, backend=config.backend, workers=workers, **flow.PRESETS[config.flow])
+    return flow.encode_uint8(motion, config.protocol.bound)
 
 
 @torch.inference_mode()
@@ -321,29 +281,34 @@ def score(
 
 
 class Pipeline:
-    """The networks of an evaluation, and the order in which clips pass them. fold: that of the first clip."""
+    """The networks of an evaluation, and the order in which clips pass them. fold: that of the first clip.
+
+    `units` are what is scored at once: the streams of a method, or of a pair, frames of one and flow of the other.
+    """
 
     def __init__(self, config: Evaluation, classes: tuple[str, ...], device: torch.device, fold: str):
         self.config, self.classes, self.device = config, classes, device
         names = dict.fromkeys(name for method in config.methods for name in pair(method))
         self.networks = {m: None if m == "hr" else sr.load(m, config.weights.get(m)).to(device) for m in names}
         self.hashes = {m: sha256(path) for m, path in config.weights.items()}
+        self.flow = {"method": "tvl1", "backend": config.backend, **asdict(flow.TVL1(**flow.PRESETS[config.flow]))}
         self.cache = flow_cache.Cache(config.cache) if config.cache else None
         self.use(fold)
-        self.network = config.network or ("st-resnet" if "both" in self.recognisers else "tsn")
+        self.coupled = "both" in self.recognisers  # ST-ResNet: its streams see each other
+        self.network = config.network or ("st-resnet" if self.coupled else "tsn")
         self.units = _units(config.methods, self.recognisers)
 
     def use(self, fold: str) -> None:
         """Load the recognisers of a fold, by kind: spatial and temporal, or both."""
-        nets, protocol, classes = {}, self.config.protocol, self.classes
+        nets, protocol = {}, self.config.protocol
         for path in self.config.files(fold):
             load = recognition.load if path.suffix == ".safetensors" else recognition.load_public
-            net = load(path, classes=classes)
+            net = load(path, classes=self.classes)
+            kind, fields = net.stream, net.arguments["flow_frames"]
             bound = net.metadata.get("protocol", {}).get("bound", protocol.bound)
-            kind, stacks = net.stream, (net.arguments["flow_frames"], bound)
-            if kind != "spatial" and stacks != (protocol.flow_frames, protocol.bound):
+            if kind != "spatial" and (fields, bound) != (protocol.flow_frames, protocol.bound):
                 raise InputError(
-                    f"{path}: trained on stacks of {stacks[0]} fields coded to {stacks[1]:g} px; the protocol "
+                    f"{path}: trained on stacks of {fields} fields coded to {bound:g} px; the protocol "
                     f"{protocol.name} has {protocol.flow_frames} and {protocol.bound:g} px; choose another protocol"
                 )
             if kind in nets or (nets and "both" in (kind, *nets)):
@@ -353,47 +318,38 @@ class Pipeline:
 
     def header(self, clips: Iterable[Clip], provenance: records.Provenance) -> scores.Header:
         """What the rows of this evaluation have in common."""
-        config, hashes = self.config, {}
-        for fold in dict.fromkeys(map(config.fold, clips)):
-            for kind, path in zip(self.recognisers, config.files(fold), strict=True):
-                hashes[f"{self.network}/{kind}/{fold}"] = sha256(path)
-        return scores.Header(
-            classes=self.classes,
-            protocol=asdict(config.protocol),
-            flow={"method": "tvl1", "backend": config.backend, **config.tvl1()},
-            precision=config.precision,
-            weights=self.hashes,
-            recognisers=hashes,
-            runs=(provenance,),
-        )
+        recognisers = {
+            f"{self.network}/{kind}/{fold}": sha256(path)
+            for fold in dict.fromkeys(map(self.config.fold, clips))
+            for kind, path in zip(self.recognisers, self.config.files(fold), strict=True)
+        }
+        how = dict(protocol=asdict(self.config.protocol), flow=self.flow, precision=self.config.precision)
+        files = dict(weights=self.hashes, recognisers=recognisers)
+        return scores.Header(classes=self.classes, **how, **files, runs=(provenance,))
 
-    def missing(self, clip: Clip, done: set[tuple[str, ...]]) -> list[Unit]:
+    def missing(self, clip: Clip, done: set[tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         """The units of which a row is not done yet."""
-        return [u for u in self.units if not {scores.key(row) for row in self.rows(clip, u, {})} <= done]
+        return {m: s for m, s in self.units.items() if not {*map(scores.key, self.rows(clip, m, {}))} <= done}
 
-    def rows(self, clip: Clip, unit: Unit, found: dict[str, torch.Tensor], reason: str = "") -> list[dict]:
+    def rows(self, clip: Clip, method: str, found: dict[str, torch.Tensor], reason: str = "") -> list[dict]:
         """A unit's rows of a clip, one a stream: with scores (classes,) where they were found, else with the reason."""
-        where = dict(dataset=self.config.dataset, network=self.network, protocol=self.config.protocol.name)
-        where |= dict(method=unit.method, fold=self.config.fold(clip))
-        where |= dict(clip=clip.name, group=clip.group, label=clip.label, action=clip.action)
+        row = dict(dataset=self.config.dataset, network=self.network, method=method, fold=self.config.fold(clip))
+        row |= dict(protocol=self.config.protocol.name, clip=clip.name, group=clip.group)
+        row |= dict(label=clip.label, action=clip.action)
         no, ok = dict(status="unreadable", reason=reason, scores=[]), dict(status="ok", reason="")
-        states = {s: ok | dict(scores=found[s].tolist()) if s in found else no for s in unit.streams}
-        return [where | dict(stream=stream) | state for stream, state in states.items()]
+        states = {s: ok | dict(scores=found[s].tolist()) if s in found else no for s in self.units[method]}
+        return [row | dict(stream=stream) | state for stream, state in states.items()]
 
-    def run(self, todo: Iterable[tuple[Clip, list[Unit]]]) -> Iterator[list[dict]]:
-        """The rows of each clip in turn. While a unit waits for its flow, the next ones begin."""
+    def run(self, todo: Iterable[tuple[Clip, dict[str, tuple[str, ...]]]]) -> Iterator[list[dict]]:
+        """The rows of each clip's units in turn. While a unit waits for its flow, the next ones begin."""
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as estimator:
             decoded = _ahead(lambda job: (*job, reader.submit(self.read, *job)), todo)
-            steps = ((clip, unit, source, unit is units[-1]) for clip, units, source in decoded for unit in units)
-            begun = _ahead(lambda step: (self.begin(*step[:3], estimator), step[3]), steps)
-            rows = []
-            for finish, last in begun:
-                rows += finish()
-                if last:
-                    yield rows
-                    rows = []
+            steps = ((clip, method, source) for clip, units, source in decoded for method in units)
+            begun = _ahead(lambda step: (step[0].name, self.begin(*step, estimator)), steps)
+            for _, of_clip in groupby(begun, itemgetter(0)):
+                yield [row for _, finish in of_clip for row in finish()]
 
-    def read(self, clip: Clip, units: Sequence[Unit]) -> tuple[np.ndarray, dict[str, str], dict]:
+    def read(self, clip: Clip, units: Iterable[str]) -> tuple[np.ndarray, dict[str, str], dict]:
         """A clip's frames, uint8 (T, H, W, 3), and by SR method the key of its flow in the cache, and what is there.
 
         Raises InputError or OSError for a clip that cannot be read, or of frames too small for the methods.
@@ -402,17 +358,16 @@ class Pipeline:
         height, width = frames.shape[1:3]
         if min(height, width) < SCALE:
             raise InputError(f"{clip.name}: frames of {width}x{height} px; the methods need {SCALE}x{SCALE}")
-        if not self.cache:
-            return frames, {}, {}
-        content, p = hashlib.sha256(np.ascontiguousarray(frames)).digest(), self.config.protocol
-        made = dict(size=p.size, snippets=p.snippets, fields=p.flow_frames, bound=p.bound, shape=frames.shape)
-        made |= dict(flow="tvl1", precision=self.config.precision, backend=self.config.backend, **self.config.tvl1())
-        key = partial(flow_cache.cache_key, content, **made)
-        methods = {unit.temporal for unit in units} - {None}
-        keys = {method: key(sr=method, weights=self.hashes.get(method)) for method in methods}
+        keys, config = {}, self.config
+        if self.cache:
+            content = hashlib.sha256(np.ascontiguousarray(frames)).digest()
+            made = dict(flow=self.flow, shape=frames.shape, precision=config.precision)
+            made |= dict(protocol=asdict(config.protocol))
+            for method in {pair(unit)[1] for unit in units if "temporal" in self.units[unit]}:
+                keys[method] = flow_cache.cache_key(content, sr=method, weights=self.hashes.get(method), **made)
         return frames, keys, {method: self.cache.peek(key) for method, key in keys.items()}
 
-    def begin(self, clip: Clip, unit: Unit, source: Future, estimator: Executor) -> Callable[[], list[dict]]:
+    def begin(self, clip: Clip, unit: str, source: Future, estimator: Executor) -> Callable[[], list[dict]]:
         """Show a unit of a clip, send its flow on its way, score its frames; to call what is left gives the rows."""
         config, protocol = self.config, self.config.protocol
         try:
@@ -421,35 +376,38 @@ class Pipeline:
             return partial(self.rows, clip, unit, {}, str(error))
         if self.fold != config.fold(clip):
             self.use(config.fold(clip))
-        nets, coded, chosen = self.recognisers, known.get(unit.temporal), plan(len(frames), unit, protocol)
-        wanted = {unit.spatial: set(chosen.spots)}
-        wanted[unit.temporal] = wanted.get(unit.temporal, set()) | (chosen.ends if coded is None else set())
+        nets, (spatial, temporal) = self.recognisers, pair(unit)
+        spots, stacks, fields, reason = plan(len(frames), self.units[unit], protocol)
+        coded = known.get(temporal)
+        new = fields if coded is None else []  # yet to be computed
+        following = [p + 1 for p in new]
+        wanted = {spatial: {*spots}}
+        wanted[temporal] = wanted.get(temporal, set()).union(new, following)
+        images = {}  # (method, number of a frame): uint8 (3, *protocol.size)
         how = dict(protocol=protocol, device=self.device, precision=config.precision)
-        seen = {}
         for method, numbers in ((method, sorted(numbers)) for method, numbers in wanted.items() if numbers):
-            seen[method] = dict(zip(numbers, see(frames, numbers, self.networks[method], **how), strict=True))
+            made = see(frames, numbers, self.networks[method], **how)
+            images |= {(method, number): image for number, image in zip(numbers, made, strict=True)}
 
         def pick(method: str, numbers: Iterable[int]) -> torch.Tensor:  # uint8 (K, 3, *protocol.size)
-            return torch.stack([seen[method][n] for n in numbers])
+            return torch.stack([images[method, number] for number in numbers])
 
-        if chosen.pairs and coded is None:
-            ends = pick(unit.temporal, chosen.pairs), pick(unit.temporal, [p + 1 for p in chosen.pairs])
-            workers = config.workers or len(os.sched_getaffinity(0))
-            compute = partial(coded_flow, *ends, protocol, config.flow, config.backend, workers)
-            coded = estimator.submit(*(self.cache.get, keys[unit.temporal], compute) if self.cache else (compute,))
-        batch = config.batch or (250 if self.device.type == "cuda" else 10)  # measured: a CPU's cache holds few
-        how = dict(protocol=protocol, batch=batch, half=config.precision == "bfloat16")
-        rgb = [pick(unit.spatial, chosen.spots)] if chosen.spots else []
-        found = score(nets["spatial"], *rgb, **how) if rgb and not unit.coupled else {}
+        shown = {"spatial": pick(spatial, spots)} if spots else {}
+        if new:
+            compute = partial(coded_flow, pick(temporal, new), pick(temporal, following), config)
+            coded = estimator.submit(*(self.cache.get, keys[temporal], compute) if self.cache else (compute,))
 
         def finish() -> list[dict]:
-            if chosen.stacks:
+            batch = config.batch or (250 if self.device.type == "cuda" else 10)  # measured: a CPU's cache holds few
+            how = dict(protocol=protocol, batch=batch, half=config.precision == "bfloat16")
+            found = {} if self.coupled else {s: score(nets[s], x, **how)[s] for s, x in shown.items()}
+            if stacks:
                 motion = (coded.result() if isinstance(coded, Future) else coded).to(self.device)  # uint8 (P, 2, H, W)
-                places = np.searchsorted(chosen.pairs, chosen.stacks).tolist()
-                stacks = flow.stack(motion[None], places, protocol.flow_frames)[0]  # (S, 2 flow_frames, H, W)
-                both = score(nets["both"], *rgb, stacks, **how) if unit.coupled else {}
-                found.update(both or score(nets["temporal"], stacks, **how))
-            return self.rows(clip, unit, found, f"{clip.name}: {chosen.reason}")
+                places = np.searchsorted(fields, stacks).tolist()
+                snippets = flow.stack(motion[None], places, protocol.flow_frames)[0]  # (S, 2 flow_frames, H, W)
+                both = (nets["both"], *shown.values()) if self.coupled else (nets["temporal"],)
+                found |= score(*both, snippets, **how)
+            return self.rows(clip, unit, found, f"{clip.name}: {reason}")
 
         return finish
 
@@ -464,9 +422,9 @@ def _ahead(start: Callable, items: Iterable) -> Iterator:
     yield from started
 
 
-def _units(methods: Sequence[str], kinds: Iterable[str]) -> list[Unit]:
-    if "both" in kinds:  # a pair is a method of its own
-        return [Unit(method, *pair(method), coupled=True) for method in methods]
-    spatial, temporal = ([pair(m)[i] for m in methods if s in kinds] for i, s in enumerate(STREAMS))
-    names = dict.fromkeys([*spatial, *temporal])
-    return [Unit(name, *(name if name in side else None for side in (spatial, temporal))) for name in names]
+def _units(methods: Sequence[str], kinds: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The streams of each unit."""
+    if "both" in kinds:
+        return dict.fromkeys(methods, SCORES)
+    seen = {stream: [pair(m)[i] for m in methods] for i, stream in enumerate(STREAMS) if stream in kinds}
+    return {name: tuple(s for s in seen if name in seen[s]) for name in sum(seen.values(), [])}

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+import pandas
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
@@ -18,12 +18,6 @@ from arsr.records import read_rows
 from arsr_core import sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256, write_atomically
-
-if TYPE_CHECKING:
-    import pandas
-
-NAME = "manifest.json"
-POINTS = 100  # of a kept curve
 
 
 class Entry(BaseModel):
@@ -50,7 +44,7 @@ class Entry(BaseModel):
 
 def load(folder: str | Path) -> dict[str, Entry]:
     """The entries of a folder of weights by name; none where there is no manifest."""
-    path = Path(folder) / NAME
+    path = Path(folder) / "manifest.json"
     entries = read_rows(path, Entry, "a manifest; restore it") if path.exists() else []
     return {entry.name: entry for entry in entries}
 
@@ -59,14 +53,14 @@ def add(folder: str | Path, entry: Entry) -> None:
     """Put one entry in, in place of one of its name."""
     entries = load(folder) | {entry.name: entry}
     rows = [entries[name].model_dump() for name in sorted(entries)]
-    write_atomically(Path(folder) / NAME, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(Path(folder) / "manifest.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
 
 
 def find(folder: str | Path, name: str) -> Path:
     """The file of an entry, if its bytes are those that the manifest names."""
     entries = load(folder)
     if name not in entries:
-        known = ", ".join(sorted(entries)) or "nothing"
+        known = ", ".join(entries) or "nothing"
         raise InputError(f"{folder}: no weights {name!r}; its manifest has {known}; train it first, 'arsr train'")
     path = Path(folder) / entries[name].file
     if not path.exists() or sha256(path) != entries[name].sha256:
@@ -74,23 +68,19 @@ def find(folder: str | Path, name: str) -> Path:
     return path
 
 
-def keep_curve(folder: str | Path, name: str, curve: pandas.DataFrame) -> Path:
+def keep_curve(folder: str | Path, name: str, curve: pandas.DataFrame) -> None:
     """Write the loss curves of a run, as `loop.fit` returns them, by rows of equal parts, at most 100.
 
     A row has the last `step` of its part, the sum of the `seconds`, and the means of all else.
     """
-    size = -(-len(curve) // POINTS)
+    size = -(-len(curve) // 100)
     columns = {name: {"step": "last", "seconds": "sum"}.get(name, "mean") for name in curve}
     rows = curve.groupby([row // size for row in range(len(curve))]).agg(columns)
-    path = Path(folder) / "curves" / f"{name}.csv"
-    write_atomically(path, rows.to_csv(index=False, float_format="%.5g"))
-    return path
+    write_atomically(Path(folder) / "curves" / f"{name}.csv", rows.to_csv(index=False, float_format="%.5g"))
 
 
 def curve(folder: str | Path, name: str) -> pandas.DataFrame:
-    """The loss curves of shipped weights: one row a part of the run, with its last step, mean terms, seconds."""
-    import pandas
-
+    """The loss curves of shipped weights, as `keep_curve` has written them."""
     path = Path(folder) / "curves" / f"{name}.csv"
     if not path.exists():
         raise InputError(f"{path}: no loss curves of {name!r}; restore them from the repository")
@@ -105,16 +95,14 @@ class Model(NamedTuple):
     weights: Path | None  # None: needs none
 
 
-def at_hand(
-    folder: str | Path, given: Mapping[str, Path] = MappingProxyType({}), *, starts: bool = False
-) -> dict[str, Model]:
+def at_hand(folder: str | Path, given: Mapping[str, Path] | None = None, *, starts: bool = False) -> dict[str, Model]:
     """The methods that have trained weights, in the paper's order: files that are given, else those shipped.
 
     given: method: file of published weights. starts: with those of sr.STARTS that are shipped.
     """
-    if unknown := sorted(set(given) - set(sr.METHODS)):
+    given, shipped, found = given or {}, load(folder), {}
+    if unknown := sorted(given.keys() - sr.METHODS.keys()):
         raise InputError(f"weights of {unknown[0]!r}; expected a method: {', '.join(sr.METHODS)}")
-    shipped, found = load(folder), {}
     for name, method in sr.METHODS.items():
         entry = shipped.get(name) or shipped.get(f"{name}-lite")
         path, lite = given.get(name), False

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from arsr import evaluate, scores
 from arsr.data.clips import Clip
 from arsr.evaluate import Evaluation
-from arsr.names import SCORES
+from arsr.names import SCORES, STREAMS
 from arsr_core import degrade, flow, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.recognition import Protocol
@@ -132,18 +132,18 @@ def scores_by_hand(clip, method, files):
 
 
 def test_plan_of_tsn_and_of_st_resnet():
-    both = evaluate.plan(9, evaluate.Unit("m", "a", "b"), PROTOCOL)
-    assert both == ([0, 4, 8], [0, 3, 6], [0, 1, 3, 4, 6, 7], "") and both.ends == set(range(9))
-    coupled = evaluate.plan(9, evaluate.Unit("m", "a", "b", coupled=True), PROTOCOL)
-    assert coupled.spots == [1, 4, 7] and coupled[1:] == both[1:]  # the middle of each stack
-    assert evaluate.plan(9, evaluate.Unit("m", "a", None), PROTOCOL) == ([0, 4, 8], [], [], "")
-    assert evaluate.plan(9, evaluate.Unit("m", None, "b"), PROTOCOL).spots == []
+    both = evaluate.plan(9, STREAMS, PROTOCOL)
+    assert both == ([0, 4, 8], [0, 3, 6], [0, 1, 3, 4, 6, 7], "")
+    coupled = evaluate.plan(9, SCORES, PROTOCOL)
+    assert coupled[0] == [1, 4, 7] and coupled[1:] == both[1:]  # the middle of each stack
+    assert evaluate.plan(9, ("spatial",), PROTOCOL) == ([0, 4, 8], [], [], "")
+    assert evaluate.plan(9, ("temporal",), PROTOCOL)[0] == []
 
 
 def test_plan_of_a_clip_too_short_for_flow():
-    short = evaluate.plan(2, evaluate.Unit("m", "a", "b"), PROTOCOL)
-    assert short[:3] == ([0, 0, 0], [], []) and "leave this clip out" in short.reason
-    assert evaluate.plan(2, evaluate.Unit("m", "a", "b", coupled=True), PROTOCOL).spots == []
+    short = evaluate.plan(2, STREAMS, PROTOCOL)
+    assert short[:3] == ([0, 0, 0], [], []) and "leave this clip out" in short[3]
+    assert evaluate.plan(2, SCORES, PROTOCOL)[0] == []
 
 
 # --- the same as by hand
@@ -329,6 +329,7 @@ def test_killed_and_continued_by_two_processes(config, files, tmp_path):
     assert victim.wait() == -signal.SIGKILL and not out.exists()
     kept = {p.name: p.stat().st_mtime_ns for p in out.parent.glob("scores.parquet.parts/*.parquet")}
     assert 0 < len(kept) < 5
+    (out.parent / "scores.parquet.parts" / ".torn.tmp.parquet").write_bytes(b"PAR1")  # what a kill leaves half-written
 
     import socket
 

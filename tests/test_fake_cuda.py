@@ -378,9 +378,10 @@ def seeing(method: str | None) -> torch.Tensor:
 
 
 def test_flow_and_scores_stay_on_the_gpu(gpu, monkeypatch):
-    monkeypatch.setitem(flow.PRESETS, "few", FEW)
+    monkeypatch.setitem(flow.PRESETS, "fast", FEW)
     how = replace(PROTOCOLS["lite"], size=(64, 80), crop=64, crops=10)
-    check(gpu, evaluate.coded_flow(byte(2, 3, 64, 80), byte(2, 3, 64, 80), how, "few", "auto", 1))
+    config = evaluate.Evaluation("clips", "scores.parquet", ("rgb",), protocol=how, flow="fast", workers=1)
+    check(gpu, evaluate.coded_flow(byte(2, 3, 64, 80), byte(2, 3, 64, 80), config))
     rgb, stacks = byte(3, 3, 64, 80), byte(3, 10, 64, 80)
     check(gpu, evaluate.score(recognise().eval(), rgb, protocol=how))
     check(gpu, evaluate.score(recognise(modality="flow").eval(), stacks, protocol=how, half=True))

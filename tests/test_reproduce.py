@@ -4,6 +4,7 @@ Recognisers of HMDB51 have random weights here: what is tested is the road, not 
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,14 +12,12 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from arsr import manifest, records, reproduce, scores
+from arsr import evaluate, manifest, records, reproduce, scores
 from arsr.data import folders
 from arsr.embedded import generated
 from arsr.reproduce import Study
@@ -62,75 +61,67 @@ def study(data, out, **changed):
 
 
 def test_the_plan_names_what_is_there_and_what_is_not(data, tmp_path):
-    plan = reproduce.prepare(study(data, tmp_path, methods=reproduce.TABLE4, datasets=("hmdb51", "ucf101")))
-    assert [(p.config.dataset, p.config.network, len(p.clips)) for p in plan.parts] == [
-        ("hmdb51", "tsn", 3),
-        ("hmdb51", "st-resnet", 3),
+    found, missing = reproduce.prepare(study(data, tmp_path, methods=reproduce.TABLE4, datasets=("hmdb51", "ucf101")))
+    assert [(c.dataset, c.network, c.methods) for c in found] == [
+        ("hmdb51", network, ("hr", "bicubic", "vdsr")) for network in ("tsn", "st-resnet")
     ]
-    assert "esrgan: no weights of esrgan" in plan.missing and "sosr+tosr: no weights of tosr" in plan.missing
-    assert "ucf101, tsn: no weights of tsn-rgb-ucf101 and tsn-flow-ucf101" in plan.missing
-    assert [(part.config.network, method) for part, method, _ in plan.jobs()] == [
-        (network, method) for method in ("hr", "bicubic", "vdsr") for network in ("tsn", "st-resnet")
-    ]
+    assert "esrgan: no weights of esrgan" in missing and "sosr+tosr: no weights of tosr" in missing
+    assert "ucf101, tsn: no weights of tsn-rgb-ucf101 and tsn-flow-ucf101" in missing
 
 
-def test_estimate_and_its_words(data, tmp_path):
-    plan = reproduce.prepare(study(data, tmp_path))
-    costs = reproduce.estimate(plan)
-    assert costs["method"].tolist() == ["hr", "hr", "bicubic", "bicubic", "vdsr", "vdsr"]
-    assert (costs["hours"] > 0).all() and (costs["clips"] == 3).all()
-    assert (costs["disk"] > 0).tolist() == [True, False] * 3  # the second recogniser finds the flow in the cache
-    pair = reproduce.estimate(reproduce.prepare(study(data, tmp_path, methods=("vdsr", "hr+vdsr")))).iloc[-1]
-    assert pair.method == "hr+vdsr" and pair.disk == 0  # a pair finds its second method's flow there, too
-    text = reproduce.describe(plan, costs, processes=2)
-    assert "hmdb51, tsn: 3 clips; lite, TV-L1 fast" in text and "on 2 processes" in text
-
-
-def test_the_estimate_bounds_the_disk_and_passes_by_what_cannot_be_read(data, tmp_path, monkeypatch):
-    plan = reproduce.prepare(study(data, tmp_path, methods=("bicubic",)))
+def test_the_plan_in_words_passes_by_what_cannot_be_read(data, tmp_path, monkeypatch):
+    found, _ = reproduce.prepare(study(data, tmp_path))
+    text = reproduce.describe(found, ["tosr: no weights of tosr"], devices=2)
+    assert "hmdb51, tsn: 3 clips; lite, TV-L1 fast: hr, bicubic, vdsr" in text and "missing: tosr: no" in text
+    assert re.search(r"about \d+\.\d\d h at most, by 2 of this device", text)
+    clips, classes = evaluate.dataset_clips(found[0])
 
     def damaged():
         raise InputError("damaged")
 
-    parts = [replace(part, clips=[replace(part.clips[0], read=damaged), *part.clips[1:]]) for part in plan.parts]
-    costs = reproduce.estimate(replace(plan, parts=parts))
-    nothing = [replace(part, clips=[replace(clip, read=damaged) for clip in part.clips]) for part in plan.parts]
+    torn = [replace(clip, read=damaged) for clip in clips]
+    monkeypatch.setattr(evaluate, "dataset_clips", lambda config: ([torn[0], *clips[1:]], classes))
+    assert "h at most" in reproduce.describe(found, [])
+    monkeypatch.setattr(evaluate, "dataset_clips", lambda config: (torn, classes))
     with pytest.raises(InputError, match="no clip can be read; 'arsr data check hmdb51' says why"):
-        reproduce.estimate(replace(plan, parts=nothing))
-    monkeypatch.setattr(reproduce, "shutil", SimpleNamespace(rmtree=lambda *_, **__: None))  # the flow stays
-    reproduce.score(plan, say=str)
-    kept = sum(file.stat().st_size for file in (tmp_path / "flow").rglob("*") if file.is_file())
-    assert 0 < kept <= costs["disk"].max()
+        reproduce.describe(found, [])
 
 
 def test_whole_study_and_its_second_run(data, tmp_path):
-    plan = reproduce.prepare(study(data, tmp_path, methods=("hr", "bicubic", "vdsr", "hr+vdsr")))
+    found, _ = reproduce.prepare(study(data, tmp_path, methods=("hr", "bicubic", "vdsr", "hr+vdsr")))
     said = []
-    reproduce.score(plan, say=said.append)
-    assert said[0] == "1 of 7: hmdb51, tsn, hr" and len(said) == 7  # TSN needs no run for the pair
-    assert not any((tmp_path / "flow").iterdir())
-    nothing = reproduce.estimate(plan)
-    assert nothing.empty and "every score is there" in reproduce.describe(plan, nothing)
-    table, found = reproduce.tables(plan, HERE)
+    reproduce.score(found, HERE, said.append)
+    assert said[:2] == ["1 of 8: hmdb51, tsn, hr", "2 of 8: hmdb51, st-resnet, hr"] and len(said) == 8
+    assert not (tmp_path / "flow").exists()
+    assert "every score is there" in reproduce.describe(found, [])
+    table, numbers = reproduce.tables(found, HERE)
     assert set(table["network"]) == {"tsn", "st-resnet"} and "hr+vdsr" in set(table["method"])
-    keys = {record.key for record in found}
+    keys = {record.key for record in numbers}
     assert {"paper.benchmark.hmdb51.tsn.vdsr.fused", "paper.benchmark.hmdb51.st-resnet.hr.spatial"} <= keys
     for network in ("tsn", "st-resnet"):
         assert f"paper.benchmark.hmdb51.{network}.temporal.hr.to_bicubic.accuracy" in keys
-    kept = reproduce.keep(plan, found, tmp_path / "results")
+    kept = reproduce.keep(found, numbers, tmp_path / "results")
     assert [path.name for path in kept] == [
         "benchmark-paper.json",
         "hmdb51-tsn.parquet",
         "hmdb51-st-resnet.parquet",
     ]
-    assert len(records.load(kept[0])) == len(found)
-    part = plan.parts[0]
-    fewer = replace(plan, parts=[replace(part, clips=part.clips[:2])])
-    frame, _ = scores.load(reproduce.keep(fewer, found, tmp_path / "fewer")[1])
-    assert set(frame["clip"]) == {clip.name for clip in part.clips[:2]}  # the scores that the records were made from
+    assert len(records.load(kept[0])) == len(numbers)
     before = {path: path.read_bytes() for path in tmp_path.glob("*.parquet")}
-    reproduce.score(plan, say=said.append)
+    reproduce.score(found, HERE, said.append)
     assert {path: path.read_bytes() for path in tmp_path.glob("*.parquet")} == before
+
+
+def test_scores_of_clips_that_are_no_longer_asked_for_do_not_count(data, tmp_path):
+    fewer = tmp_path / "fewer"
+    shutil.copytree(data, fewer)
+    for root, count in ((data, 3), (fewer, 2)):
+        found, _ = reproduce.prepare(study(root, tmp_path / "out", methods=("hr",)))
+        reproduce.score(found, HERE, str)
+        assert set(reproduce.tables(found, HERE)[0]["n"]) == {count}
+        for path in (fewer / "hmdb51" / "walk").glob("*.avi"):
+            path.unlink()
+    assert len(scores.load(found[0].out)[0]["clip"].unique()) == 3
 
 
 def test_cached_flow_gives_the_scores_of_a_study_of_one_recogniser(data, tmp_path):
@@ -139,7 +130,7 @@ def test_cached_flow_gives_the_scores_of_a_study_of_one_recogniser(data, tmp_pat
     for path in (alone / "weights").glob("tsn-*"):
         path.unlink()
     for folder, name in ((data, "two"), (alone, "one")):
-        reproduce.score(reproduce.prepare(study(folder, tmp_path / name, methods=("bicubic",))), say=str)
+        reproduce.score(reproduce.prepare(study(folder, tmp_path / name, methods=("bicubic",)))[0], HERE, str)
     frames = [scores.load(tmp_path / name / "hmdb51-st-resnet.parquet")[0] for name in ("one", "two")]
     assert frames[0]["scores"].map(tuple).equals(frames[1]["scores"].map(tuple))
 
@@ -170,15 +161,14 @@ def test_killed_and_continued_by_two_processes(data, tmp_path):
     printed = [process.communicate(timeout=200)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0]
     assert "vdsr" in printed[0] and not printed[1]
-    plan = reproduce.prepare(study(data, tmp_path / "whole"))
-    reproduce.score(plan, say=str)
-    for part in plan.parts:
-        whole, name = scores.load(part.config.out)[0], Path(part.config.out).name
-        again = scores.load(out / name)[0]
+    found, _ = reproduce.prepare(study(data, tmp_path / "whole"))
+    reproduce.score(found, HERE, str)
+    for config in found:
+        whole, again = (scores.load(path)[0] for path in (config.out, out / config.out.name))
         assert whole.drop(columns="scores").equals(again.drop(columns="scores"))
         for one, other in zip(whole["scores"], again["scores"], strict=True):
             assert one == pytest.approx(other, rel=1e-4, abs=1e-6)  # rounding differs between processes
-    assert len(records.load(out / "records.json")) == len(reproduce.tables(plan, HERE)[1])
+    assert len(records.load(out / "records.json")) == len(reproduce.tables(found, HERE)[1])
 
 
 def test_real_clips(shared_data, data, tmp_path):
@@ -187,10 +177,10 @@ def test_real_clips(shared_data, data, tmp_path):
     shutil.copytree(data / "weights", root / "weights")
     shutil.copytree(shared_data / "clips" / "hmdb51", root / "hmdb51")
     shutil.copytree(shared_data / "splits" / "hmdb51_splits", root / "hmdb51_splits")
-    plan = reproduce.prepare(study(root, tmp_path / "out", methods=("bicubic",)))
-    reproduce.score(plan, say=str)
-    table, _ = reproduce.tables(plan, HERE)
-    assert set(table["n"]) == {len(plan.parts[0].clips)} and (table["unreadable"] == 0).all()
+    found, _ = reproduce.prepare(study(root, tmp_path / "out", methods=("bicubic",)))
+    reproduce.score(found, HERE, str)
+    table, _ = reproduce.tables(found, HERE)
+    assert set(table["n"]) == {len(evaluate.dataset_clips(found[0])[0])} and (table["unreadable"] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -214,16 +204,17 @@ def test_nothing_there(data, tmp_path):
         reproduce.prepare(study(data, tmp_path, datasets=("ucf101",)))
     with pytest.raises(InputError, match="nothing can be scored.*hmdb51: .*48 of 51 classes|clips missing"):
         reproduce.prepare(study(data, tmp_path, present_only=False))
+    with pytest.raises(InputError, match="nothing can be scored. sosr: no weights of sosr"):
+        reproduce.prepare(study(data, tmp_path, methods=("sosr",)))
     with pytest.raises(InputError, match="no scores there yet; run the stage scores first"):
-        reproduce.tables(reproduce.prepare(study(data, tmp_path)), HERE)
+        reproduce.tables(reproduce.prepare(study(data, tmp_path))[0], HERE)
 
 
 def test_embedded_plan(root, tmp_path):
-    plan = reproduce.prepare(Study("embedded", out=tmp_path, clips=18, shipped=root / "weights"))
-    part, *others = plan.parts
-    missing = "embedded, st-resnet: no weights of st-resnet-lite" in plan.missing
-    assert [p.config.network for p in others] == ([] if missing else ["st-resnet"])
-    assert part.config.protocol.name == "lite" and {"hr", "bicubic", "vdsr"} <= set(part.config.methods)
-    assert len(part.clips) == 18
-    assert {"srresnet", "rrdb"} <= set(part.config.methods)  # claim C3 compares with them ...
+    found, missing = reproduce.prepare(Study("embedded", out=tmp_path, clips=18, shipped=root / "weights"))
+    absent = "embedded, st-resnet: no weights of st-resnet-lite" in missing
+    assert [config.network for config in found] == (["tsn"] if absent else ["tsn", "st-resnet"])
+    assert found[0].protocol.name == "lite" and {"hr", "bicubic", "vdsr"} <= set(found[0].methods)
+    assert len(evaluate.dataset_clips(found[0])[0]) == 18
+    assert {"srresnet", "rrdb"} <= set(found[0].methods)  # claim C3 compares with them ...
     assert not {"srresnet", "rrdb"} & set(manifest.at_hand(root / "weights"))  # ... and the chapters' rows do without

@@ -37,13 +37,12 @@ class Evaluate:
     def __call__(self) -> None:
         named = dict(pair.partition("=")[::2] for pair in self.weights)
         if not all(named.values()):
-            given = " ".join(self.weights)
-            raise InputError(f"--weights {given}: expected METHOD=FILE, e.g. --weights vdsr=vdsr.safetensors")
+            expected = "expected METHOD=FILE, e.g. --weights vdsr=vdsr.safetensors"
+            raise InputError(f"--weights {' '.join(self.weights)}: {expected}")
         protocol = PROTOCOLS[self.protocol or ("lite" if self.config.dataset == "embedded" else "full")]
-        chosen = dict(methods=self.method or self.config.methods, weights=named)
-        config = replace(self.config, protocol=protocol, **chosen)
-        provenance = evaluate.provenance_of(config, typed())
-        frame, _ = scores.load(evaluate.evaluate(config, provenance=provenance))
+        methods = self.method or self.config.methods
+        config = replace(self.config, methods=methods, weights=named, protocol=protocol)
+        frame, _ = scores.load(evaluate.evaluate(config, provenance=evaluate.provenance_of(config, typed())))
         if not processes.this().is_main_process:
             return
         pairs = [name for name in config.methods if "+" in name and {"spatial", "temporal"} <= set(frame["stream"])]
@@ -54,8 +53,7 @@ class Evaluate:
         lost = frame[frame["status"] != "ok"].drop_duplicates(["clip", "reason"])
         for reason in lost["reason"][:20]:
             say(f"unreadable: {reason}")
-        lost, clips = lost["clip"].nunique(), frame["clip"].nunique()
-        say(f"{clips:,} clips, {lost:,} of them unreadable; written: {config.out}")
+        say(f"{frame['clip'].nunique():,} clips, {lost['clip'].nunique():,} of them unreadable; written: {config.out}")
 
 
 @dataclass(kw_only=True)
@@ -64,9 +62,9 @@ class Reproduce:
 
     The folder of --data holds hmdb51/ and ucf101/ (or UCF-101/) with their split files, and weights/ with one file a
     method and recogniser: vdsr.safetensors, esrgan.pth ..., tsn-rgb-hmdb51.pth, tsn-flow-hmdb51.pth,
-    st-resnet-hmdb51.safetensors, the same for ucf101. What is missing is named and left out. The same command goes on
-    where it was interrupted. Several GPUs or machines: accelerate launch -m arsr reproduce ... Several cores:
-    OMP_NUM_THREADS=1 torchrun --nproc-per-node 4 -m arsr reproduce --device cpu ...
+    st-resnet-hmdb51.safetensors, the same for ucf101. What is missing is named and left out. Flow takes up to 50 GiB
+    of disk. The same command goes on where it was interrupted. Several GPUs or machines: accelerate launch -m arsr
+    reproduce ... Several cores: OMP_NUM_THREADS=1 torchrun --nproc-per-node 4 -m arsr reproduce --device cpu ...
 
     Examples:
       arsr reproduce --data DATA --dry-run
@@ -87,23 +85,25 @@ class Reproduce:
         chosen |= {"methods": self.method} if self.method else {}
         study = replace(self.study, shipped=self.root / "weights", **chosen)
         code = records.commit(self.root, "arsr", "arsr_core") if self.keep else None
-        plan = reproduce.prepare(study)
+        found, missing = reproduce.prepare(study)
+        data, note = ", ".join(study.datasets), None
+        if study.profile == "embedded":
+            data, note = "embedded test clips (synthetic)", "lite networks and recognisers, trained on embedded clips"
+        source = records.measured("arsr reproduce", typed(), data, code, profile=study.profile, note=note)
         state = processes.this(study.device)
-        tell = say if state.is_main_process else lambda line: None
         if state.is_main_process:
-            tell("timing each stage on this device ...")
-            tell(reproduce.describe(plan, reproduce.estimate(plan), state.num_processes))
+            say("timing one clip on this device ...")
+            say(reproduce.describe(found, missing, state.num_processes))
         state.wait_for_everyone()
         if self.dry_run or self.stage == "prepare":
             return
-        provenance = reproduce.provenance(study, typed(), code)
         if self.stage != "tables":
-            reproduce.score(plan, provenance=provenance, say=tell)
+            reproduce.score(found, source, say)
         if self.stage == "scores" or not state.is_main_process:
             return
-        table, made = reproduce.tables(plan, provenance)
+        table, made = reproduce.tables(found, source)
         columns = ["dataset", "network", "method", "stream", "accuracy", "low", "high", "n", "unreadable"]
         print(table[columns].to_string(index=False, float_format="%.2f"))
         say(f"written: {records.save(made, study.out / 'records.json')}")
         if self.keep:
-            say(f"kept: {', '.join(map(str, reproduce.keep(plan, made, self.root / 'results')))}")
+            say(f"kept: {', '.join(map(str, reproduce.keep(found, made, self.root / 'results')))}")
