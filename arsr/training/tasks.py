@@ -43,6 +43,8 @@ Logged = tuple[torch.Tensor, dict[str, torch.Tensor]]  # a loss, and terms to lo
 PIXEL = {  # (sr, hr, flow) -> loss
     "mse": lambda sr, hr, flow: losses.mse(sr, hr),
     "wmse": lambda sr, hr, flow: losses.wmse(sr, hr, flow),
+    "wmse_normalised": lambda sr, hr, flow: losses.wmse(sr, hr, flow, variant="normalised"),
+    "wmse_code": lambda sr, hr, flow: losses.wmse(sr, hr, flow, variant="code"),
     "l1": lambda sr, hr, flow: F.l1_loss(sr, hr),
     "huber": lambda sr, hr, flow: F.huber_loss(sr, hr, delta=0.01),
 }
@@ -70,6 +72,7 @@ class SRRecipe:
     feature: Number = 0.0
     adversarial: Number = 0.0
     gan: Literal[*ADVERSARIAL] = "relativistic"  # or "standard", SRGAN's
+    judge: Number = 1.0  # the discriminator's rate over the generator's
     warp: tuple[Number, Number, Number] | None = None  # weights of L_SR, L_warp-SR, L_warp-HR; (1, 0, 0): the control
     start: str | None = None  # the recipe whose weights it starts from
     milestones: tuple[Count, ...] = ()  # steps where the rate falls by `factor`; none: half a cosine
@@ -132,11 +135,12 @@ def sr_task(
             nets["discriminator"] = make(patch=recipe.patch, **({"features": 16} if recipe.lite else {}))
     loss = partial(siamese, recipe=recipe) if recipe.warp else partial(spatial, recipe=recipe, features=features)
     compute = {"generator": loss, "discriminator": partial(discriminating, recipe=recipe)}
+    rates = {"generator": recipe.rate, "discriminator": recipe.rate * recipe.judge}
     about = {"features": features.name if recipe.feature else None, "weights": sha256(start[0]) if start else None}
     return dict(
         model=nets,
         loss={name: compute[name] for name in nets},
-        optimizer={name: torch.optim.Adam(net.parameters(), recipe.rate) for name, net in nets.items()},
+        optimizer={name: torch.optim.Adam(net.parameters(), rates[name]) for name, net in nets.items()},
         anneal=halved(*recipe.milestones, factor=recipe.factor) if recipe.milestones else cosine(recipe.steps),
         recipe=asdict(recipe) | about | {"seed": seed},
         **dict(steps=recipe.steps, batch=recipe.batch, clip=recipe.clip, seed=seed),
