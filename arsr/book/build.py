@@ -28,7 +28,7 @@ from typing import Any
 
 import yaml
 
-from arsr import ChapterError, paper, records
+from arsr import ChapterError, manifest, paper, records
 from arsr.book import keys, notebooks
 from arsr.settings import Suppress
 from arsr_core import files
@@ -55,6 +55,7 @@ class Build:
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root).resolve())
+        _versions(PAGE_MAKERS)  # all that makes pages is there
         for name in ("_config.yml", "_toc.yml", "book"):
             if not (self.root / name).exists():
                 raise InputError(f"{self.root}: no {name} here; run arsr in the project's checkout or add --root")
@@ -92,8 +93,7 @@ class Build:
                 known = ", ".join(sorted(declared))
                 raise InputError(f"no chapter has a parameter {name}; the chapters declare {known}")
             if type(values[name]) is not type(default := declared[name]):
-                kind = type(default).__name__
-                kind = f"an {kind}" if kind == "int" else f"a {kind}"
+                kind = "an int" if type(default) is int else f"a {type(default).__name__}"
                 raise InputError(f"parameter {name}: expected {kind} such as {default!r}, got {values[name]!r}")
         return values
 
@@ -149,17 +149,11 @@ def build(config: Build, say: Say = print, jobs: int = 0) -> tuple[Path, Execute
     _ = config.parameters  # before any work: a wrong profile or data folder stops here,
     records.load_folder(config.root / "results")  # and so do damaged records
     with alone(config):
-        executed = _execute(config, config.chapters, say, jobs)
+        executed = execute(config, config.chapters, say, jobs)
         index = render(config, assemble(config, executed), say)
         for folder in {*(config.folder / "chapters").iterdir()} - {*executed.values()}:
             shutil.rmtree(folder, ignore_errors=True)
     return index, executed
-
-
-def execute(config: Build, chapters: Iterable[Path], say: Say = print) -> Executed:
-    """Run each chapter whose key has no folder yet; returns chapter -> folder of its execution."""
-    with alone(config):
-        return _execute(config, chapters, say)
 
 
 @contextmanager
@@ -167,11 +161,6 @@ def alone(config: Build) -> Iterator[None]:
     """Two builds into one folder would take each other's files away: the second gets InputError."""
     from filelock import FileLock, Timeout
 
-    for name in PAGE_MAKERS:
-        try:
-            version(name)
-        except PackageNotFoundError:
-            raise InputError(f"building the book needs {name}; install the extra: pip install -e '.[book]'") from None
     config.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(config.folder / ".lock", timeout=0):
@@ -180,7 +169,8 @@ def alone(config: Build) -> Iterator[None]:
         raise InputError(f"{config.folder}: another build runs here; wait for it, or add --out OTHER_FOLDER") from None
 
 
-def _execute(config: Build, chapters: Iterable[Path], say: Say, jobs: int = 0) -> Executed:
+def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int = 0) -> Executed:
+    """Run each chapter whose key has no folder yet, `alone`; returns chapter -> folder of its execution."""
     folders = {c: config.folder / "chapters" / f"{c.stem}-{chapter_key(config, c)}" for c in chapters}
     changed = [chapter for chapter, folder in folders.items() if not folder.is_dir()]
     for chapter in folders:
@@ -194,10 +184,12 @@ def _execute(config: Build, chapters: Iterable[Path], say: Say, jobs: int = 0) -
     jobs = min(jobs or cores, len(changed))
     # sums of floats depend on the threads: embedded chapters always have one, whatever runs beside them
     threads = 1 if config.profile == "embedded" else max(1, cores // jobs)
-    work = [(c, folders[c], config.chapter_parameters(c), threads, names) for c in changed]
     running: list[subprocess.Popen] = []
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(notebooks.run, *what, running) for what in work]
+        futures = [
+            pool.submit(notebooks.run, c, folders[c], config.chapter_parameters(c), threads, names, running)
+            for c in changed
+        ]
         try:
             for done in as_completed(futures):
                 say(done.result())
@@ -227,7 +219,10 @@ def chapter_key(config: Build, chapter: Path) -> str:
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:
-    return {name: version(name) for name in names}
+    try:
+        return {name: version(name) for name in names}
+    except PackageNotFoundError as error:
+        raise InputError(f"building the book needs {error.name}; install the extra: pip install -e '.[book]'") from None
 
 
 # --- records and figures -------------------------------------------------------------------------------------
@@ -314,22 +309,20 @@ def status(config: Build, executed: Executed) -> dict[str, Any]:
         code = f"commit {records.commit(config.root, *CODE)}"
     except InputError:
         code = "changed since its last commit, or no git checkout"
-    shipped = config.root / "weights" / "manifest.json"
-    weights = json.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else []
-    chapters = []
-    for chapter, folder in executed.items():
-        took = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        chapters.append({"chapter": chapter.stem, "key": folder.name.rpartition("-")[2], **took})
+    chapters = [
+        {"chapter": chapter.stem, "key": folder.name.rpartition("-")[2]} | json.loads((folder / "run.json").read_text())
+        for chapter, folder in executed.items()
+    ]
     return {
         "chapters": chapters,
         "build": {
             "profile": config.profile,
             "data": keys.stats(config.data) if config.data else "embedded clips, generated from a seed",
             "code": code,
-            "package": keys.package(),
+            "package": keys.content(*(keys.ABOVE / name for name in keys.PACKAGES)),
             "machine": f"{os.cpu_count()} cores ({platform.machine()})",
         },
-        "weights": [(e["name"], e["sha256"][:16], e["data_hash"][:16]) for e in weights],
+        "weights": [(e.name, e.sha256[:16], e.data_hash[:16]) for e in manifest.load(config.root / "weights").values()],
         "results": {path.name: files.sha256(path)[:16] for path in sorted((config.root / "results").glob("*.json"))},
         "versions": {"python": platform.python_version()} | records.versions() | _versions(PAGE_MAKERS),
     }

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from arsr.book import chapter
-from arsr.records import Record
+from arsr.records import BADGES, Record
 
 if TYPE_CHECKING:  # a chapter that fills a table is not executed for a new rule of a claim
     from arsr.claims import Effect
@@ -73,9 +72,13 @@ def p(value: float) -> str:
 
 
 def badge(shown: Record | str) -> Markup:
-    """The badge of a record's kind, or of a verdict: a mark, the word, and a colour."""
+    """The badge of a record's kind, its explanation a title; or of a verdict: a mark, the word, and a colour."""
     if isinstance(shown, Record):
-        return Markup(chapter.badge(shown))
+        kind, source = shown.provenance.kind, shown.provenance.source
+        word, colon, profile = shown.provenance.badge.partition(":")
+        inner = Markup("{}<span>{}</span>").format(word, colon + profile) if colon else word  # tables leave it out
+        text = '<span class="arsr-badge arsr-badge-{}" title="{}: {}">{}</span>'
+        return Markup(text).format(kind, BADGES[kind], source, inner)
     mark = f'<span aria-hidden="true">{MARKS[shown]}</span>'
     kind = f"arsr-verdict arsr-verdict-{shown.replace(' ', '-')}"
     return Markup(f'<span class="{kind}">{mark}\N{NO-BREAK SPACE}{shown}</span>')

@@ -15,6 +15,7 @@ import inspect
 import json
 import pkgutil
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,8 +42,8 @@ def setup(app: Any) -> dict[str, object]:
     app.connect("builder-inited", _load)
     app.connect("html-page-context", _finish_page, priority=900)  # after the theme
     app.connect("build-finished", _finish)
-    app.add_role("num", Number())
-    app.add_role("verdict", Verdict())
+    for name in LINKS:
+        app.add_role(name, Linked())
     for name in CONTENTS:
         app.add_directive(name, Filled)
     app.add_directive("deviations", Deviations)
@@ -52,60 +53,48 @@ def setup(app: Any) -> dict[str, object]:
 # --- roles ---------------------------------------------------------------------------------------------------
 
 
-class Linked(SphinxRole):
-    """A role that `find`s what its text stands for; InputError marks a text that stands for nothing."""
+def _number(env: Any, text: str) -> tuple[str, str, object]:
+    """{num}`key:format interval`: the record's value and unit, its badge, and a link to where it comes from."""
+    text, _, option = text.partition(" ")
+    key, _, spec = text.partition(":")
+    record = env.arsr_records.get(key)
+    if record is None:
+        near = get_close_matches(key, env.arsr_records, n=3, cutoff=0.4)
+        raise InputError(f"unknown record; did you mean {', '.join(near) or 'another, of the records page'}?")
+    if option not in ("", "interval"):
+        raise InputError(f"unknown option {option!r}; the one option is 'interval'")
+    if option and record.low is None:
+        raise InputError("this record has no interval")
+    try:
+        return f"book/records.html#{filling.anchor(key)}", filling.value(record, spec, bool(option)), record
+    except ValueError as error:
+        raise InputError(f"{error}; expected a format such as .2f") from error
 
-    def find(self) -> tuple[str, str, object]:
-        """The address to link to, the text that stands there, and what has the badge behind it."""
-        raise NotImplementedError
+
+def _verdict(env: Any, text: str) -> tuple[str, str, object]:
+    """{verdict}`c4 paper`: the badge of a claim in a tier, linked to the ledger."""
+    claim, _, tier = text.partition(" ")
+    if claim not in env.arsr_ledger or tier not in claims.TIERS:
+        raise InputError("expected a claim and a tier, such as `c4 paper`")
+    return f"book/12-claims.html#claim-{claim}", "", claims.verdict(env.arsr_ledger[claim][tier])
+
+
+LINKS = {"num": _number, "verdict": _verdict}
+
+
+class Linked(SphinxRole):
+    """A role whose function in LINKS finds the address to link to, the text there, and what has the badge behind it."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """The link, or the complaint that fails the build."""
         try:
-            address, text, shown = self.find()
-        except (InputError, ValueError) as error:
+            address, text, shown = LINKS[self.name](self.env, self.text)
+        except InputError as error:
             message = self.inliner.reporter.error(f"{self.name} role {self.text!r}: {error}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
         up = "../" * self.env.docname.count("/")
         badge = nodes.raw("", filling.badge(shown), format="html")
         return [nodes.reference("", "", nodes.Text(text), badge, refuri=up + address, internal=True)], []
-
-
-class Number(Linked):
-    """{num}`key:format interval`: the record's value and unit, its badge, and a link to where it comes from."""
-
-    def find(self) -> tuple[str, str, object]:
-        """See `Linked`."""
-        text, _, option = self.text.partition(" ")
-        key, _, spec = text.partition(":")
-        record = self.env.arsr_records.get(key)
-        if record is None:
-            raise InputError(f"unknown record; did you mean {_nearest(key, self.env.arsr_records)}?")
-        if option not in ("", "interval"):
-            raise InputError(f"unknown option {option!r}; the one option is 'interval'")
-        if option and record.low is None:
-            raise InputError("this record has no interval")
-        try:
-            return f"book/records.html#{filling.anchor(key)}", filling.value(record, spec, bool(option)), record
-        except ValueError as error:
-            raise InputError(f"{error}; expected a format such as .2f") from error
-
-
-class Verdict(Linked):
-    """{verdict}`c4 paper`: the badge of a claim in a tier, linked to the ledger."""
-
-    def find(self) -> tuple[str, str, object]:
-        """See `Linked`."""
-        claim, _, tier = self.text.partition(" ")
-        if claim not in self.env.arsr_ledger or tier not in claims.TIERS:
-            raise InputError("expected a claim and a tier, such as `c4 paper`")
-        return f"book/12-claims.html#claim-{claim}", "", claims.verdict(self.env.arsr_ledger[claim][tier])
-
-
-def _nearest(key: str, known: dict[str, records.Record]) -> str:
-    from difflib import get_close_matches
-
-    return ", ".join(get_close_matches(key, known, n=3, cutoff=0.4)) or f"one of {len(known)} on the records page"
 
 
 # --- directives ----------------------------------------------------------------------------------------------
@@ -227,11 +216,9 @@ def _finish_page(app: Any, pagename: str, templatename: str, context: dict, doct
                 button["url"] = button["url"].replace(f"{pagename}.ipynb", f"{pagename}.md")
 
     def wanted(entry: Any) -> bool:
-        attributes = getattr(entry, "attributes", None) or {}
-        names = f"{getattr(entry, 'filename', entry)} {attributes.get('body', '')}"
-        return "thebe" not in names.lower() and "widget-state" not in str(attributes.get("type", ""))
+        return "thebe" not in f"{entry.filename} {entry.attributes.get('body')}".lower()
 
-    for kind in ("script_files", "css_files"):  # for live kernels: thebe's come from a CDN, with the widgets' state
+    for kind in ("script_files", "css_files"):  # for live kernels: thebe's come from a CDN
         context[kind] = [entry for entry in context.get(kind, []) if wanted(entry)]
 
 
