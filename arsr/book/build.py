@@ -70,20 +70,19 @@ class Build:
     @cached_property
     def parameters(self) -> dict[str, object]:
         """The profile's parameters with the command line's overrides, checked against the chapters' own."""
-        folder = self.root / "book" / "params"
-        path = folder / f"{self.profile}.yaml"
+        path = self.root / "book" / "params" / f"{self.profile}.yaml"
         if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+            known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
             raise InputError(f"unknown profile {self.profile!r}; choose one of {known} (files in book/params)")
         values = _yaml(path) or {}
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected `name: value` lines, got a {type(values).__name__}")
-        if self.data is not None and "data_root" not in values:
-            raise InputError(f"profile {self.profile} makes its own clips: drop --data, or add --profile small")
         if "data_root" in self.overrides:
             raise InputError("data_root is not set by --set: give the folder with --data")
         values |= {"profile": self.profile} | self.overrides
         if self.data is not None:
+            if "data_root" not in values:
+                raise InputError(f"profile {self.profile} makes its own clips: drop --data, or add --profile small")
             values["data_root"] = str(self.data.resolve())
         if values.get("data_root", "") is None:
             raise InputError(f"profile {self.profile} needs real clips: add --data FOLDER (layout: {path})")
@@ -252,33 +251,14 @@ def _from(record: records.Record, **source: str) -> records.Record:
     return record.model_copy(update={"provenance": record.provenance.model_copy(update=source)})
 
 
-def codecheck(config: Build) -> dict[str, Any]:
-    """Which of the paper's figures and tables the chapters regenerate, and where, as a CODECHECK manifest.
-
-    A chapter's front matter has them: `regenerates: [Figure 2 in residuals, Table 2]`, with the figure's file if any.
-    """
-    found = _yaml(Path(__file__).with_name("templates") / "codecheck.yaml") | {"manifest": []}
-    for chapter in config.chapters:
-        text = chapter.read_text(encoding="utf-8")
-        title = re.search(r"^# (.+)$", text, re.MULTILINE)[1]
-        for line in yaml.safe_load(text.split("\n---\n", 1)[0]).get("regenerates", []):
-            item, _, figure = line.partition(" in ")
-            file = f"figures/{figure}.svg" if figure else f"book/{chapter.name}"
-            comment = f"{item}: chapter {int(chapter.stem[:2])}, {title}"
-            found["manifest"].append({"file": file, "comment": comment})
-    return found
-
-
 def export_figures(config: Build, executed: Executed) -> list[Path]:
-    """Copy the chapters' figures to figures/, where README and talks take them from, and list them in codecheck.yml."""
+    """Copy the chapters' figures to figures/, where README and talks take them from."""
     if config.data is not None:
         raise InputError("figures/ holds figures of embedded clips only: others' frames are not ours to publish")
     written = []
     for path in (p for folder in executed.values() for p in sorted(folder.glob("figures/*"))):
         written.append(config.root / "figures" / path.name)
         files.write_atomically(written[-1], path.read_bytes())
-    text = yaml.safe_dump(codecheck(config), sort_keys=False, allow_unicode=True, width=120)
-    files.write_atomically(config.root / "codecheck.yml", "# Written by `arsr book --figures`.\n---\n" + text)
     return written
 
 

@@ -42,9 +42,9 @@ def points(
     """Draw values that look alike. x, y: numbers or records, as many; label: in the legend.
 
     look: marker and line in matplotlib's short form, e.g. "s-" or "."; "bar": upright bars. size: of the markers,
-    points; opacity: of what is not a bar of an interval; hollow: markers are white inside.
-    bar: colour of the intervals' bars, if not `colour`, half as strong; thick: of these bars, points; those under 2 have
-    caps, and are as strong as the rest.
+    points; opacity: of what is not a bar of an interval; hollow: markers are white inside. bar: colour of the
+    intervals' bars, if not `colour`, half as strong; thick: of these bars, points; those under 2 have caps, and are as
+    strong as the rest.
     """
     places = [[getattr(v, "value", v) for v in values] for values in (x, y)]
     ends = {"xerr": _reach(x), "yerr": _reach(y)}

@@ -32,13 +32,11 @@ from arsr.book import filling, offline, printed
 from arsr_core.errors import InputError
 from arsr_core.files import write_atomically
 
-BINDER = "https://mybinder.org"
 HEADING = "## Where this chapter departs from the paper"
 
 
 def setup(app: Any) -> dict[str, object]:
     """Connect the extension to Sphinx."""
-    app.connect("config-inited", _offer_binder)
     app.connect("builder-inited", _load)
     app.connect("html-page-context", _finish_page, priority=900)  # after the theme
     app.connect("build-finished", _finish)
@@ -150,7 +148,7 @@ def public(module: ModuleType) -> list[tuple[str, str, str]]:
 def _signature(thing: Any) -> str:
     try:
         return re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(thing)))
-    except (TypeError, ValueError):
+    except ValueError:  # of exceptions
         return ""
 
 
@@ -192,14 +190,6 @@ def _load(app: Any) -> None:
     app.env.arsr_ledger = claims.ledger(app.env.arsr_records)
 
 
-def _offer_binder(app: Any, config: Any) -> None:
-    """Chapters have a Binder button where _config.yml names the repository; the theme fails on one without."""
-    if address := config.html_theme_options.get("repository_url"):
-        if config.html_baseurl == address:  # Jupyter Book's guess: the pages do not lie there
-            config.html_baseurl = ""
-        config.html_theme_options["launch_buttons"] = {"binderhub_url": BINDER, "notebook_interface": "jupyterlab"}
-
-
 _VIEWER_SCRIPT = re.compile("<script data-arsr-viewer-script>.*?</script>", re.DOTALL)
 
 
@@ -210,10 +200,9 @@ def _finish_page(app: Any, pagename: str, templatename: str, context: dict, doct
             body = body[: first.end()] + _VIEWER_SCRIPT.sub("", body[first.end() :])
         # docutils calls a bibliography a list, but its entries no list items: screen readers find an empty list
         context["body"] = body.replace('<div role="list" class="citation-list">', "<div>")
-    for group in context.get("header_buttons", []):  # to the notebooks of this build; the repository has text notebooks
-        for button in group.get("buttons", []):
-            if button.get("url", "").startswith(BINDER):
-                button["url"] = button["url"].replace(f"{pagename}.ipynb", f"{pagename}.md")
+    for button in (b for group in context.get("header_buttons", []) for b in group.get("buttons", [])):
+        if "urlpath=" in button.get("url", ""):  # Binder gets this build's notebook; the repository has text notebooks
+            button["url"] = button["url"].replace(f"{pagename}.ipynb", f"{pagename}.md")
 
     def wanted(entry: Any) -> bool:
         return "thebe" not in f"{entry.filename} {entry.attributes.get('body')}".lower()
