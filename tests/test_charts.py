@@ -26,7 +26,7 @@ def bars(ax) -> list[np.ndarray]:
 
 def test_points_and_bars_lie_at_their_values(ax):
     values = [Value(1.0, 0.5, 2.0), Value(3.0), Value(2.0, 2.0, 2.5)]  # one without an interval
-    charts.points(ax, values, [0, 1, 2], "ours")
+    charts.points(ax, values, [0, 1, 2], label="ours")
     (drawn,) = ax.lines
     assert drawn.get_xydata().tolist() == [[1, 0], [3, 1], [2, 2]] and drawn.get_label() == "ours"
     known = [segment for segment in bars(ax) if np.isfinite(segment).all()]
@@ -36,10 +36,3 @@ def test_points_and_bars_lie_at_their_values(ax):
 def test_an_interval_may_miss_its_value_by_a_rounding(ax):
     charts.points(ax, [0], [Value(100.0, 90.0, 100.0 - 1e-12)])  # errorbar takes no negative reach
     assert np.allclose(bars(ax), [[[0, 90], [0, 100]]])
-
-
-def test_bars_stand_side_by_side_with_their_intervals(ax):
-    gains = [Value(1.0, 0.0, 2.0), Value(-1.0, -3.0, 0.5)]
-    charts.points(ax, [-0.2, 0.8], gains, "own", look="bar", bar="black", thick=1.5)
-    assert np.allclose([(bar.get_center()[0], bar.get_height()) for bar in ax.patches], [(-0.2, 1.0), (0.8, -1.0)])
-    assert np.allclose(bars(ax), [[[-0.2, 0], [-0.2, 2]], [[0.8, -3], [0.8, 0.5]]])

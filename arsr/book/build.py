@@ -135,9 +135,6 @@ def _yaml(path: Path) -> Any:
         raise InputError(f"{path}: not YAML ({error})") from error
 
 
-# --- what there is to do -------------------------------------------------------------------------------------
-
-
 def build(config: Build, say: Say = print, jobs: int = 0) -> tuple[Path, Executed]:
     """Execute what changed, make the pages, check them: the index page, and each chapter's folder of results.
 
@@ -224,9 +221,6 @@ def _versions(names: Iterable[str]) -> dict[str, str]:
         raise InputError(f"building the book needs {error.name}; install the extra: pip install -e '.[book]'") from None
 
 
-# --- records and figures -------------------------------------------------------------------------------------
-
-
 def all_records(config: Build, executed: Executed) -> dict[str, records.Record]:
     """The paper's numbers, the committed measurements and this build's own, by key."""
     found = dict(paper.records()) | records.load_folder(config.root / "results")
@@ -260,9 +254,6 @@ def export_figures(config: Build, executed: Executed) -> list[Path]:
         written.append(config.root / "figures" / path.name)
         files.write_atomically(written[-1], path.read_bytes())
     return written
-
-
-# --- pages ---------------------------------------------------------------------------------------------------
 
 
 def assemble(config: Build, executed: Executed) -> Path:

@@ -14,7 +14,6 @@ from arsr.records import BADGES, Record
 if TYPE_CHECKING:  # a chapter that fills a table is not executed for a new rule of a claim
     from arsr.claims import Effect
 
-FOLDER = Path(__file__).parent  # a table that chapters fill has its template beside its module
 MARKS = {
     "supported": "\N{CHECK MARK}",
     "not supported": "\N{MULTIPLICATION X}",
@@ -89,6 +88,7 @@ def prose(text: str) -> Markup:
     return Markup(re.sub("`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-_LOADER = FileSystemLoader([FOLDER / "templates", FOLDER])
+_HERE = Path(__file__).parent  # a table that chapters fill has its template beside its module
+_LOADER = FileSystemLoader([_HERE / "templates", _HERE])
 _ENVIRONMENT = Environment(loader=_LOADER, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 _ENVIRONMENT.filters |= {f.__name__: f for f in (anchor, badge, digits, effect, number, p, places, prose, value)}

@@ -48,9 +48,6 @@ def setup(app: Any) -> dict[str, object]:
     return {"version": arsr_core.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-# --- roles ---------------------------------------------------------------------------------------------------
-
-
 def _number(env: Any, text: str) -> tuple[str, str, object]:
     """{num}`key:format interval`: the record's value and unit, its badge, and a link to where it comes from."""
     text, _, option = text.partition(" ")
@@ -93,9 +90,6 @@ class Linked(SphinxRole):
         up = "../" * self.env.docname.count("/")
         badge = nodes.raw("", filling.badge(shown), format="html")
         return [nodes.reference("", "", nodes.Text(text), badge, refuri=up + address, internal=True)], []
-
-
-# --- directives ----------------------------------------------------------------------------------------------
 
 
 class Filled(SphinxDirective):
@@ -180,9 +174,6 @@ def departures(notebook: dict) -> tuple[str, list[str]] | None:
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     body = re.search(rf"^{re.escape(HEADING)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
     return (title[1], body[1].strip().splitlines()) if title and body else None
-
-
-# --- events --------------------------------------------------------------------------------------------------
 
 
 def _load(app: Any) -> None:
