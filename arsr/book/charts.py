@@ -30,7 +30,7 @@ def points(
 ) -> None:
     """Draw numbers or records x, y. look, style: as `Axes.plot` takes them; thick: of the intervals' bars, points.
 
-    Bars under 2 points have caps and are as strong as the values, others half as strong. ecolor: their own, strong colour.
+    Bars under 2 points have caps and are as strong as the values, others half as strong. ecolor: of strong bars.
     """
     style = {"color": "C0", "markersize": 5} | style
     values = [[getattr(v, "value", v) for v in of_axis] for of_axis in (x, y)]
