@@ -1,6 +1,6 @@
 import pytest
 
-from arsr.book import chapter, filling, offline, pages
+from arsr.book import filling, offline, pages
 from arsr.records import Provenance, Record
 
 
@@ -19,7 +19,7 @@ def test_format_value():
 
 
 def test_badges_escape_what_they_show():
-    text = chapter.badge(record())
+    text = filling.badge(record())
     assert "<b>" not in text and "&lt;b&gt;" in text and "arsr-badge-recomputed" in text
 
 
@@ -104,22 +104,8 @@ def test_viewers_of_a_page_share_one_script():
         assert context == body | {"script_files": [], "css_files": []}
 
 
-def test_binder_is_offered_where_the_repository_has_an_address():
-    from types import SimpleNamespace as Config
-
-    address = "https://example.org/someone/arsr"
-    config = Config(html_theme_options={"repository_url": address, "launch_buttons": {}}, html_baseurl=address)
-    pages._offer_binder(None, config)
-    assert config.html_theme_options["launch_buttons"]["binderhub_url"] == pages.BINDER and config.html_baseurl == ""
-    nowhere = Config(
-        html_theme_options={"repository_url": "", "launch_buttons": {"binderhub_url": ""}}, html_baseurl=""
-    )
-    pages._offer_binder(None, nowhere)
-    assert nowhere.html_theme_options["launch_buttons"] == {"binderhub_url": ""}
-
-
 def test_binder_opens_the_text_notebook():
-    button = {"url": f"{pages.BINDER}/v2/gh/someone/arsr/main?urlpath=lab/tree/book/01-a.ipynb"}
+    button = {"url": "https://mybinder.org/v2/gh/someone/arsr/main?urlpath=lab/tree/book/01-a.ipynb"}
     context = {"header_buttons": [{"type": "group", "buttons": [button, {"url": "../_sources/book/01-a.ipynb"}]}, {}]}
     pages._finish_page(None, "book/01-a", "page.html", context, None)
     assert [b["url"].rpartition("book/")[2] for b in context["header_buttons"][0]["buttons"]] == [

@@ -1,4 +1,4 @@
-"""Grids of pictures: what lies in them, where a detail is found, and how flow and profiles are drawn."""
+"""Grids of pictures: what lies in them, where a detail is found, and the key to the colours of flow."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from matplotlib import pyplot as plt
 
 from arsr.book import pictures
 from arsr.book.pictures import Tile
+from arsr_core import flow
 
 
 @pytest.fixture(autouse=True)
@@ -41,23 +42,9 @@ def test_the_peak_is_the_window_with_the_largest_mean(step, expected):
 
 
 def test_flow_has_the_colours_of_the_wheel():
-    assert (pictures.flow_tile(torch.zeros(2, 4, 4), 1.0).picture == 1).all()  # no motion: white
-    right = torch.zeros(2, 101, 101)
-    right[0] = 2.0
-    colour = pictures.flow_tile(right, 2.0).picture[:, 0, 0]
+    right = torch.zeros(1, 2, 101, 101)
+    right[:, 0] = 2.0
+    colour = flow.to_rgb(right, 2.0)[0, :, 0, 0]
     wheel = pictures.wheel("2 px")
     assert torch.allclose(wheel.picture[:, 50, 100], colour, atol=0.02) and wheel.title == "2 px"
     assert (wheel.picture[:, 0, 0] == 1).all()  # beyond the rim
-
-
-def test_a_profile_has_a_band_for_each_clip_and_a_row_for_each_frame():
-    clip = torch.rand(1, 5, 3, 8, 10)
-    figure = pictures.profiles({"HR": clip, "bicubic": clip / 2}, ((0, 3), (9, 3)))
-    assert [ax.get_ylabel() for ax in figure.axes] == ["HR", "bicubic"]
-    assert np.allclose(figure.axes[0].images[0].get_array(), clip[0, :, :, 3].permute(0, 2, 1), atol=1e-6)
-
-
-def test_a_diagram_has_its_pictures_boxes_and_arrows():
-    figure = pictures.diagram({"LR": (torch.rand(3, 4, 4), (0, 0.3))}, {"net": (0.5, 0.5)}, [((0, 0), (1, 1))], {})
-    picture, canvas = figure.axes
-    assert picture.get_title() == "LR" and [text.get_text() for text in canvas.texts] == ["net", ""]

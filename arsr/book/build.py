@@ -28,7 +28,7 @@ from typing import Any
 
 import yaml
 
-from arsr import ChapterError, paper, records
+from arsr import ChapterError, manifest, paper, records
 from arsr.book import keys, notebooks
 from arsr.settings import Suppress
 from arsr_core import files
@@ -55,6 +55,7 @@ class Build:
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root).resolve())
+        _versions(PAGE_MAKERS)  # all that makes pages is there
         for name in ("_config.yml", "_toc.yml", "book"):
             if not (self.root / name).exists():
                 raise InputError(f"{self.root}: no {name} here; run arsr in the project's checkout or add --root")
@@ -69,20 +70,19 @@ class Build:
     @cached_property
     def parameters(self) -> dict[str, object]:
         """The profile's parameters with the command line's overrides, checked against the chapters' own."""
-        folder = self.root / "book" / "params"
-        path = folder / f"{self.profile}.yaml"
+        path = self.root / "book" / "params" / f"{self.profile}.yaml"
         if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+            known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
             raise InputError(f"unknown profile {self.profile!r}; choose one of {known} (files in book/params)")
         values = _yaml(path) or {}
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected `name: value` lines, got a {type(values).__name__}")
-        if self.data is not None and "data_root" not in values:
-            raise InputError(f"profile {self.profile} makes its own clips: drop --data, or add --profile small")
         if "data_root" in self.overrides:
             raise InputError("data_root is not set by --set: give the folder with --data")
         values |= {"profile": self.profile} | self.overrides
         if self.data is not None:
+            if "data_root" not in values:
+                raise InputError(f"profile {self.profile} makes its own clips: drop --data, or add --profile small")
             values["data_root"] = str(self.data.resolve())
         if values.get("data_root", "") is None:
             raise InputError(f"profile {self.profile} needs real clips: add --data FOLDER (layout: {path})")
@@ -92,8 +92,7 @@ class Build:
                 known = ", ".join(sorted(declared))
                 raise InputError(f"no chapter has a parameter {name}; the chapters declare {known}")
             if type(values[name]) is not type(default := declared[name]):
-                kind = type(default).__name__
-                kind = f"an {kind}" if kind == "int" else f"a {kind}"
+                kind = "an int" if type(default) is int else f"a {type(default).__name__}"
                 raise InputError(f"parameter {name}: expected {kind} such as {default!r}, got {values[name]!r}")
         return values
 
@@ -136,9 +135,6 @@ def _yaml(path: Path) -> Any:
         raise InputError(f"{path}: not YAML ({error})") from error
 
 
-# --- what there is to do -------------------------------------------------------------------------------------
-
-
 def build(config: Build, say: Say = print, jobs: int = 0) -> tuple[Path, Executed]:
     """Execute what changed, make the pages, check them: the index page, and each chapter's folder of results.
 
@@ -149,17 +145,11 @@ def build(config: Build, say: Say = print, jobs: int = 0) -> tuple[Path, Execute
     _ = config.parameters  # before any work: a wrong profile or data folder stops here,
     records.load_folder(config.root / "results")  # and so do damaged records
     with alone(config):
-        executed = _execute(config, config.chapters, say, jobs)
+        executed = execute(config, config.chapters, say, jobs)
         index = render(config, assemble(config, executed), say)
         for folder in {*(config.folder / "chapters").iterdir()} - {*executed.values()}:
             shutil.rmtree(folder, ignore_errors=True)
     return index, executed
-
-
-def execute(config: Build, chapters: Iterable[Path], say: Say = print) -> Executed:
-    """Run each chapter whose key has no folder yet; returns chapter -> folder of its execution."""
-    with alone(config):
-        return _execute(config, chapters, say)
 
 
 @contextmanager
@@ -167,11 +157,6 @@ def alone(config: Build) -> Iterator[None]:
     """Two builds into one folder would take each other's files away: the second gets InputError."""
     from filelock import FileLock, Timeout
 
-    for name in PAGE_MAKERS:
-        try:
-            version(name)
-        except PackageNotFoundError:
-            raise InputError(f"building the book needs {name}; install the extra: pip install -e '.[book]'") from None
     config.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(config.folder / ".lock", timeout=0):
@@ -180,7 +165,8 @@ def alone(config: Build) -> Iterator[None]:
         raise InputError(f"{config.folder}: another build runs here; wait for it, or add --out OTHER_FOLDER") from None
 
 
-def _execute(config: Build, chapters: Iterable[Path], say: Say, jobs: int = 0) -> Executed:
+def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int = 0) -> Executed:
+    """Run each chapter whose key has no folder yet, `alone`; returns chapter -> folder of its execution."""
     folders = {c: config.folder / "chapters" / f"{c.stem}-{chapter_key(config, c)}" for c in chapters}
     changed = [chapter for chapter, folder in folders.items() if not folder.is_dir()]
     for chapter in folders:
@@ -194,10 +180,12 @@ def _execute(config: Build, chapters: Iterable[Path], say: Say, jobs: int = 0) -
     jobs = min(jobs or cores, len(changed))
     # sums of floats depend on the threads: embedded chapters always have one, whatever runs beside them
     threads = 1 if config.profile == "embedded" else max(1, cores // jobs)
-    work = [(c, folders[c], config.chapter_parameters(c), threads, names) for c in changed]
     running: list[subprocess.Popen] = []
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(notebooks.run, *what, running) for what in work]
+        futures = [
+            pool.submit(notebooks.run, c, folders[c], config.chapter_parameters(c), threads, names, running)
+            for c in changed
+        ]
         try:
             for done in as_completed(futures):
                 say(done.result())
@@ -227,10 +215,10 @@ def chapter_key(config: Build, chapter: Path) -> str:
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:
-    return {name: version(name) for name in names}
-
-
-# --- records and figures -------------------------------------------------------------------------------------
+    try:
+        return {name: version(name) for name in names}
+    except PackageNotFoundError as error:
+        raise InputError(f"building the book needs {error.name}; install the extra: pip install -e '.[book]'") from None
 
 
 def all_records(config: Build, executed: Executed) -> dict[str, records.Record]:
@@ -257,37 +245,15 @@ def _from(record: records.Record, **source: str) -> records.Record:
     return record.model_copy(update={"provenance": record.provenance.model_copy(update=source)})
 
 
-def codecheck(config: Build) -> dict[str, Any]:
-    """Which of the paper's figures and tables the chapters regenerate, and where, as a CODECHECK manifest.
-
-    A chapter's front matter has them: `regenerates: [Figure 2 in residuals, Table 2]`, with the figure's file if any.
-    """
-    found = _yaml(Path(__file__).with_name("templates") / "codecheck.yaml") | {"manifest": []}
-    for chapter in config.chapters:
-        text = chapter.read_text(encoding="utf-8")
-        title = re.search(r"^# (.+)$", text, re.MULTILINE)[1]
-        for line in yaml.safe_load(text.split("\n---\n", 1)[0]).get("regenerates", []):
-            item, _, figure = line.partition(" in ")
-            file = f"figures/{figure}.svg" if figure else f"book/{chapter.name}"
-            comment = f"{item}: chapter {int(chapter.stem[:2])}, {title}"
-            found["manifest"].append({"file": file, "comment": comment})
-    return found
-
-
 def export_figures(config: Build, executed: Executed) -> list[Path]:
-    """Copy the chapters' figures to figures/, where README and talks take them from, and list them in codecheck.yml."""
+    """Copy the chapters' figures to figures/, where README and talks take them from."""
     if config.data is not None:
         raise InputError("figures/ holds figures of embedded clips only: others' frames are not ours to publish")
     written = []
     for path in (p for folder in executed.values() for p in sorted(folder.glob("figures/*"))):
         written.append(config.root / "figures" / path.name)
         files.write_atomically(written[-1], path.read_bytes())
-    text = yaml.safe_dump(codecheck(config), sort_keys=False, allow_unicode=True, width=120)
-    files.write_atomically(config.root / "codecheck.yml", "# Written by `arsr book --figures`.\n---\n" + text)
     return written
-
-
-# --- pages ---------------------------------------------------------------------------------------------------
 
 
 def assemble(config: Build, executed: Executed) -> Path:
@@ -314,22 +280,20 @@ def status(config: Build, executed: Executed) -> dict[str, Any]:
         code = f"commit {records.commit(config.root, *CODE)}"
     except InputError:
         code = "changed since its last commit, or no git checkout"
-    shipped = config.root / "weights" / "manifest.json"
-    weights = json.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else []
-    chapters = []
-    for chapter, folder in executed.items():
-        took = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        chapters.append({"chapter": chapter.stem, "key": folder.name.rpartition("-")[2], **took})
+    chapters = [
+        {"chapter": chapter.stem, "key": folder.name.rpartition("-")[2]} | json.loads((folder / "run.json").read_text())
+        for chapter, folder in executed.items()
+    ]
     return {
         "chapters": chapters,
         "build": {
             "profile": config.profile,
             "data": keys.stats(config.data) if config.data else "embedded clips, generated from a seed",
             "code": code,
-            "package": keys.package(),
+            "package": keys.content(*(keys.ABOVE / name for name in keys.PACKAGES)),
             "machine": f"{os.cpu_count()} cores ({platform.machine()})",
         },
-        "weights": [(e["name"], e["sha256"][:16], e["data_hash"][:16]) for e in weights],
+        "weights": [(e.name, e.sha256[:16], e.data_hash[:16]) for e in manifest.load(config.root / "weights").values()],
         "results": {path.name: files.sha256(path)[:16] for path in sorted((config.root / "results").glob("*.json"))},
         "versions": {"python": platform.python_version()} | records.versions() | _versions(PAGE_MAKERS),
     }

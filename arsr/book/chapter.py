@@ -1,6 +1,5 @@
 """What a running chapter uses of the book: its style, its numbers, and where they and its figures go."""
 
-import html
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,23 +70,13 @@ class Numbers(list[Record]):
 
     def add(self, key: str, value: float, description: str, **more: object) -> Record:
         """Add one value. more: other fields of `Record`, e.g. unit, n, or a provenance of its own."""
-        self.append(
-            Record(**{"key": key, "value": value, "description": description, "provenance": self.source} | more)
-        )
+        fields = {"key": key, "value": value, "description": description, "provenance": self.source}
+        self.append(Record(**fields | more))
         return self[-1]
 
     def save(self, name: str) -> None:
         """Write what was added so far among the build's records, as `<name>.json`."""
         records.save(self, output("records") / f"{name}.json")
-
-
-def badge(record: records.Record) -> str:
-    """The badge of a record's kind as HTML: its kind is a class, its explanation a title."""
-    kind = record.provenance.kind
-    title = html.escape(f"{records.BADGES[kind]}: {record.provenance.source}", quote=True)
-    word, colon, profile = html.escape(record.provenance.badge).partition(":")
-    profile = f"<span>{colon}{profile}</span>" if colon else ""  # tables leave it out
-    return f'<span class="arsr-badge arsr-badge-{kind}" title="{title}">{word}{profile}</span>'
 
 
 def _root() -> Path:

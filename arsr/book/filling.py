@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from arsr.book import chapter
-from arsr.records import Record
+from arsr.records import BADGES, Record
 
 if TYPE_CHECKING:  # a chapter that fills a table is not executed for a new rule of a claim
     from arsr.claims import Effect
 
-FOLDER = Path(__file__).parent  # a table that chapters fill has its template beside its module
 MARKS = {
     "supported": "\N{CHECK MARK}",
     "not supported": "\N{MULTIPLICATION X}",
@@ -73,9 +71,13 @@ def p(value: float) -> str:
 
 
 def badge(shown: Record | str) -> Markup:
-    """The badge of a record's kind, or of a verdict: a mark, the word, and a colour."""
+    """The badge of a record's kind, its explanation a title; or of a verdict: a mark, the word, and a colour."""
     if isinstance(shown, Record):
-        return Markup(chapter.badge(shown))
+        kind, source = shown.provenance.kind, shown.provenance.source
+        word, colon, profile = shown.provenance.badge.partition(":")
+        inner = Markup("{}<span>{}</span>").format(word, colon + profile) if colon else word  # tables leave it out
+        text = '<span class="arsr-badge arsr-badge-{}" title="{}: {}">{}</span>'
+        return Markup(text).format(kind, BADGES[kind], source, inner)
     mark = f'<span aria-hidden="true">{MARKS[shown]}</span>'
     kind = f"arsr-verdict arsr-verdict-{shown.replace(' ', '-')}"
     return Markup(f'<span class="{kind}">{mark}\N{NO-BREAK SPACE}{shown}</span>')
@@ -86,6 +88,7 @@ def prose(text: str) -> Markup:
     return Markup(re.sub("`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-_LOADER = FileSystemLoader([FOLDER / "templates", FOLDER])
+_HERE = Path(__file__).parent  # a table that chapters fill has its template beside its module
+_LOADER = FileSystemLoader([_HERE / "templates", _HERE])
 _ENVIRONMENT = Environment(loader=_LOADER, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 _ENVIRONMENT.filters |= {f.__name__: f for f in (anchor, badge, digits, effect, number, p, places, prose, value)}

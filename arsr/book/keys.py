@@ -26,18 +26,11 @@ def content(*paths: Path) -> str:
     return digest(*((p.relative_to(path.parent), sha256(p)) for path, p in found if p.is_file() and p.suffix != ".pyc"))
 
 
-def package() -> str:
-    """The hash of all code and package data."""
-    return content(*(ABOVE / name for name in PACKAGES))
-
-
 def stats(folder: Path) -> str:
     """The hash of names, sizes and times below a data folder of perhaps many gigabytes; links are followed."""
     walk = sorted(os.walk(folder, followlinks=True))
-    found = (
-        (name, p.stat()) for parent, _, names in walk for name in sorted(names) if (p := Path(parent, name)).exists()
-    )
-    return digest(*found)
+    files = [Path(parent, name) for parent, _, names in walk for name in sorted(names)]
+    return digest(*((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()))
 
 
 def reached(names: Iterable[str]) -> list[Path]:
@@ -50,11 +43,8 @@ def reached(names: Iterable[str]) -> list[Path]:
     """
     import grimp
 
-    graph, modules, waiting = (
-        grimp.build_graph(*PACKAGES, cache_dir=None, exclude_type_checking_imports=True),
-        set(),
-        [*names],
-    )
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None, exclude_type_checking_imports=True)
+    modules, waiting = set(), [*names]
     while waiting:
         name = waiting.pop()
         if name in graph.modules and name not in modules:
@@ -63,9 +53,6 @@ def reached(names: Iterable[str]) -> list[Path]:
     found = set()
     for place in (ABOVE.joinpath(*name.split(".")) for name in modules):
         beside = place.iterdir() if place.is_dir() else place.parent.glob(f"{place.name}.*")
-        found |= {p for p in beside if p.is_file() and (p.stem in ("__init__", place.name) or not _is_module(p))}
+        own = [p for p in beside if p.stem in ("__init__", place.name) or not p.with_suffix(".py").exists()]
+        found |= {p for p in own if p.is_file()}
     return sorted(found)
-
-
-def _is_module(path: Path) -> bool:
-    return path.with_suffix(".py").exists()

@@ -88,23 +88,23 @@ def run(chapter: Path, target: Path, parameters: dict, threads: int, names: dict
         command += ["--cwd", chapter.parent, "--execution-timeout", str(CELL_SECONDS), "--progress-bar"]
         environment = os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads), "ARSR_OUTPUT": str(scratch)}
         how = {"env": environment, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        log = []
+        log = ""
         with subprocess.Popen(command, text=True, errors="replace", **how) as process:
             running.append(process)
             for line in process.stdout:  # papermill's own bar among them
-                log.append(line)
+                log += line
                 if found := re.search(r"Executing:.* (\d+)/(\d+) ", line):
                     bar.n, bar.total = map(int, found.groups())
                     bar.refresh()
         node = json.loads(executed.read_text(encoding="utf-8")) if executed.exists() else {"cells": []}
         _check(name, node["cells"])
         if process.returncode:
-            raise ChapterError(f"{name}: papermill ended with {process.returncode}\n{''.join(log)[-4000:]}")
+            raise ChapterError(f"{name}: papermill ended with {process.returncode}\n{log[-4000:]}")
         text = json.dumps(tidy(node, {str(scratch): "OUTPUT"} | names), indent=1, ensure_ascii=False, sort_keys=True)
         executed.write_text(text + "\n", encoding="utf-8")
         given.unlink()
-        seconds = time.monotonic() - started
-        (scratch / "run.json").write_text(json.dumps({"seconds": round(seconds, 1)}) + "\n", encoding="utf-8")
+        seconds = round(time.monotonic() - started, 1)
+        (scratch / "run.json").write_text(json.dumps({"seconds": seconds}))
     return f"{name}: executed in {seconds:.0f} s"
 
 
@@ -127,8 +127,7 @@ def tidy(node: dict, names: dict[str, str]) -> dict:
     injected = any("injected-parameters" in cell["metadata"].get("tags", []) for cell in node["cells"])
     for number, cell in enumerate(node["cells"]):
         cell["id"] = f"cell-{number:03d}"
-        for noise in ("papermill", "execution"):
-            cell["metadata"].pop(noise, None)
+        cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k not in ("papermill", "execution")}
         for out in cell.get("outputs", []):  # a widget's model ended with its kernel; its HTML stays
             out.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         tags = cell["metadata"].get("tags", [])

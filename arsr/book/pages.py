@@ -15,6 +15,7 @@ import inspect
 import json
 import pkgutil
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,84 +32,64 @@ from arsr.book import filling, offline, printed
 from arsr_core.errors import InputError
 from arsr_core.files import write_atomically
 
-BINDER = "https://mybinder.org"
 HEADING = "## Where this chapter departs from the paper"
 
 
 def setup(app: Any) -> dict[str, object]:
     """Connect the extension to Sphinx."""
-    app.connect("config-inited", _offer_binder)
     app.connect("builder-inited", _load)
     app.connect("html-page-context", _finish_page, priority=900)  # after the theme
     app.connect("build-finished", _finish)
-    app.add_role("num", Number())
-    app.add_role("verdict", Verdict())
+    for name in LINKS:
+        app.add_role(name, Linked())
     for name in CONTENTS:
         app.add_directive(name, Filled)
     app.add_directive("deviations", Deviations)
     return {"version": arsr_core.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-# --- roles ---------------------------------------------------------------------------------------------------
+def _number(env: Any, text: str) -> tuple[str, str, object]:
+    """{num}`key:format interval`: the record's value and unit, its badge, and a link to where it comes from."""
+    text, _, option = text.partition(" ")
+    key, _, spec = text.partition(":")
+    record = env.arsr_records.get(key)
+    if record is None:
+        near = get_close_matches(key, env.arsr_records, n=3, cutoff=0.4)
+        raise InputError(f"unknown record; did you mean {', '.join(near) or 'another, of the records page'}?")
+    if option not in ("", "interval"):
+        raise InputError(f"unknown option {option!r}; the one option is 'interval'")
+    if option and record.low is None:
+        raise InputError("this record has no interval")
+    try:
+        return f"book/records.html#{filling.anchor(key)}", filling.value(record, spec, bool(option)), record
+    except ValueError as error:
+        raise InputError(f"{error}; expected a format such as .2f") from error
+
+
+def _verdict(env: Any, text: str) -> tuple[str, str, object]:
+    """{verdict}`c4 paper`: the badge of a claim in a tier, linked to the ledger."""
+    claim, _, tier = text.partition(" ")
+    if claim not in env.arsr_ledger or tier not in claims.TIERS:
+        raise InputError("expected a claim and a tier, such as `c4 paper`")
+    return f"book/12-claims.html#claim-{claim}", "", claims.verdict(env.arsr_ledger[claim][tier])
+
+
+LINKS = {"num": _number, "verdict": _verdict}
 
 
 class Linked(SphinxRole):
-    """A role that `find`s what its text stands for; InputError marks a text that stands for nothing."""
-
-    def find(self) -> tuple[str, str, object]:
-        """The address to link to, the text that stands there, and what has the badge behind it."""
-        raise NotImplementedError
+    """A role whose function in LINKS finds the address to link to, the text there, and what has the badge behind it."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """The link, or the complaint that fails the build."""
         try:
-            address, text, shown = self.find()
-        except (InputError, ValueError) as error:
+            address, text, shown = LINKS[self.name](self.env, self.text)
+        except InputError as error:
             message = self.inliner.reporter.error(f"{self.name} role {self.text!r}: {error}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
         up = "../" * self.env.docname.count("/")
         badge = nodes.raw("", filling.badge(shown), format="html")
         return [nodes.reference("", "", nodes.Text(text), badge, refuri=up + address, internal=True)], []
-
-
-class Number(Linked):
-    """{num}`key:format interval`: the record's value and unit, its badge, and a link to where it comes from."""
-
-    def find(self) -> tuple[str, str, object]:
-        """See `Linked`."""
-        text, _, option = self.text.partition(" ")
-        key, _, spec = text.partition(":")
-        record = self.env.arsr_records.get(key)
-        if record is None:
-            raise InputError(f"unknown record; did you mean {_nearest(key, self.env.arsr_records)}?")
-        if option not in ("", "interval"):
-            raise InputError(f"unknown option {option!r}; the one option is 'interval'")
-        if option and record.low is None:
-            raise InputError("this record has no interval")
-        try:
-            return f"book/records.html#{filling.anchor(key)}", filling.value(record, spec, bool(option)), record
-        except ValueError as error:
-            raise InputError(f"{error}; expected a format such as .2f") from error
-
-
-class Verdict(Linked):
-    """{verdict}`c4 paper`: the badge of a claim in a tier, linked to the ledger."""
-
-    def find(self) -> tuple[str, str, object]:
-        """See `Linked`."""
-        claim, _, tier = self.text.partition(" ")
-        if claim not in self.env.arsr_ledger or tier not in claims.TIERS:
-            raise InputError("expected a claim and a tier, such as `c4 paper`")
-        return f"book/12-claims.html#claim-{claim}", "", claims.verdict(self.env.arsr_ledger[claim][tier])
-
-
-def _nearest(key: str, known: dict[str, records.Record]) -> str:
-    from difflib import get_close_matches
-
-    return ", ".join(get_close_matches(key, known, n=3, cutoff=0.4)) or f"one of {len(known)} on the records page"
-
-
-# --- directives ----------------------------------------------------------------------------------------------
 
 
 class Filled(SphinxDirective):
@@ -161,7 +142,7 @@ def public(module: ModuleType) -> list[tuple[str, str, str]]:
 def _signature(thing: Any) -> str:
     try:
         return re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(thing)))
-    except (TypeError, ValueError):
+    except ValueError:  # of exceptions
         return ""
 
 
@@ -195,20 +176,9 @@ def departures(notebook: dict) -> tuple[str, list[str]] | None:
     return (title[1], body[1].strip().splitlines()) if title and body else None
 
 
-# --- events --------------------------------------------------------------------------------------------------
-
-
 def _load(app: Any) -> None:
     app.env.arsr_records = records.load(Path(app.srcdir) / "records.json")
     app.env.arsr_ledger = claims.ledger(app.env.arsr_records)
-
-
-def _offer_binder(app: Any, config: Any) -> None:
-    """Chapters have a Binder button where _config.yml names the repository; the theme fails on one without."""
-    if address := config.html_theme_options.get("repository_url"):
-        if config.html_baseurl == address:  # Jupyter Book's guess: the pages do not lie there
-            config.html_baseurl = ""
-        config.html_theme_options["launch_buttons"] = {"binderhub_url": BINDER, "notebook_interface": "jupyterlab"}
 
 
 _VIEWER_SCRIPT = re.compile("<script data-arsr-viewer-script>.*?</script>", re.DOTALL)
@@ -221,17 +191,14 @@ def _finish_page(app: Any, pagename: str, templatename: str, context: dict, doct
             body = body[: first.end()] + _VIEWER_SCRIPT.sub("", body[first.end() :])
         # docutils calls a bibliography a list, but its entries no list items: screen readers find an empty list
         context["body"] = body.replace('<div role="list" class="citation-list">', "<div>")
-    for group in context.get("header_buttons", []):  # to the notebooks of this build; the repository has text notebooks
-        for button in group.get("buttons", []):
-            if button.get("url", "").startswith(BINDER):
-                button["url"] = button["url"].replace(f"{pagename}.ipynb", f"{pagename}.md")
+    for button in (b for group in context.get("header_buttons", []) for b in group.get("buttons", [])):
+        if "urlpath=" in button.get("url", ""):  # Binder gets this build's notebook; the repository has text notebooks
+            button["url"] = button["url"].replace(f"{pagename}.ipynb", f"{pagename}.md")
 
     def wanted(entry: Any) -> bool:
-        attributes = getattr(entry, "attributes", None) or {}
-        names = f"{getattr(entry, 'filename', entry)} {attributes.get('body', '')}"
-        return "thebe" not in names.lower() and "widget-state" not in str(attributes.get("type", ""))
+        return "thebe" not in f"{entry.filename} {entry.attributes.get('body')}".lower()
 
-    for kind in ("script_files", "css_files"):  # for live kernels: thebe's come from a CDN, with the widgets' state
+    for kind in ("script_files", "css_files"):  # for live kernels: thebe's come from a CDN
         context[kind] = [entry for entry in context.get(kind, []) if wanted(entry)]
 
 

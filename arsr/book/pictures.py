@@ -1,6 +1,4 @@
-"""Pictures side by side: frames and their details, maps of error and speed, flow in colours, temporal profiles.
-
-Each builder takes tensors and returns a matplotlib figure.
+"""Pictures side by side: frames and their details, maps of error and speed, flow in colours.
 
 >>> tiles = [Tile(torch.zeros(3, 4, 6), "black"), Tile(torch.eye(4), "error", bar="px")]
 >>> len(grid(tiles, columns=2, size=(2.4, 2.1)).axes)  # two pictures, one bar
@@ -9,8 +7,9 @@ Each builder takes tensors and returns a matplotlib figure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from arsr_core import flow, metrics
+from arsr_core import flow
 
 
 @dataclass(frozen=True)
@@ -36,18 +35,12 @@ class Tile:
 
 
 def grid(
-    tiles: Sequence[Tile | None],
-    columns: int,
-    size: tuple[float, float],
-    *,
-    shrink: float = 0.7,
-    widths: Sequence[float] | None = None,
+    tiles: Sequence[Tile | None], columns: int, size: tuple[float, float], shrink: float = 0.7, **of_subplots: Any
 ) -> Figure:
-    """Tiles in rows of `columns`, None an empty place. size: (width, height) of a tile, inches; shrink: of the bars;
-    widths: of the columns."""
+    """Tiles in rows of `columns`, None an empty place. size: (width, height) of a tile, inches; shrink: of the bars."""
     rows = -(-len(tiles) // columns)
     whole = {"figsize": (columns * size[0], rows * size[1]), "squeeze": False, "layout": "constrained"}
-    figure, axes = plt.subplots(rows, columns, width_ratios=widths, **whole)
+    figure, axes = plt.subplots(rows, columns, **whole, **of_subplots)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, tile in ((ax, tile) for ax, tile in zip(axes.flat, tiles, strict=False) if tile):
@@ -84,58 +77,7 @@ def peak(values: torch.Tensor, side: int, step: int = 1) -> tuple[int, int]:
     return row // step * step, column // step * step
 
 
-def flow_tile(field: torch.Tensor, bound: float, title: str = "", **drawn: object) -> Tile:
-    """Flow (2, H, W) in the colours of Middlebury's wheel, whose rim is at `bound` pixels. drawn: as of `Tile`."""
-    return Tile(flow.to_rgb(field[None], bound)[0], title, **drawn)
-
-
 def wheel(title: str = "") -> Tile:
     """The key to the colours of flow: hue is direction, saturation is speed."""
     v, u = torch.meshgrid(torch.linspace(-1, 1, 101), torch.linspace(-1, 1, 101), indexing="ij")
     return Tile(flow.to_rgb(torch.stack([u, v])[None], 1.0)[0].where(u.hypot(v) <= 1, 1.0), title)
-
-
-def profiles(clips: Mapping[str, torch.Tensor], line: tuple[tuple[float, float], tuple[float, float]]) -> Figure:
-    """One line of the picture over time, from top to bottom; a band for each titled clip (1, T, 3, H, W).
-
-    line: its ends (x, y), pixels.
-    """
-    size = (8, 0.55 * len(clips) + 0.3)
-    figure, axes = plt.subplots(len(clips), 1, figsize=size, squeeze=False, layout="constrained")
-    for ax, (title, clip) in zip(axes.flat, clips.items(), strict=True):
-        band = metrics.temporal_profile(clip, line)[0]  # (3, T, W)
-        ax.imshow(band.permute(1, 2, 0).numpy(), aspect="auto", interpolation="nearest")
-        ax.set(xticks=[], yticks=[])
-        ax.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
-    return figure
-
-
-def diagram(
-    pictures: Mapping[str, tuple[torch.Tensor, tuple[float, float]]],
-    boxes: Mapping[str, tuple[float, float]],
-    arrows: Iterable[tuple[tuple[float, float], tuple[float, float]]],
-    notes: Mapping[str, tuple[float, float]],
-    size: tuple[float, float] = (9, 3.1),
-) -> Figure:
-    """A drawing of titled pictures (3, H, W), boxes with text, arrows between two points, and small notes.
-
-    Places (x, y) are shares of the figure from its lower left corner: a picture's corner, a text's centre.
-    """
-    figure = plt.figure(figsize=size)
-    for title, (picture, place) in pictures.items():
-        ax = figure.add_axes((*place, 0.17, 0.37))
-        ax.imshow(picture.permute(1, 2, 0).numpy())
-        ax.set_title(title, fontsize=9)
-        ax.set_axis_off()
-    canvas = figure.add_axes((0, 0, 1, 1), facecolor="none")
-    canvas.set(xlim=(0, 1), ylim=(0, 1))
-    canvas.set_axis_off()
-    look = {"boxstyle": "round,pad=0.5", "fc": "#dff1fb", "ec": "#0072B2"}
-    for text, place in boxes.items():
-        canvas.text(*place, text, ha="center", va="center", bbox=look)
-    line = {"arrowstyle": "-|>", "color": "0.25", "lw": 1.4, "shrinkA": 0, "shrinkB": 0}
-    for start, end in arrows:
-        canvas.annotate("", end, start, arrowprops=line)
-    for text, place in notes.items():
-        canvas.text(*place, text, ha="center", fontsize=8, color="0.3")
-    return figure

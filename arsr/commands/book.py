@@ -55,7 +55,8 @@ class Run:
         found = [c for c in config.chapters if c.stem == self.chapter or c.stem.startswith(f"{self.chapter}-")]
         if len(found) != 1:
             raise InputError(f"no chapter {self.chapter!r}; choose one of {', '.join(c.stem for c in config.chapters)}")
-        folder = book.execute(config, found, say=say)[found[0]]
+        with book.alone(config):
+            folder = book.execute(config, found, say)[found[0]]
         if self.keep:
             say(f"kept: {book.keep(config, found[0], folder)}")
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
