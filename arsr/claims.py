@@ -26,7 +26,6 @@ from pydantic import StringConstraints
 from arsr import names
 from arsr.records import Record
 from arsr.settings import settings
-from arsr_core.errors import InputError
 
 ALPHA = 0.05
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, UNMEASURED = "supported", "not supported", "undecided", "not yet measured"
@@ -241,27 +240,6 @@ def difference(a: Record, b: Record) -> Effect:
     test += ", approximate" if "approximate" in f"{a.interval} {b.interval}" else ""
     unit, n = "points" if a.unit == "%" else a.unit, min(filter(None, (a.n, b.n)), default=None)
     return Effect(d, low, high, p_value(d, low, high), n, unit, test, (a.key, b.key))
-
-
-def clips_needed(gain: float, share: float, discordant: float | None = None) -> float:
-    """Test clips that show a true gain of `gain` points with 80 % power at the 5 % level; all in percent.
-
-    Unpaired, two shares around `share`: 2 share (1 - share) (z_.025 + z_.20)^2 / gain^2. Paired, when only one of the
-    two methods is right in `discordant` percent of the clips: Connor (1987), for McNemar's test.
-
-    >>> round(clips_needed(5.0, 50.0)), round(clips_needed(5.0, 50.0, discordant=15.0))
-    (1570, 469)
-    """
-    from scipy.stats import norm
-
-    alpha, power = norm.isf(0.025), norm.isf(0.2)
-    d, p = gain / 100, share / 100
-    if discordant is None:
-        return float(2 * p * (1 - p) * (alpha + power) ** 2 / d**2)
-    if discordant < gain:
-        raise InputError(f"clips_needed: a gain of {gain} points needs as many discordant clips, got {discordant} %")
-    q = discordant / 100
-    return float((alpha * q**0.5 + power * (q - d**2) ** 0.5) ** 2 / d**2)
 
 
 def weighed(contrast: Contrast, find: Find) -> Finding:

@@ -246,14 +246,3 @@ def test_as_json_is_plain_and_deterministic():
     assert one == two
     c4 = json.loads(one)["c4"]["tiers"]["paper"]
     assert c4["verdict"] == "undecided" and c4["parts"][0]["records"] == ["table2.vdsr.wmse", "table2.vdsr.mse"]
-
-
-def test_a_gain_of_one_point_needs_many_clips_and_fewer_in_pairs():
-    from statsmodels.stats.power import NormalIndPower
-
-    effect = 5.0 / 100 / 0.5  # a difference of shares around one half, over its standard deviation
-    expected = NormalIndPower().solve_power(effect, power=0.8, alpha=0.05)
-    assert isclose(claims.clips_needed(5.0, 50.0), expected, rel_tol=0.01)
-    assert claims.clips_needed(1.0, 53, 10) < claims.clips_needed(1.0, 53)
-    with pytest.raises(InputError, match="as many discordant clips"):
-        claims.clips_needed(5.0, 50.0, 3.0)
