@@ -257,7 +257,7 @@ def tables(plan: Plan, provenance: records.Provenance) -> tuple[pd.DataFrame, li
             if all(side is not None for side in rows):
                 key = f"{prefix}.{config.dataset}.{config.network}.{stream}.{a}.to_{b}"
                 what = f"{a} minus {b}, {stream} stream, {config.network} on {config.dataset}"
-                kept += scores.compare(*rows, groups="group").records(key, what, provenance)
+                kept += scores.compare(*rows, key, what, provenance, groups="group")
     if not found:
         raise InputError(f"{plan.study.out}: no scores there yet; run the stage scores first")
     return pd.concat(found, ignore_index=True), kept

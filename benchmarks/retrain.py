@@ -117,7 +117,7 @@ def retrained(
             found.append(scores.accuracy(of).record(f"{where}.{share}", text, provenance))
             if share != OF and share in SHARES:
                 text = f"tested on {tested}, {stream} stream, trained on LR alone less LR in {share} of {OF} clips"
-                found += scores.compare(rows[OF], of).records(f"{where}.{OF}.to_{share}", text, provenance)
+                found += scores.compare(rows[OF], of, f"{where}.{OF}.to_{share}", text, provenance)
     return found
 
 
@@ -160,7 +160,7 @@ def transferred(
             if name in frames:
                 text = f"network trained end to end on {name} less its control, recogniser {judge}"
                 where = f"{key}.{name}.on.{judge}.to_control"
-                found += scores.compare(of, rows["control"]).records(where, text, provenance)
+                found += scores.compare(of, rows["control"], where, text, provenance)
                 gains[name, judge] = [value(of) - value(rows["control"]) for _, value in scores.BY_CLIP.values()]
     for name in frames:
         others = np.mean([gains[name, judge] for judge in frames if judge != name], 0)  # (measures, clips)
@@ -201,7 +201,7 @@ def end_to_end(
     for name in judges:
         own, control = (scores.select(scored(n, name, seen, "-seen")) for n in (name, "control"))
         text = f"network trained end to end on {name} less its control, recogniser {name}, training clips"
-        found += scores.compare(own, control).records(f"{key}.{name}.seen.to_control", text, source)
+        found += scores.compare(own, control, f"{key}.{name}.seen.to_control", text, source)
     for name, file in files.items():
         values = psnr(file, tests[:FRAMES])
         found.append(records.mean(f"{key}.{name}.psnr", values, "dB", f"PSNR, network {name}", source))

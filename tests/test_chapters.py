@@ -9,9 +9,13 @@ from pathlib import Path
 
 import jupytext
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from arsr.records import wilson
 
 BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = sorted(BOOK.glob("[01][0-9]-*.md"))
@@ -87,3 +91,26 @@ def test_a_gain_of_one_point_needs_many_clips_and_fewer_in_pairs():
     assert math.isclose(needed(5.0, 50.0), expected, rel_tol=0.01)
     assert needed(1.0, 53, 10) < needed(1.0, 53)
     assert (round(needed(5.0, 50.0)), round(needed(5.0, 50.0, 15.0))) == (1570, 469)
+
+
+def test_classes_and_whom_they_are_taken_for():
+    labels, values = [0, 0, 1, 1, 1], [[1, 0, 0], [0, 1, 0], [0, 1, 0], [], [0, 0, 1]]
+    rows = pd.DataFrame({"clip": list("abcde"), "label": labels, "scores": [np.float32(v) for v in values]})
+    rows["action"] = pd.Categorical.from_codes(labels, ["bend", "jump", "run"])
+    rows["status"] = ["ok" if len(v) else "unreadable" for v in values]
+    assert _shown("03", classes=range(3))["confusion"](rows).tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
+    table = _shown("04")["by_class"](rows)
+    assert table.index.tolist() == ["bend", "jump"] and table["n"].tolist() == [2, 3]
+    assert table.loc["bend", ["value", "low", "high"]].tolist() == [50, *wilson(1, 2)]
+
+
+def test_psnr_by_speed():
+    hr = torch.full((1, 2, 3, 10, 20), 100 / 255)
+    made, speed = hr.clone(), torch.zeros(1, 2, 1, 10, 20)
+    speed[..., 10:] = 2
+    speed[0, 0, 0, 0, :2] = 5  # too few for a mean
+    made[..., :10] += 1 / 255
+    made[..., 10:] += 10 / 255
+    still, moving, fast, none = _shown("05")["psnr_by_speed"](made, hr, speed, (0, 1, 3, 9, 12))
+    assert still - moving == pytest.approx(20, abs=1e-3) and np.isnan([fast, none]).all()  # ten times the error
+    assert still == pytest.approx(-20 * np.log10(219 / 255 / 255), abs=1e-3)

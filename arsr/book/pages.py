@@ -99,7 +99,7 @@ class Verdict(Linked):
         claim, _, tier = self.text.partition(" ")
         if claim not in self.env.arsr_ledger or tier not in claims.TIERS:
             raise InputError("expected a claim and a tier, such as `c4 paper`")
-        return f"book/12-claims.html#claim-{claim}", "", claims.verdict(self.env.arsr_ledger[claim][tier])
+        return f"book/12-claims.html#claim-{claim}", "", self.env.arsr_ledger[claim][tier].verdict
 
 
 def _nearest(key: str, known: dict[str, records.Record]) -> str:
