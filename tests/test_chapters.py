@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import jupytext
@@ -58,6 +59,7 @@ def test_code_is_as_clean_as_the_packages(tmp_path):
 # What they show, executed -----------------------------------------------------------------------------------
 
 
+@cache
 def _shown(stem, **parameters):
     """The functions that a chapter defines at the left margin, by name, without running the rest of it."""
     (chapter,) = BOOK.glob(f"{stem}-*.md")
