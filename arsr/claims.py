@@ -26,10 +26,10 @@ from pydantic import StringConstraints
 from arsr import names
 from arsr.records import Record
 from arsr.settings import settings
-from arsr_core.errors import InputError
 
 ALPHA = 0.05
-SUPPORTED, NOT_SUPPORTED, UNDECIDED, UNMEASURED = "supported", "not supported", "undecided", "not yet measured"
+SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
+UNMEASURED, NO_NUMBERS = "not yet measured", "no numbers"
 SIDES = {"above": 1, "below": -1, "against psnr": 1}
 
 How = Literal["all", "any"]
@@ -178,22 +178,23 @@ class Effect(NamedTuple):
 class Finding:
     """How far records bear out a contrast or a group: p of the claim's side, p of the other side, and the verdict."""
 
-    words: str
-    p_for: float
-    p_against: float
-    measured: int  # contrasts
-    of: int
+    words: str = ""
+    p_for: float = 1.0
+    p_against: float = 1.0
+    measured: int = 0  # contrasts
+    of: int = 1
     how: How | None = None
     parts: tuple[Finding, ...] = ()
     effect: Effect | None = None
     side: int = 1
     margin: float = 0.0
+    why: str = ""  # there can be none
 
     @property
     def verdict(self) -> str:
         """The side whose p is below 5 %, if one is."""
         if not self.measured:
-            return UNMEASURED
+            return NO_NUMBERS if self.why else UNMEASURED
         return SUPPORTED if self.p_for < ALPHA else NOT_SUPPORTED if self.p_against < ALPHA else UNDECIDED
 
     def leaves(self) -> list[Finding]:
@@ -206,6 +207,16 @@ class Finding:
             return self
         heard = [part for part in self.parts if part.measured]
         return {"all": max, "any": min}[self.how](heard, key=lambda part: (part.p_for, -part.p_against)).decisive()
+
+    def plain(self) -> dict:
+        """As data: the verdict, and every contrast with its effect, interval, p and records."""
+        if self.why:
+            return {"verdict": self.verdict, "why": self.why}
+        head = {"words": self.words, "verdict": self.verdict, "p_for": self.p_for, "p_against": self.p_against}
+        if self.how:
+            head |= {"measured": self.measured, "of": self.of, "how": self.how}
+            return head | {"parts": [part.plain() for part in self.parts]}
+        return head | {"side": self.side, "margin": self.margin} | (self.effect._asdict() if self.effect else {})
 
 
 def p_value(value: float, low: float, high: float) -> float:
@@ -243,32 +254,11 @@ def difference(a: Record, b: Record) -> Effect:
     return Effect(d, low, high, p_value(d, low, high), n, unit, test, (a.key, b.key))
 
 
-def clips_needed(gain: float, share: float, discordant: float | None = None) -> float:
-    """Test clips that show a true gain of `gain` points with 80 % power at the 5 % level; all in percent.
-
-    Unpaired, two shares around `share`: 2 share (1 - share) (z_.025 + z_.20)^2 / gain^2. Paired, when only one of the
-    two methods is right in `discordant` percent of the clips: Connor (1987), for McNemar's test.
-
-    >>> round(clips_needed(5.0, 50.0)), round(clips_needed(5.0, 50.0, discordant=15.0))
-    (1570, 469)
-    """
-    from scipy.stats import norm
-
-    alpha, power = norm.isf(0.025), norm.isf(0.2)
-    d, p = gain / 100, share / 100
-    if discordant is None:
-        return float(2 * p * (1 - p) * (alpha + power) ** 2 / d**2)
-    if discordant < gain:
-        raise InputError(f"clips_needed: a gain of {gain} points needs as many discordant clips, got {discordant} %")
-    q = discordant / 100
-    return float((alpha * q**0.5 + power * (q - d**2) ** 0.5) ** 2 / d**2)
-
-
 def weighed(contrast: Contrast, find: Find) -> Finding:
     """The finding of one contrast. A record that is not there, or has no interval, leaves it not measured."""
     found, order = ([find(key) for key in keys] for keys in (contrast.keys, contrast.opposes))
     if None in [*found, *order] or any(r.low is None for r in found):
-        return Finding(contrast.words, 1.0, 1.0, 0, 1)
+        return Finding(contrast.words)
     side = contrast.side if not order else -1 if order[0].value > order[1].value else 1
     effect = difference(*found) if len(found) == 2 else Effect.of(*found)
     value, *bounds = (side * x + contrast.margin for x in (effect.value, effect.low, effect.high))
@@ -294,7 +284,7 @@ def combined(how: How, parts: Sequence[Finding], words: str = "") -> Finding:
     return Finding(words, p_for, p_against, measured, of, how, tuple(parts))
 
 
-def finding(claim: Claim, tier: str, records: Records) -> Finding | str:
+def finding(claim: Claim, tier: str, records: Records) -> Finding:
     """What the records of a tier say of a claim, or why there can be none."""
     rows, find = [row for row in claim.rows if tier in row.tiers], partial(TIERS[tier].find, records)
 
@@ -306,37 +296,23 @@ def finding(claim: Claim, tier: str, records: Records) -> Finding | str:
         return combined(claim.how, parts, ", ".join(map(names.title, place)))
 
     if tier in claim.without:
-        return claim.without[tier]
+        return Finding(why=claim.without[tier])
     everywhere = any(row.everywhere for row in rows)
     return combined(claim.how, [at(*place) for place in TIERS[tier].settings]) if everywhere else at()
 
 
-def ledger(records: Records) -> dict[str, dict[str, Finding | str]]:
-    """Claim and tier -> finding, or why there can be none."""
+def ledger(records: Records) -> dict[str, dict[str, Finding]]:
+    """Claim and tier -> finding."""
     return {name: {tier: finding(claim, tier, records) for tier in TIERS} for name, claim in CLAIMS.items()}
 
 
-def verdict(finding: Finding | str) -> str:
-    """Of a place in the ledger: a finding's verdict, or none where the tier has nothing to say."""
-    return "no numbers" if isinstance(finding, str) else finding.verdict
-
-
-def as_json(found: dict[str, dict[str, Finding | str]]) -> dict:
-    """The ledger as plain data: deterministic, every contrast with its effect, interval, p and records."""
-
-    def plain(f: Finding | str) -> dict:
-        if isinstance(f, str):
-            return {"why": f}
-        head = {"words": f.words, "verdict": f.verdict, "p_for": f.p_for, "p_against": f.p_against}
-        if f.how:
-            return head | {"measured": f.measured, "of": f.of, "how": f.how, "parts": [plain(p) for p in f.parts]}
-        return head | {"side": f.side, "margin": f.margin} | (f.effect._asdict() if f.effect else {})
-
+def as_json(found: dict[str, dict[str, Finding]]) -> dict:
+    """The ledger as plain data, deterministic."""
     return {
         name: {
             "statement": CLAIMS[name].statement,
             "rule": CLAIMS[name].rule,
-            "tiers": {tier: {"verdict": verdict(finding)} | plain(finding) for tier, finding in tiers.items()},
+            "tiers": {tier: finding.plain() for tier, finding in tiers.items()},
         }
         for name, tiers in found.items()
     }

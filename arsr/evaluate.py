@@ -151,7 +151,7 @@ def evaluate(
                 bar.update()
     state.wait_for_everyone()
     if state.is_main_process and parts.exists():
-        scores.merge(files(), out)
+        scores.save(out, *scores.load(*files()))
         shutil.rmtree(parts)
     state.wait_for_everyone()
     return out

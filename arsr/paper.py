@@ -5,11 +5,10 @@ Source: H. Zhang, D. Liu, Z. Xiong, "Two-Stream Action Recognition-Oriented Vide
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -19,8 +18,6 @@ from arsr_core.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-# UCF101's figures are means over classes of unequal size, so no clip count stands behind them
-CLASS_MEANS = ("ucf101",)
 UNITS = {"accuracy": "%", "psnr": "dB", "ssim": ""}  # of what a cell may print
 VALUES = (*UNITS, "count", "n", "low", "high", "exact", "case")  # all else says which cell it is
 
@@ -31,8 +28,8 @@ def printed() -> dict:
     return yaml.safe_load(files("arsr").joinpath("paper.yaml").read_text(encoding="utf-8"))
 
 
-def recover_count(percent: float, n: int, decimals: int = 2) -> int | None:
-    """The integer k with round(100 k / n, decimals) = percent, or None where there is none.
+def recover_count(percent: float, n: int) -> int | None:
+    """The integer k with round(100 k / n, 2) = percent, or None where there is none.
 
     >>> recover_count(53.59, 1530)
     820
@@ -40,17 +37,15 @@ def recover_count(percent: float, n: int, decimals: int = 2) -> int | None:
     True
     """
     count = round(percent * n / 100)
-    half = 0.5 * 10**-decimals + 1e-9  # half a unit in the last printed place
-    return count if abs(100 * count / n - percent) <= half else None
+    return count if abs(100 * count / n - percent) <= 0.005 + 1e-9 else None  # half a unit in the last printed place
 
 
 def table(name: str) -> pd.DataFrame:
     """A table as a tidy pandas frame: what identifies the cell, then accuracy, count, n, low, high, exact.
 
     `count` is the recovered number of correct clips (missing where the cell is no k/n), [low, high] the 95 %
-    Wilson interval in percent; `exact` says whether it rests on a recovered count or on accuracy x n.
-    `table_b` has no proportions of n clips: printed values only. `figure6` counts the snippets of one video, which are
-    no independent trials: counts without intervals. `figure8` is read off a plot: its intervals are wider by that.
+    Wilson interval in percent; `exact` says whether it rests on a recovered count or on accuracy x n. paper.yaml says
+    which tables have no counts or no intervals, and why; `table_b` has printed values only.
     """
     import pandas as pd
 
@@ -83,49 +78,30 @@ def records() -> dict[str, Record]:
 def _cells(name: str) -> Iterator[dict]:
     """The cells of a table: what identifies each, then its values."""
     data = printed()[name]
-    rows, n = data["rows"], data.get("n")
-    match name:
-        case "table1":
-            for row, method in product(rows, ("hr", "bicubic", "vdsr")):
-                yield dict(action=row["action"], case=row["case"], method=method) | _proportion(row[method], row["n"])
-        case "table2":
-            for row in rows:
-                loss = "+".join([row["pixel"], *(term for term in ("feature", "adversarial") if row[term])])
-                yield dict(structure=row["structure"], loss=loss) | _proportion(row["accuracy"], n)
-        case "table3":
-            for row in rows:
-                loss = "warp" if row["warp_loss"] else "plain"
-                yield dict(structure=row["structure"], loss=loss) | _proportion(row["accuracy"], n)
-        case "table4":
-            for (method, dataset, network), accuracies in _leaves(rows, 3):
-                for stream, accuracy in zip(data["streams"], accuracies, strict=True):
-                    if accuracy is not None:  # SoSR+ToSR has a fusion cell only
-                        cell = dict(method=method, dataset=dataset, network=network, stream=stream)
-                        yield cell | _proportion(accuracy, n[dataset], counts=dataset not in CLASS_MEANS)
-        case "table_b":
-            for (method, dataset), values in _leaves(rows, 2):
-                yield dict(method=method, dataset=dataset) | values
-        case "figure6":
-            for method, accuracy in rows.items():
-                yield dict(method=method, accuracy=float(accuracy), count=recover_count(accuracy, n, 0), n=n)
-        case "figure8":
-            for (stream, tested_on), accuracies in _leaves(rows, 2):
-                for alpha, accuracy in zip(data["alpha"], accuracies, strict=True):
-                    cell = _proportion(accuracy, n, counts=False, wider=data["reading_error"])
-                    yield dict(stream=stream, tested_on=tested_on, alpha=alpha) | cell
+    wider = data.get("reading_error", 0.0)
+    for labels, value in _leaves(data["rows"], data.get("last", ())):
+        cell = dict(zip(data["labels"], labels, strict=True))
+        if isinstance(value, dict):
+            yield cell | value
+            continue
+        n = data["n"]
+        n = n if isinstance(n, int) else next(n[label] for label in labels if label in n)
+        counted = not wider and not {*labels} & {*data.get("class_means", ())}
+        count = recover_count(value, n) if counted else None
+        cell |= dict(accuracy=float(value), count=count, n=n)
+        if "dependent" not in data:
+            low, high = wilson(value * n / 100 if count is None else count, n)
+            # rounding may put the printed value a hair outside an interval that ends at 0 or 100 %
+            cell |= dict(low=min(low, value) - wider, high=max(high, value) + wider, exact=count is not None)
+        yield cell
 
 
-def _leaves(tree: dict, depth: int) -> Iterator[tuple[tuple[str, ...], list | dict]]:
-    """What lies `depth` keys deep in nested dicts, with the keys on the way."""
-    for key, below in tree.items():
-        for keys, leaf in _leaves(below, depth - 1) if depth > 1 else [((), below)]:
-            yield (key, *keys), leaf
-
-
-def _proportion(accuracy: float, n: int, *, counts: bool = True, wider: float = 0.0) -> dict:
-    """A share of n clips in percent, with the count behind it where there is one, and Wilson's interval."""
-    count = recover_count(accuracy, n) if counts else None
-    low, high = wilson(accuracy * n / 100 if count is None else count, n)
-    # rounding may put the printed value a hair outside an interval that ends at 0 or 100 %
-    low, high = min(low, accuracy) - wider, max(high, accuracy) + wider
-    return dict(accuracy=accuracy, count=count, n=n, low=low, high=high, exact=count is not None)
+def _leaves(tree: Any, last: Sequence, above: tuple = ()) -> Iterator[tuple[tuple, float | dict]]:
+    """The values of a nested table with the keys on the way to them; `last` has those of lists."""
+    if isinstance(tree, list):
+        tree = dict(zip(last, tree, strict=True))
+    if isinstance(tree, dict) and not tree.keys() <= UNITS.keys():
+        for key, below in tree.items():
+            yield from _leaves(below, last, (*above, key))
+    elif tree is not None:  # SoSR+ToSR has a fusion cell only
+        yield above, tree

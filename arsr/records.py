@@ -85,8 +85,8 @@ class Record(_Strict):
         return self
 
 
-def wilson(count: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a proportion of n independent trials, in percent. Wilson (1927); `count` in [0, n].
+def wilson(count: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion of n independent trials, in percent. Wilson (1927); `count` in [0, n].
 
     >>> [round(x, 2) for x in wilson(820, 1530)]
     [51.09, 56.08]
@@ -95,8 +95,8 @@ def wilson(count: float, n: int, level: float = 0.95) -> tuple[float, float]:
         raise InputError(f"wilson needs 0 <= count <= n and n >= 1, got count {count}, n {n}")
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(count, n, alpha=1 - level, method="wilson")
-    return 100 * float(low), 100 * float(high)
+    low, high = (100 * float(end) for end in proportion_confint(count, n, alpha=1 - 0.95, method="wilson"))
+    return min(low, 100 * count / n), max(high, 100 * count / n)  # rounding may leave the share outside
 
 
 def mean(key: str, values: Sequence[float], unit: str, description: str, provenance: Provenance) -> Record:

@@ -183,7 +183,7 @@ def tables(found: Sequence[Evaluation], provenance: records.Provenance) -> tuple
             if all(side is not None for side in rows):
                 key = f"{prefix}.{config.dataset}.{config.network}.{stream}.{a}.to_{b}"
                 what = f"{a} minus {b}, {stream} stream, {config.network} on {config.dataset}"
-                numbers += scores.compare(*rows, groups="group").records(key, what, provenance)
+                numbers += scores.compare(*rows, key, what, provenance, groups="group")
     if not made:
         raise InputError(f"{found[0].out.parent}: no scores there yet; run the stage scores first")
     return pd.concat(made, ignore_index=True), numbers

@@ -4,7 +4,7 @@ A row is a clip, a network, a stream and a super-resolution method, with the cla
 
 >>> frame, header = load("scores.parquet")
 >>> hr, lr = (select(frame, network="tsn", stream="spatial", method=m) for m in ("hr", "bicubic"))
->>> accuracy(hr), compare(lr, hr)
+>>> accuracy(hr), paired_bootstrap(lr, hr)
 
 Intervals are of 95 %. Clips are taken as a sample of independent ones; where they are not, name the column that says
 what belongs together (`groups`): whole groups are then drawn (cluster bootstrap; Field and Welsh, 2007). Bootstraps are
@@ -14,20 +14,17 @@ A clip that could not be read counts as wrong; give the rows whose `status` is "
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
-from operator import attrgetter
+from itertools import pairwise, product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from arsr.names import SCORES, STREAMS, pair
 from arsr.records import Provenance, Record, wilson
@@ -48,8 +45,6 @@ SCHEMA = pa.schema(
 )
 RESAMPLES = 9_999
 
-Groups = str | Sequence[str] | None  # columns that name what belongs together: "group", ["label", "group"]
-
 
 class Header(BaseModel):
     """What the rows of a file have in common; it lies in the file's schema metadata."""
@@ -64,22 +59,16 @@ class Header(BaseModel):
     recognisers: dict[str, str] = {}  # network/stream/fold: hash of its weights
     runs: tuple[Provenance, ...]  # one for each machine and commit that added rows
 
-    @field_validator("protocol", "flow", mode="before")
-    @classmethod
-    def _as_in_a_file(cls, value: dict) -> dict:
-        return json.loads(json.dumps(value))  # tuples are lists there
-
     def joined(self, other: Header) -> Header:
         """Both headers in one; raises InputError where they contradict each other."""
+        ours, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")  # tuples are lists, as in a file
         for name in ("classes", "protocol", "flow", "precision"):
-            if getattr(self, name) != getattr(other, name):
-                raise InputError(f"scores of another {name}: {getattr(self, name)} and {getattr(other, name)}")
-        hashes = {}
+            if ours[name] != theirs[name]:
+                raise InputError(f"scores of another {name}: {ours[name]} and {theirs[name]}")
         for name in ("weights", "recognisers"):
-            ours, theirs = getattr(self, name), getattr(other, name)
-            if clash := sorted(k for k in ours.keys() & theirs.keys() if ours[k] != theirs[k]):
+            if clash := sorted(k for k in ours[name].keys() & theirs[name].keys() if ours[name][k] != theirs[name][k]):
                 raise InputError(f"scores made with other {name} of {', '.join(clash)}; keep them in another file")
-            hashes[name] = dict(sorted((ours | theirs).items()))
+        hashes = {name: dict(sorted((ours[name] | theirs[name]).items())) for name in ("weights", "recognisers")}
         runs = {run.model_dump_json(): run for run in (*self.runs, *other.runs)}
         return self.model_copy(update=hashes | {"runs": tuple(runs[text] for text in sorted(runs))})
 
@@ -125,17 +114,12 @@ def load(*paths: str | os.PathLike, header: Header | None = None) -> tuple[pd.Da
         raise InputError("no file of scores was given")
     frame = pd.concat(frames).sort_values([*KEY, "status", "reason"], kind="stable")  # "ok" comes first
     known = frame[frame["status"] == "ok"]
-    known = known[~known.assign(scores=known["scores"].map(bytes)).duplicated([*KEY, "scores"])]
+    known = known.assign(scores=known["scores"].map(bytes)).drop_duplicates([*KEY, "scores"])
     if len(twice := known[known.duplicated(KEY)]):
         files = ", ".join(map(str, paths))
         raise InputError(f"{files}: other scores for {_name(twice.iloc[0])} in one than in another; expected one row")
     frame = frame.drop_duplicates(KEY, ignore_index=True)
     return frame.assign(action=pd.Categorical.from_codes(frame["label"].astype(int), header.classes)), header
-
-
-def merge(paths: Iterable[str | os.PathLike], target: str | os.PathLike) -> Path:
-    """Joins files of scores into one; the result depends on the rows alone, not on how files share them."""
-    return save(target, *load(*sorted(map(Path, paths))))
 
 
 def _read(path: Path) -> tuple[pa.Table, Header]:
@@ -145,7 +129,7 @@ def _read(path: Path) -> tuple[pa.Table, Header]:
         table = pq.read_table(path)
         header = Header.model_validate_json((table.schema.metadata or {})[b"arsr"])
         return table.select(SCHEMA.names).cast(SCHEMA), header
-    except (pa.ArrowException, OSError, KeyError, ValidationError, json.JSONDecodeError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not a file of scores ({reason}); write it again with 'arsr evaluate'") from error
 
@@ -205,9 +189,7 @@ def fused(spatial: pd.DataFrame, temporal: pd.DataFrame, weights: tuple[float, f
     return spatial.assign(stream="fused", method=methods, status=status, reason=reason, scores=pd.Series(joint))
 
 
-def rows_of(
-    frame: pd.DataFrame, method: str, stream: str, weights: tuple[float, float] = (1.0, 1.5)
-) -> pd.DataFrame | None:
+def rows_of(frame: pd.DataFrame, method: str, stream: str) -> pd.DataFrame | None:
     """One row a clip of a method in a stream, None where there are none: stored, or fused from stored streams.
 
     method: of one network and data set, or a pair as "sosr+tosr", spatial and temporal.
@@ -219,7 +201,7 @@ def rows_of(
     both = tuple(zip((method, method) if coupled else pair(method), STREAMS, strict=True))
     if stream != "fused" or not there.issuperset(both):
         return None
-    return fused(*(select(frame, method=m, stream=s) for m, s in both), weights).assign(method=method)
+    return fused(*(select(frame, method=m, stream=s) for m, s in both)).assign(method=method)
 
 
 def predicted(frame: pd.DataFrame) -> np.ndarray:
@@ -246,52 +228,45 @@ BY_CLIP = {"accuracy": ("points", lambda frame: 100.0 * correct(frame)), "log-pr
 # How good one method is -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A number with its 95 % interval; `note` says what became of unreadable clips."""
+class Measure(NamedTuple):
+    """A number with its 95 % interval, of n clips; unit: "%", "points", or "" of a log-probability."""
 
     value: float
     low: float
     high: float
     interval: str
-    n: int  # clips
-    unit: str = "%"
+    n: int
     count: int | None = None  # correct clips
+    unreadable: int = 0  # they count as wrong, and have no log-probability: it leaves them out
+    unit: str = "%"
     p: float | None = None  # of "no difference", two-sided
-    unreadable: int = 0
-    note: str = ""
-
-    @classmethod
-    def within(cls, value: float, bounds: tuple[float, float], interval: str, n: int, **more: Any) -> Measure:
-        """The measure with an interval that holds its value, which rounding or few draws may have left outside."""
-        return cls(value, min(bounds[0], value), max(bounds[1], value), interval, n, **more)
 
     def record(self, key: str, description: str, provenance: Provenance) -> Record:
-        """The measure as a record, its note in the description."""
-        text = description + (f" ({self.note})" if self.note else "")
-        fields = {name: getattr(self, name) for name in ("value", "low", "high", "interval", "n", "unit", "count")}
-        return Record(key=key, description=text, provenance=provenance, **fields)
+        """The measure as a record, whose description says what became of unreadable clips."""
+        if self.unreadable:
+            description += f" ({self.unreadable} unreadable clips {'counted as wrong' if self.unit else 'left out'})"
+        named = {name: value for name, value in self._asdict().items() if name not in ("unreadable", "p")}
+        return Record(key=key, description=description, provenance=provenance, **named)
 
 
-BOUNDS = ("value", "low", "high", "interval")  # of a measure, as a table has them
-OVERALL = (*BOUNDS, "count", "n", "unreadable", "note")
+OVERALL = ("accuracy", *Measure._fields[1:7])  # a measure's first fields, as columns of a table
+BY_CLASS = ("class_accuracy", "class_low", "class_high", "class_interval")
 
 
-def accuracy(frame: pd.DataFrame, *, groups: Groups = None) -> Measure:
+def accuracy(frame: pd.DataFrame, *, groups: str | None = None) -> Measure:
     """Share of clips whose highest score is the true class, with Wilson's interval (1927). frame: one row a clip.
 
     groups: of clips that are not independent; the interval is then a bootstrap's over them.
     """
     right, n = correct(_one_a_clip(frame)), len(frame)
     count = int(right.sum())
-    bounds, interval = wilson(count, n), "Wilson"
-    if groups is not None:
-        drawn, of = _resampled(np.stack([right, np.ones(n)], 1), _units(frame, groups)).T
-        bounds, interval = _percentiles(100 * drawn / of), "bootstrap over groups"
-    return Measure.within(100 * count / n, bounds, interval, n, count=count, **_lost(frame["status"] == "ok"))
+    value, bounds, interval = 100 * count / n, wilson(count, n), "Wilson"
+    if groups:
+        bounds, interval = _bounds(value, _means(100 * right, frame, groups)), "bootstrap over groups"
+    return Measure(value, *bounds, interval, n, count, _unreadable(frame))
 
 
-def class_accuracy(frame: pd.DataFrame, *, groups: Groups = None, present_only: bool = False) -> Measure:
+def class_accuracy(frame: pd.DataFrame, *, groups: str | None = None, present_only: bool = False) -> Measure:
     """Mean over the classes of each one's accuracy, with a bootstrap's interval over clips, or over groups of them.
 
     A class that a draw misses is left out of its mean. present_only: leave out classes without clips; otherwise they
@@ -305,48 +280,14 @@ def class_accuracy(frame: pd.DataFrame, *, groups: Groups = None, present_only: 
     one_hot = np.eye(len(classes))[frame["label"]]  # (clips, classes)
     right = one_hot * correct(frame)[:, None]
     value = 100 * float(np.mean(right.sum(0)[sizes > 0] / sizes[sizes > 0]))
-    drawn = _resampled(np.concatenate([right, one_hot], 1), _units(frame, groups))  # (resamples, 2 x classes)
-    right, sizes = np.split(drawn, 2, 1)
+    right, sizes = np.split(_resampled(np.concatenate([right, one_hot], 1), frame, groups), 2, 1)
     means = 100 * np.nanmean(np.divide(right, sizes, out=np.full_like(right, np.nan), where=sizes > 0), 1)
-    interval = f"bootstrap over {'clips' if groups is None else 'groups'}"
-    return Measure.within(value, _percentiles(means), interval, len(frame), **_lost(frame["status"] == "ok"))
-
-
-def per_class(frame: pd.DataFrame) -> pd.DataFrame:
-    """action, n, count, accuracy, low, high (Wilson, percent), unreadable; nan where a class has no clips."""
-    classes = _one_a_clip(frame)["action"].cat.categories
-    n, count, lost = (
-        np.bincount(frame["label"], weights, len(classes)).astype(int)
-        for weights in (None, correct(frame), frame["status"] != "ok")
-    )
-    low, high = np.transpose([wilson(k, of) if of else (np.nan, np.nan) for k, of in zip(count, n, strict=True)])
-    accuracy = 100 * np.divide(count, n, out=np.full(len(n), np.nan), where=n > 0)
-    return pd.DataFrame(dict(action=classes, n=n, count=count, accuracy=accuracy, low=low, high=high, unreadable=lost))
-
-
-def confusion(frame: pd.DataFrame) -> pd.DataFrame:
-    """Clips of each class (rows) by the class they were taken for (columns), the last column: unreadable."""
-    classes = [*frame["action"].cat.categories, "unreadable"]
-    counts = np.zeros((len(classes) - 1, len(classes)), int)
-    np.add.at(counts, (frame["label"].to_numpy(), predicted(frame)), 1)  # -1 is the last column
-    return pd.DataFrame(counts, pd.Index(classes[:-1], name="true"), pd.Index(classes, name="predicted"))
-
-
-def fusion_sweep(
-    spatial: pd.DataFrame, temporal: pd.DataFrame, shares: Sequence[float] = tuple(i / 20 for i in range(21))
-) -> pd.DataFrame:
-    """Accuracy of late fusion by the temporal stream's share of the weight; 1:1.5 is a share of 0.6."""
-    found = [{"share": s} | asdict(accuracy(fused(spatial, temporal, (1 - s, s)))) for s in shares]
-    return pd.DataFrame(found).rename(columns={"value": "accuracy"})
+    interval = f"bootstrap over {'groups' if groups else 'clips'}"
+    return Measure(value, *_bounds(value, means), interval, len(frame), unreadable=_unreadable(frame))
 
 
 def table(
-    frame: pd.DataFrame,
-    *,
-    pairs: Sequence[str] = (),
-    weights: tuple[float, float] = (1.0, 1.5),
-    groups: Groups = None,
-    present_only: bool = False,
+    frame: pd.DataFrame, *, pairs: Sequence[str] = (), groups: str | None = None, present_only: bool = False
 ) -> pd.DataFrame:
     """Every network, method and stream of a frame as a tidy table: overall and mean class accuracy, intervals.
 
@@ -356,30 +297,26 @@ def table(
     found, missing = [], set(pairs)
     for place, part in frame.groupby(["dataset", "network", "protocol"], sort=True):
         methods = sorted({*part["method"], *pairs}, key=lambda method: (method != "hr", "+" in method, method))
-        for method in methods:
-            for stream in SCORES:
-                if (rows := rows_of(part, method, stream, weights)) is None:
-                    continue
+        for method, stream in product(methods, SCORES):
+            if (rows := rows_of(part, method, stream)) is not None:
                 missing.discard(method)
                 overall = accuracy(rows, groups=groups)
                 mean = class_accuracy(rows, groups=groups, present_only=present_only)
-                found.append((*place, method, stream, *attrgetter(*OVERALL)(overall), *attrgetter(*BOUNDS)(mean)))
+                found.append((*place, method, stream, *overall[: len(OVERALL)], *mean[: len(BY_CLASS)]))
     if missing:
         raise InputError(f"table: no network has both streams of {', '.join(sorted(missing))}; evaluate them first")
-    columns = ["dataset", "network", "protocol", "method", "stream", "accuracy", *OVERALL[1:]]
-    return pd.DataFrame(found, columns=[*columns, "class_accuracy", *(f"class_{name}" for name in BOUNDS[1:])])
+    return pd.DataFrame(found, columns=["dataset", "network", "protocol", "method", "stream", *OVERALL, *BY_CLASS])
 
 
 def records(table: pd.DataFrame, provenance: Provenance, prefix: str = "accuracy") -> list[Record]:
     """A `table` as records: PREFIX.DATASET.NETWORK.METHOD.STREAM, and the same with `.class-mean`."""
     found = []
     for row in table.to_dict("records"):
-        parts = (row["dataset"], row["network"], row["method"], row["stream"])
-        key = ".".join((prefix, *(str(part).lower() for part in parts)))
+        parts = [str(row[name]) for name in ("dataset", "network", "method", "stream")]
+        key = ".".join((prefix, *map(str.lower, parts)))
         what = "accuracy on {}, {}: {}, {} stream".format(*parts) + f", protocol {row['protocol']}"
-        overall = Measure(row["accuracy"], **{name: row[name] for name in OVERALL[1:]})
-        bounds = {name: row[f"class_{name}"] for name in BOUNDS[1:]}
-        mean = replace(overall, value=row["class_accuracy"], count=None, **bounds)
+        overall = Measure(*(row[name] for name in OVERALL))
+        mean = Measure(*(row[name] for name in BY_CLASS), row["n"], unreadable=row["unreadable"])
         found.append(overall.record(key, f"overall {what}", provenance))
         found.append(mean.record(f"{key}.class-mean", f"mean class {what}", provenance))
     return found
@@ -388,59 +325,39 @@ def records(table: pd.DataFrame, provenance: Provenance, prefix: str = "accuracy
 # One method against another ---------------------------------------------------------------------------------
 
 
-class McNemar(NamedTuple):
-    """Clips that only one of two methods gets right, and the exact test's p of "equally many"."""
-
-    only_a: int
-    only_b: int
-    p: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Method a minus method b on the same clips."""
-
-    accuracy: Measure  # in points, paired bootstrap
-    mcnemar: McNemar
-    log_probability: Measure  # of the true class, in nats; unreadable clips have none and are left out
-
-    def records(self, key: str, description: str, provenance: Provenance) -> list[Record]:
-        """KEY.accuracy, KEY.log-probability, and what is improbable without a difference: KEY.p-mcnemar, KEY.p."""
-        common = dict(n=self.accuracy.n, provenance=provenance)
-        exact, drawn = f"p of exact McNemar test: {description}", f"p of paired bootstrap: {description}"
-        nats = f"true class's log-probability in nats, {description}"
-        return [
-            self.accuracy.record(f"{key}.accuracy", f"accuracy, {description}", provenance),
-            self.log_probability.record(f"{key}.log-probability", nats, provenance),
-            Record(key=f"{key}.p-mcnemar", value=self.mcnemar.p, description=exact, **common),
-            Record(key=f"{key}.p", value=self.log_probability.p, description=drawn, **common),
-        ]
-
-
-def compare(a: pd.DataFrame, b: pd.DataFrame, *, groups: Groups = None) -> Comparison:
+def compare(
+    a: pd.DataFrame, b: pd.DataFrame, key: str, description: str, provenance: Provenance, *, groups: str | None = None
+) -> list[Record]:
     """Paired tests of two methods on the same clips, each one row a clip: differences are a - b.
 
-    groups: for the bootstrap; McNemar's test takes clips as independent.
+    KEY.accuracy, in points, KEY.log-probability of the true class, and what is improbable without a difference: KEY.p
+    and KEY.p-mcnemar. groups: for the bootstrap; McNemar's test takes clips as independent.
     """
     points, nats = (paired_bootstrap(a, b, of=measure, groups=groups) for measure in BY_CLIP)
-    return Comparison(points, mcnemar(a, b), nats)
+    exact, drawn = f"p of exact McNemar test: {description}", f"p of paired bootstrap: {description}"
+    common = dict(n=points.n, provenance=provenance)
+    return [
+        points.record(f"{key}.accuracy", f"accuracy, {description}", provenance),
+        nats.record(f"{key}.log-probability", f"true class's log-probability in nats, {description}", provenance),
+        Record(key=f"{key}.p-mcnemar", value=mcnemar(a, b)[2], description=exact, **common),
+        Record(key=f"{key}.p", value=nats.p, description=drawn, **common),
+    ]
 
 
-def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
-    """McNemar's test (1947), exact: of the clips that only one method gets right, each method has half by chance."""
+def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> tuple[int, int, float]:
+    """McNemar's test (1947), exact: of the clips that only one method gets right, each method has half by chance.
+
+    -> (clips that only a gets right, clips that only b does, p)
+    """
     from statsmodels.stats.contingency_tables import mcnemar as exact
 
     right_a, right_b = map(correct, _paired(a, b))
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    return McNemar(only_a, only_b, float(exact([[0, only_a], [only_b, 0]], exact=True).pvalue))
+    return only_a, only_b, float(exact([[0, only_a], [only_b, 0]], exact=True).pvalue)
 
 
 def paired_bootstrap(
-    a: pd.DataFrame,
-    b: pd.DataFrame,
-    *,
-    of: Literal["accuracy", "log-probability"] = "log-probability",
-    groups: Groups = None,
+    a: pd.DataFrame, b: pd.DataFrame, *, of: str = "log-probability", groups: str | None = None
 ) -> Measure:
     """Mean difference a - b over clips, of="accuracy" (points) or "log-probability" (of the true class, nats).
 
@@ -453,15 +370,13 @@ def paired_bootstrap(
     known = ~np.isnan(difference)
     if not known.any():
         raise InputError("scores: no clip with scores of both methods; expected one or more")
-    lost = _lost((a["status"] == "ok") & (b["status"] == "ok"), "counted as wrong" if known.all() else "left out")
-    a, difference = a[known], difference[known]
-    drawn = _resampled(np.stack([difference, np.ones(len(a))], 1), _units(a, groups))
-    means, value = drawn[:, 0] / drawn[:, 1], float(difference.mean())
+    lost, a, difference = _unreadable(a, b), a[known], difference[known]
+    means, value = _means(difference, a, groups), float(difference.mean())
     slack = 1e-9 * max(1.0, np.abs(difference).max())  # sums that are zero but for rounding
     tail = min((means <= slack).sum(), (means >= -slack).sum())
     p = min(1.0, 2 * (1 + int(tail)) / (1 + RESAMPLES))
-    interval = f"paired bootstrap over {'clips' if groups is None else 'groups'}"
-    return Measure.within(value, _percentiles(means), interval, len(a), unit=unit, p=p, **lost)
+    interval = f"paired bootstrap over {'groups' if groups else 'clips'}"
+    return Measure(value, *_bounds(value, means), interval, len(a), unreadable=lost, unit=unit, p=p)
 
 
 # Shared by them ---------------------------------------------------------------------------------------------
@@ -475,10 +390,9 @@ def _one_a_clip(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _lost(ok: pd.Series, became: str = "counted as wrong") -> dict:
-    """How many clips have no scores, in numbers and in words; ok: bool (clips,)."""
-    lost = int((~ok).sum())
-    return dict(unreadable=lost, note=f"{lost} unreadable clips {became}" if lost else "")
+def _unreadable(*frames: pd.DataFrame) -> int:
+    """How many clips lack scores in one of the frames."""
+    return int(np.any([frame["status"] != "ok" for frame in frames], axis=0).sum())
 
 
 def _paired(a: pd.DataFrame, b: pd.DataFrame, *same: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -493,18 +407,11 @@ def _paired(a: pd.DataFrame, b: pd.DataFrame, *same: str) -> tuple[pd.DataFrame,
     return a, b
 
 
-def _units(frame: pd.DataFrame, groups: Groups) -> np.ndarray:
-    """The number of the unit that each clip is drawn with: (clips,)."""
-    if groups is None:
-        return np.arange(len(frame))
-    names = [groups] if isinstance(groups, str) else list(groups)
-    if unknown := [name for name in names if name not in frame]:
-        raise InputError(f"scores: no column {', '.join(unknown)} to group by; expected some of {', '.join(frame)}")
-    return frame.groupby(names, observed=True).ngroup().to_numpy()
-
-
-def _resampled(values: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Sums of values (clips, K) over as many units, drawn with replacement: (RESAMPLES, K), fixed seed."""
+def _resampled(values: np.ndarray, frame: pd.DataFrame, groups: str | None) -> np.ndarray:
+    """Sums of values (clips, K) over as many clips, or groups of them, drawn with replacement: (RESAMPLES, K)."""
+    if groups and groups not in frame:
+        raise InputError(f"scores: no column {groups} to group by; expected one of {', '.join(frame)}")
+    units = frame.groupby(groups, observed=True).ngroup().to_numpy() if groups else np.arange(len(frame))
     totals = pd.DataFrame(values).groupby(units).sum().to_numpy()  # (units, K)
     # equal units are exchangeable: drawing how often each distinct one comes is the same, and far less work
     distinct, counts = np.unique(totals, axis=0, return_counts=True)
@@ -513,6 +420,13 @@ def _resampled(values: np.ndarray, units: np.ndarray) -> np.ndarray:
     return np.concatenate([rng.multinomial(len(totals), counts / len(totals), len(part)) @ distinct for part in parts])
 
 
-def _percentiles(draws: np.ndarray) -> tuple[float, float]:
-    """The 95 % percentile interval of a bootstrap's draws."""
-    return tuple(np.percentile(draws, (2.5, 97.5)).tolist())
+def _means(values: np.ndarray, frame: pd.DataFrame, groups: str | None) -> np.ndarray:
+    """Means of resampled values (clips,): (RESAMPLES,)."""
+    total, clips = _resampled(np.stack([values, np.ones(len(values))], 1), frame, groups).T
+    return total / clips
+
+
+def _bounds(value: float, draws: np.ndarray) -> tuple[float, float]:
+    """The 95 % percentile interval of a bootstrap's draws; few of them, or rounding, do not leave the value outside."""
+    low, high = np.percentile(draws, (2.5, 97.5)).tolist()
+    return min(low, value), max(high, value)

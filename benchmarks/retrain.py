@@ -10,7 +10,8 @@ results/retraining-embedded.parquet and .json.
 """
 
 import argparse
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
@@ -25,10 +26,11 @@ from arsr.data import snippets as prepared
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
 from arsr.evaluate import Evaluation, evaluate
-from arsr.studies import adaptation
+from arsr.studies.adaptation import OF, SHARES, Mixed, fit_end_to_end
 from arsr.training import runs, tasks
+from arsr.training.loop import fit
 from arsr.training.recipes import RECIPES
-from arsr_core import degrade, flow, metrics, sr, video
+from arsr_core import degrade, flow, metrics, recognition, sr, video
 from arsr_core.files import sha256
 from arsr_core.recognition import PROTOCOLS, Augmentation
 
@@ -40,6 +42,7 @@ STREAMS = {  # what it sees, SR, training clips, steps, batch
 }
 WEIGHT = 0.1  # of the cross-entropy beside the pixel error
 STEPS, BATCH, SNIPPETS, RATE = 160, 8, 2, 5e-4  # of the end-to-end training
+TESTED = {"hr": "hr", "bicubic": "lr", "sosr": "sr", "tosr": "sr"}  # method: Figure 8's name of it
 METHOD, START = "srgan", "srresnet-lite"
 FRAMES = 36  # of which PSNR is the mean
 SEEN = 90  # training clips that the networks are tested on, too
@@ -53,6 +56,26 @@ def score(name: str, tests: list[Clip], recogniser: Path, methods: tuple[str, ..
     return scores.load(path)[0]
 
 
+def lowered(clip: torch.Tensor) -> torch.Tensor:
+    """Figure 8's LR: a clip reduced by four and enlarged by bicubic interpolation, 8 bits: (1, T, 3, H, W)."""
+    lr = degrade.to_lr(degrade.modcrop(clip, 4), 4, eight_bit=True)
+    return degrade.quantise(degrade.imresize(lr, 4))
+
+
+def train_on(
+    recipe: tasks.RecogniserRecipe, data: Mixed, start: Path, folder: Path, *, progress: bool | None = None
+) -> Path:
+    """A recogniser trained on, from all its weights, on a mix -> file of weights. Goes on where `folder` stopped."""
+    classes = data.hr.classes
+    task = tasks.recogniser_task(recipe, len(classes))
+    net = task["model"]["net"]
+    net.load_state_dict(recognition.load(start, classes=classes).state_dict())
+    task["recipe"] |= {"share": data.share, "weights": sha256(start)}
+    fit(data=data, folder=folder, progress=progress, **task)
+    about = {"recipe": asdict(recipe), "seed": 0, "protocol": asdict(data.hr.protocol), "share": data.share}
+    return recognition.save(net, folder / "weights.safetensors", classes=classes, **about)
+
+
 def retrain(stream: str, tests: list[Clip], given: argparse.Namespace) -> dict[int | str, pandas.DataFrame]:
     """Scores of the shipped recogniser, and of it trained on with each share of LR."""
     kind, method, count, steps, batch = STREAMS[stream]
@@ -61,19 +84,41 @@ def retrain(stream: str, tests: list[Clip], given: argparse.Namespace) -> dict[i
     preparation = prepared.Preparation(
         PROTOCOL, dict(flow.PRESETS["fast"]) if kind == "flow" else None, method="bicubic"
     )
-    prepared.store_clips(chosen, store, preparation, change=adaptation.lowered, workers=1)
+    prepared.store_clips(chosen, store, preparation, change=lowered, workers=1)
     names = {clip.name for clip in chosen}
     recipe = RECIPES[f"tsn-{kind}"]["embedded"]
     recipe = replace(recipe, steps=steps, batch=batch, rate=1e-3, augmentation=Augmentation(scales=(1, 0.9375)))
     sides = [prepared.Snippets(x, kind, keep=lambda row: row["name"] in names) for x in (hr, store)]
     shipped = manifest.find(given.weights, f"tsn-{kind}-lite")
     files = {"shipped": shipped}
-    for share in adaptation.SHARES:
+    for share in SHARES:
         folder = given.train / f"tsn-{kind}-{share}"
-        files[share] = adaptation.retrain(recipe, adaptation.Mixed(*sides, share), shipped, folder)
+        files[share] = train_on(recipe, Mixed(*sides, share), shipped, folder)
     sr_file = {method: manifest.find(given.weights, f"{method}-lite")}
     methods = ("hr", "bicubic", method)
     return {s: score(f"{stream}-{s}", tests, file, methods, given.out, **sr_file) for s, file in files.items()}
+
+
+def retrained(
+    frames: Mapping[int | str, pandas.DataFrame], key: str, provenance: records.Provenance
+) -> list[records.Record]:
+    """KEY.STREAM.TESTED.SHARE: accuracies; KEY.STREAM.TESTED.4.to_SHARE: all LR against each other share, paired.
+
+    frames: scores by the share of LR that the recogniser was trained on, or by another name.
+    """
+    found = []
+    kinds = frames[OF][["stream", "method"]].drop_duplicates().itertuples(index=False)
+    for stream, method in kinds:
+        rows = {share: scores.select(f, stream=stream, method=method) for share, f in frames.items()}
+        where, tested = f"{key}.{stream}.{TESTED[method]}", TESTED[method].upper()
+        for share, of in rows.items():
+            text = f"accuracy on {tested}, {stream} stream trained with LR in {share} of {OF} clips"
+            text = text if share in SHARES else f"accuracy on {tested}, {stream} stream, {share}"
+            found.append(scores.accuracy(of).record(f"{where}.{share}", text, provenance))
+            if share != OF and share in SHARES:
+                text = f"tested on {tested}, {stream} stream, trained on LR alone less LR in {share} of {OF} clips"
+                found += scores.compare(rows[OF], of, f"{where}.{OF}.to_{share}", text, provenance)
+    return found
 
 
 def rival(given: argparse.Namespace) -> Path:
@@ -94,8 +139,35 @@ def networks(given: argparse.Namespace) -> tuple[dict[str, Path], dict[str, Path
         judge = judges.get(name, judges["lite"])  # the control only logs what it thinks
         limits = dict(weight=WEIGHT if name in judges else 0.0, steps=STEPS, batch=BATCH, rate=RATE)
         folder = given.train / f"end-to-end-{name}"
-        files[name], _ = adaptation.fit_end_to_end(METHOD, files["start"], judge, data, folder, **limits)
+        files[name], _ = fit_end_to_end(METHOD, files["start"], judge, data, folder, **limits)
     return judges, files
+
+
+def transferred(
+    frames: Mapping[str, Mapping[str, pandas.DataFrame]], key: str, provenance: records.Provenance
+) -> list[records.Record]:
+    """What end-to-end training gains over its control, with the recogniser it was trained on and with others.
+
+    frames: by recogniser, then by network; each recogniser's name is also that of the network trained on it, beside
+    "control" and others. KEY.NETWORK.on.RECOGNISER: accuracy; KEY.A.on.RECOGNISER.to_control.*: gain, paired;
+    KEY.A.own.to_other.{accuracy,log-probability}: the gain with A less the mean gain with the others, clip by clip.
+    """
+    found, gains = [], {}
+    for judge, rows in frames.items():
+        for name, of in rows.items():
+            text = f"accuracy, network {name}, recogniser {judge}"
+            found.append(scores.accuracy(of).record(f"{key}.{name}.on.{judge}", text, provenance))
+            if name in frames:
+                text = f"network trained end to end on {name} less its control, recogniser {judge}"
+                where = f"{key}.{name}.on.{judge}.to_control"
+                found += scores.compare(of, rows["control"], where, text, provenance)
+                gains[name, judge] = [value(of) - value(rows["control"]) for _, value in scores.BY_CLIP.values()]
+    for name in frames:
+        others = np.mean([gains[name, judge] for judge in frames if judge != name], 0)  # (measures, clips)
+        for (measure, (unit, _)), own, other in zip(scores.BY_CLIP.items(), gains[name, name], others, strict=True):
+            text = f"{measure}: gain of end-to-end training with its own recogniser, {name}, less that with another"
+            found.append(records.mean(f"{key}.{name}.own.to_other.{measure}", own - other, unit, text, provenance))
+    return found
 
 
 @torch.inference_mode()
@@ -124,12 +196,12 @@ def end_to_end(
         references = scored("references", judge, tests)
         rows[judge] = {method: scores.select(references, method=method) for method in ("hr", "bicubic")}
         rows[judge] |= {name: scores.select(scored(name, judge, tests)) for name in files}
-    found = adaptation.transferred(rows, key, source)
+    found = transferred(rows, key, source)
     seen = clips.embedded(SEEN)
     for name in judges:
         own, control = (scores.select(scored(n, name, seen, "-seen")) for n in (name, "control"))
         text = f"network trained end to end on {name} less its control, recogniser {name}, training clips"
-        found += scores.compare(own, control).records(f"{key}.{name}.seen.to_control", text, source)
+        found += scores.compare(own, control, f"{key}.{name}.seen.to_control", text, source)
     for name, file in files.items():
         values = psnr(file, tests[:FRAMES])
         found.append(records.mean(f"{key}.{name}.psnr", values, "dB", f"PSNR, network {name}", source))
@@ -157,7 +229,7 @@ def main() -> None:
         if its:
             named = retrain(stream, its, given)
             frames += [frame.assign(network=f"retrained-{name}") for name, frame in named.items()]
-            found += adaptation.retrained(named, "embedded.retrained.embedded.tsn", source)
+            found += retrained(named, "embedded.retrained.embedded.tsn", source)
     _common.show(found)
     if given.keep:
         _, header = scores.load(given.out / "spatial-shipped.parquet")

@@ -134,7 +134,7 @@ def compared(frame: pandas.DataFrame, dataset: str, provenance: records.Provenan
             if all(side is not None for side in rows):
                 key = f"small.benchmark.{dataset}.{network}.{stream}.{one}.to_{other}"
                 words = f"{one} minus {other}, {stream} stream of {network} on {dataset}"
-                found += scores.compare(*rows).records(key, words, provenance)
+                found += scores.compare(*rows, key, words, provenance)
     return found
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas
 import pytest
-import torch
 from scipy.stats import t
 
 from arsr import manifest, paper, records
@@ -113,18 +112,6 @@ def test_the_papers_contrasts():
     clips_, p = ablation.printed(spatial[0], "spatial")
     assert clips_ == 20 and 0.4 < p < 0.6  # 733 and 713 of 1,530
     assert ablation.printed(temporal[0], "temporal") is None  # the paper has no control
-
-
-def test_psnr_by_speed():
-    hr = torch.full((1, 2, 3, 10, 20), 100 / 255)
-    made, speed = hr.clone(), torch.zeros(1, 2, 1, 10, 20)
-    speed[..., 10:] = 2
-    speed[0, 0, 0, 0, :2] = 5  # too few for a mean
-    made[..., :10] += 1 / 255
-    made[..., 10:] += 10 / 255
-    still, moving, fast, none = ablation.psnr_by_speed(made, hr, speed, (0, 1, 3, 9, 12))
-    assert still - moving == pytest.approx(20, abs=1e-3) and np.isnan([fast, none]).all()  # ten times the error
-    assert still == pytest.approx(-20 * np.log10(219 / 255 / 255), abs=1e-3)
 
 
 def test_measures_and_their_contrasts():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas
 import pytest
+import retrain
 import torch
 from safetensors.torch import load_file
 from torch import nn
@@ -58,7 +59,7 @@ def test_lowered_is_what_a_recogniser_sees_of_bicubic():
 
     clip = clips.embedded(1, "test", frames=3)[0].read()
     x = torch.from_numpy(clip).movedim(-1, 1)[None].float() / 255
-    made = (adaptation.lowered(x)[0] * 255).round().to(torch.uint8)
+    made = (retrain.lowered(x)[0] * 255).round().to(torch.uint8)
     assert torch.equal(made, see(clip, range(3), sr.load("bicubic"), PROTOCOLS["lite"], precision="float32"))
 
 
@@ -75,7 +76,7 @@ def test_retraining_starts_from_all_the_weights_and_says_its_share(store, tmp_pa
     data = prepared.Snippets(store, "rgb")
     start = manifest.find(root / "weights", "tsn-rgb-lite")
     recipe = replace(RECIPES["tsn-rgb"]["embedded"], steps=1, batch=2, rate=0.0, augmentation=Augmentation(scales=(1,)))
-    path = adaptation.retrain(recipe, adaptation.Mixed(data, data, 3), start, tmp_path, progress=False)
+    path = retrain.train_on(recipe, adaptation.Mixed(data, data, 3), start, tmp_path, progress=False)
     before, after = recognition.load(start), recognition.load(path)
     assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
     assert after.metadata["share"] == 3 and after.classes == before.classes
@@ -170,7 +171,7 @@ def test_records_of_retraining_are_those_that_the_ledger_asks_for():
         )
         for share in adaptation.SHARES
     } | {"shipped": pandas.concat([rows(first(7), s, m) for s in ("spatial", "temporal") for m in ("hr", "bicubic")])}
-    found = {r.key: r for r in adaptation.retrained(frames, "embedded.retrained.embedded.tsn", SOURCE)}
+    found = {r.key: r for r in retrain.retrained(frames, "embedded.retrained.embedded.tsn", SOURCE)}
     key = "embedded.retrained.embedded.tsn.spatial"
     assert found[f"{key}.hr.0"].value == 100 and found[f"{key}.lr.shipped"].count == 7
     assert found[f"{key}.lr.4.to_1.accuracy"].value == 37.5 and found[f"{key}.hr.4.to_0.accuracy"].value == -50
@@ -184,7 +185,7 @@ def test_what_end_to_end_training_gains_here_and_elsewhere():
         "lite": {"control": control, "lite": up, "efficientnet": control},
         "efficientnet": {"control": control, "lite": down, "efficientnet": up},
     }
-    found = {r.key: r for r in adaptation.transferred(frames, "embedded.end-to-end.embedded", SOURCE)}
+    found = {r.key: r for r in retrain.transferred(frames, "embedded.end-to-end.embedded", SOURCE)}
     key = "embedded.end-to-end.embedded"
     assert found[f"{key}.lite.on.lite.to_control.accuracy"].value == 25
     assert found[f"{key}.lite.on.efficientnet.to_control.accuracy"].value == -12.5

@@ -38,7 +38,7 @@ def test_the_reference_has_the_contract_s_names_with_docstrings():
 
 
 def test_a_verdict_has_a_mark_and_a_word_besides_its_colour():
-    for verdict in (claims.SUPPORTED, claims.NOT_SUPPORTED, claims.UNDECIDED, claims.UNMEASURED, "no numbers"):
+    for verdict in (claims.SUPPORTED, claims.NOT_SUPPORTED, claims.UNDECIDED, claims.UNMEASURED, claims.NO_NUMBERS):
         text = filling.badge(verdict)
         assert verdict in text and filling.MARKS[verdict] in text and verdict.replace(" ", "-") in text
 

@@ -1,13 +1,22 @@
 """The chapters as text: what a reader sees of their code, and how it is written."""
 
 import ast
+import math
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import jupytext
+import numpy as np
+import pandas as pd
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arsr.records import wilson
 
 BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = sorted(BOOK.glob("[01][0-9]-*.md"))
@@ -45,3 +54,65 @@ def test_code_is_as_clean_as_the_packages(tmp_path):
     ruff = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", *rules, tmp_path]
     found = subprocess.run(ruff, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
+
+
+# What they show, executed -----------------------------------------------------------------------------------
+
+
+@cache
+def _shown(stem, **parameters):
+    """The functions that a chapter defines at the left margin, by name, without running the rest of it."""
+    (chapter,) = BOOK.glob(f"{stem}-*.md")
+    body = ast.parse("\n".join(line for _, lines in _cells(chapter) for line in lines)).body
+    kept = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)]
+    exec(compile(ast.Module(kept, []), chapter, "exec"), parameters)
+    return parameters
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(range(7)))
+def test_kendall_and_its_exact_p_agree_with_scipy(order):
+    from scipy.stats import kendalltau
+
+    shown, expected = _shown("09"), kendalltau(range(7), order, method="exact")
+    assert np.isclose(shown["kendall"](range(7), order), expected.statistic)
+    assert np.isclose(shown["exact_p"](range(7), order), expected.pvalue)
+
+
+def test_clear_ranks_have_a_narrow_interval_and_close_ones_a_wide_one():
+    over_clips = _shown("09", seed=0)["over_clips"]
+    assert over_clips([1, 2, 3], [10, 50, 90], 1530).tolist() == [1, 1]
+    assert over_clips([1, 2, 3], [50.0, 50.1, 50.2], 1530).tolist() == [-1, 1]
+
+
+def test_a_gain_of_one_point_needs_many_clips_and_fewer_in_pairs():
+    from statsmodels.stats.power import NormalIndPower
+
+    needed, effect = _shown("11")["clips_needed"], 5.0 / 100 / 0.5  # a gain over its standard deviation
+    expected = NormalIndPower().solve_power(effect, power=0.8, alpha=0.05)
+    assert math.isclose(needed(5.0, 50.0), expected, rel_tol=0.01)
+    assert needed(1.0, 53, 10) < needed(1.0, 53)
+    assert (round(needed(5.0, 50.0)), round(needed(5.0, 50.0, 15.0))) == (1570, 469)
+
+
+def test_classes_and_whom_they_are_taken_for():
+    labels, values = [0, 0, 1, 1, 1], [[1, 0, 0], [0, 1, 0], [0, 1, 0], [], [0, 0, 1]]
+    rows = pd.DataFrame({"clip": list("abcde"), "label": labels, "scores": [np.float32(v) for v in values]})
+    rows["action"] = pd.Categorical.from_codes(labels, ["bend", "jump", "run"])
+    rows["status"] = ["ok" if len(v) else "unreadable" for v in values]
+    assert _shown("03", classes=range(3))["confusion"](rows).tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
+    table = _shown("04")["by_class"](rows)
+    assert table.index.tolist() == ["bend", "jump"] and table["n"].tolist() == [2, 3]
+    assert table.loc["bend", ["value", "low", "high"]].tolist() == [50, *wilson(1, 2)]
+
+
+def test_psnr_by_speed():
+    hr = torch.full((1, 2, 3, 10, 20), 100 / 255)
+    made, speed = hr.clone(), torch.zeros(1, 2, 1, 10, 20)
+    speed[..., 10:] = 2
+    speed[0, 0, 0, 0, :2] = 5  # too few for a mean
+    made[..., :10] += 1 / 255
+    made[..., 10:] += 10 / 255
+    still, moving, fast, none = _shown("05")["psnr_by_speed"](made, hr, speed, (0, 1, 3, 9, 12))
+    assert still - moving == pytest.approx(20, abs=1e-3) and np.isnan([fast, none]).all()  # ten times the error
+    assert still == pytest.approx(-20 * np.log10(219 / 255 / 255), abs=1e-3)

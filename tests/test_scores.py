@@ -18,7 +18,7 @@ CLASSES = ("bend", "jump", "run")
 MEASURED = Provenance(kind="measured", source="a study", command="arsr evaluate ...")
 HEADER = scores.Header(
     classes=CLASSES,
-    protocol={"name": "light", "size": (256, 340)},
+    protocol={"name": "light", "size": [256, 340]},
     flow={"preset": "fast"},
     precision="auto",
     weights={"vdsr": "ab"},
@@ -93,7 +93,8 @@ def test_merge_does_not_depend_on_the_parts(tmp_path):
             scores.save(tmp_path / f"{name}-{9 - i}.parquet", rows[a:b], HEADER)
             for i, (a, b) in enumerate(itertools.pairwise(cuts))
         ]
-        merged = scores.merge([*parts, parts[0]], tmp_path / f"{name}.parquet")  # twice the same rows: no matter
+        both = scores.load(*parts[::-1], parts[0])  # twice the same rows: no matter
+        merged = scores.save(tmp_path / f"{name}.parquet", *both)
         assert merged.read_bytes() == whole
 
 
@@ -267,31 +268,9 @@ def test_groups_widen_the_interval():
     overall = scores.accuracy(got, groups="group")
     assert (overall.low, overall.value, overall.high, overall.count) == (30, 60, 90, 54)
     assert overall.interval == grouped.interval == "bootstrap over groups"
-    assert scores.class_accuracy(got, groups=["label", "clip"]) == alone.__class__(
-        **{**alone.__dict__, "interval": "bootstrap over groups"}
-    )
+    assert scores.class_accuracy(got, groups="clip") == alone._replace(interval="bootstrap over groups")
     with pytest.raises(InputError, match="no column actor"):
         scores.class_accuracy(got, groups="actor")
-
-
-def test_per_class_and_confusion():
-    got = one([0, 1, 1, None, 2], [0, 0, 1, 1, 1])
-    table = scores.per_class(got).set_index("action")
-    assert table["n"].tolist() == [2, 3, 0] and table["count"].tolist() == [1, 1, 0]
-    assert table.loc["bend", ["accuracy", "low", "high"]].tolist() == [50, *wilson(1, 2)]
-    assert table["unreadable"].tolist() == [0, 1, 0] and table.loc["run"].isna().sum() == 3
-    assert scores.per_class(readable(got))["n"].tolist() == [2, 2, 0]
-    matrix = scores.confusion(got)
-    assert matrix.to_numpy().tolist() == [[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0]]
-    assert matrix.columns.tolist() == [*CLASSES, "unreadable"] and matrix.index.tolist() == list(CLASSES)
-
-
-def test_fusion_sweep():
-    spatial = frame([row("a", 0, [2, 1, 0]), row("b", 1, [0, 1, 0])])
-    temporal = frame([row("a", 0, [0, 2, 0]), row("b", 1, [0, 1, 0])]).assign(stream="temporal")
-    sweep = scores.fusion_sweep(spatial, temporal, (0, 0.25, 0.5, 1))
-    assert sweep["accuracy"].tolist() == [100, 100, 50, 50]  # (a): 2 (1 - s) against 1 + s: the same at 1/3
-    assert scores.fusion_sweep(spatial, temporal)["share"].tolist()[12] == 0.6
 
 
 # --- one against another
@@ -336,39 +315,45 @@ def test_paired_bootstrap_is_scipys():
     assert (got.low, got.high) == pytest.approx(theirs, abs=0.01)
 
 
+def compared(a, b, groups=None):
+    """The records by the last part of their keys."""
+    found = scores.compare(a, b, "weizmann.a-b", "a against b", MEASURED, groups=groups)
+    assert all("a against b" in record.description for record in found)
+    return {record.key.removeprefix("weizmann.a-b."): record for record in found}
+
+
 def test_compare():
     a, b = one([0, 1, 2] * 20), one([0, 1, 1] * 20)
-    got = scores.compare(a, b)
-    assert got.accuracy.value == pytest.approx(100 / 3) and got.accuracy.unit == "points"
-    assert got.mcnemar.only_a == 20 and got.mcnemar.p == pytest.approx(2 / 2**20)
-    assert got.log_probability.value == pytest.approx(1) and got.log_probability.p == pytest.approx(2 / 10_000)
-    same = scores.compare(a, a)
-    assert (same.accuracy.value, same.accuracy.p, same.log_probability.p) == (0, 1, 1)
-    records = got.records("weizmann.a-b", "a against b", MEASURED)
-    assert [r.key.rpartition(".")[2] for r in records] == ["accuracy", "log-probability", "p-mcnemar", "p"]
-    assert all("a against b" in r.description for r in records)
+    got = compared(a, b)
+    assert list(got) == ["accuracy", "log-probability", "p-mcnemar", "p"]
+    assert got["accuracy"].value == pytest.approx(100 / 3) and got["accuracy"].unit == "points"
+    assert scores.mcnemar(a, b)[0] == 20 and got["p-mcnemar"].value == pytest.approx(2 / 2**20)
+    assert got["log-probability"].value == pytest.approx(1) and got["p"].value == pytest.approx(2 / 10_000)
+    same = compared(a, a)
+    assert (same["accuracy"].value, same["p"].value, scores.paired_bootstrap(a, a, of="accuracy").p) == (0, 1, 1)
 
 
 def test_compare_counts_unreadable_clips():
     a, b = one([0, 1, None, 0, 1, 2]), one([0, 0, 2, 0, None, 2])
-    got = scores.compare(a, b)
-    assert got.accuracy.n == 6 and got.accuracy.unreadable == got.log_probability.unreadable == 2
-    assert got.log_probability.n == 4 and "left out" in got.log_probability.note
-    assert got.mcnemar[:2] == (2, 1)
+    got = compared(a, b)
+    assert got["accuracy"].n == 6 and "2 unreadable clips counted as wrong" in got["accuracy"].description
+    assert got["log-probability"].n == 4 and "2 unreadable clips left out" in got["log-probability"].description
+    assert scores.mcnemar(a, b)[:2] == (2, 1)
     both = (a["status"] == "ok") & (b["status"] == "ok")
-    assert scores.compare(a[both], b[both]).mcnemar[:2] == (1, 0)
+    assert scores.mcnemar(a[both], b[both])[:2] == (1, 0)
     with pytest.raises(InputError, match="no clip with scores of both"):
         scores.paired_bootstrap(one([0, None]), one([None, 1]))
     with pytest.raises(InputError, match="got 0 and 0 rows"):
-        scores.compare(a[:0], b[:0])
+        compared(a[:0], b[:0])
 
 
 def test_compare_by_groups():
     a, b = one([0, 1, 2] * 12), one([0, 1, 1] * 6 + [0, 1, 2] * 6)
     actors = ["p"] * 18 + ["q"] * 18
-    got = scores.compare(a.assign(group=actors), b.assign(group=actors), groups="group")
-    assert (got.accuracy.low, got.accuracy.high) == (0, pytest.approx(100 / 3))  # p drawn never, or twice
-    assert got.accuracy.p > 0.4
+    both = a.assign(group=actors), b.assign(group=actors)
+    got = scores.paired_bootstrap(*both, of="accuracy", groups="group")
+    assert (got.low, got.high) == (0, pytest.approx(100 / 3)) and got.p > 0.4  # p drawn never, or twice
+    assert compared(*both, groups="group")["accuracy"].high == got.high
 
 
 @settings(deadline=None, max_examples=15)
@@ -376,12 +361,11 @@ def test_compare_by_groups():
 def test_measures_agree_with_each_other(case):
     labels, predictions = map(list, zip(*case, strict=True))
     got = one(predictions, labels)
-    overall, classes, matrix = scores.accuracy(got), scores.per_class(got), scores.confusion(got)
-    assert overall.count == classes["count"].sum() == np.trace(matrix.to_numpy())
-    assert overall.n == classes["n"].sum() == matrix.to_numpy().sum()
-    mean = scores.class_accuracy(got, present_only=True)
-    assert mean.value == pytest.approx(classes["accuracy"].mean()) and 0 <= mean.low <= mean.value <= mean.high <= 100
-    assert scores.compare(got, got).mcnemar == (0, 0, 1) if None not in predictions else True
+    overall, classes = scores.accuracy(got), [scores.accuracy(part) for _, part in got.groupby("label")]
+    assert (overall.count, overall.n) == (sum(of.count for of in classes), sum(of.n for of in classes))
+    mean, expected = scores.class_accuracy(got, present_only=True), sum(of.value for of in classes) / len(classes)
+    assert mean.value == pytest.approx(expected) and 0 <= mean.low <= mean.value <= mean.high <= 100
+    assert scores.mcnemar(got, got) == (0, 0, 1)
 
 
 # --- the table
@@ -395,7 +379,6 @@ def test_table_and_records():
     assert cells[:3] == [("hr", "spatial"), ("hr", "temporal"), ("hr", "fused")]
     assert cells[-3:] == [("vdsr", "temporal"), ("vdsr", "fused"), ("sosr+tosr", "fused")] and len(table) == 9
     assert table.iloc[-1]["count"] == 1  # 1:1.5: the temporal stream wins where they differ
-    assert scores.table(pd.concat(rows), pairs=["sosr+tosr"], weights=(2, 1)).iloc[-1]["count"] == 2
     records = {r.key: r for r in scores.records(table, MEASURED)}
     assert len(records) == 18
     assert records["accuracy.weizmann.tsn.hr.fused"].value == 100

@@ -71,7 +71,7 @@ def _verdict(env: Any, text: str) -> tuple[str, str, object]:
     claim, _, tier = text.partition(" ")
     if claim not in env.arsr_ledger or tier not in claims.TIERS:
         raise InputError("expected a claim and a tier, such as `c4 paper`")
-    return f"book/12-claims.html#claim-{claim}", "", claims.verdict(env.arsr_ledger[claim][tier])
+    return f"book/12-claims.html#claim-{claim}", "", env.arsr_ledger[claim][tier].verdict
 
 
 LINKS = {"num": _number, "verdict": _verdict}

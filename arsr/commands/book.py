@@ -87,7 +87,7 @@ class Claims:
         for name, tiers in found.items():
             print(f"{name.upper():4} {claims.CLAIMS[name].statement}")
             for tier, finding in tiers.items():
-                print(f"     {claims.TIERS[tier].title:15} {claims.verdict(finding)}")
+                print(f"     {claims.TIERS[tier].title:15} {finding.verdict}")
         if self.out:
             write_atomically(self.out, json.dumps(claims.as_json(found), indent=1, ensure_ascii=False) + "\n")
             say(f"written: {self.out}")

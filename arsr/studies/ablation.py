@@ -15,7 +15,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files as resources
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +35,6 @@ from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS
 
 SEEDS = (0, 1, 2)
-FEW = 100  # pixels have no PSNR worth a mean
 MEASURES = {  # name: (title, unit)
     "psnr": ("PSNR", "dB"),
     "epe": ("EPE", "px"),
@@ -152,7 +150,7 @@ def records(frame: pandas.DataFrame, key: str, provenance: Provenance) -> list[R
         if not {c.a, c.b} <= rows.keys():
             continue
         where, text = f"{key}.{c.a}.to_{c.b}", f"{c.what}: {titles[c.a]} less {titles[c.b]}"
-        found += scores.compare(rows[c.a], rows[c.b]).records(where, text, provenance)
+        found += scores.compare(rows[c.a], rows[c.b], where, text, provenance)
         pairs = c.pairs(rows)
         for name, (unit, of) in scores.BY_CLIP.items() if len(pairs) > 1 else ():
             gains = np.stack([of(rows[a]) - of(rows[b]) for a, b in pairs])  # (seeds, clips)
@@ -240,16 +238,6 @@ def measure(network: nn.Module | None, clips: Sequence[Reference], preset: str =
         }
         found.append(values)
     return {name: np.array([float(values[name]) for values in found]) for name in MEASURES}
-
-
-def psnr_by_speed(made: torch.Tensor, hr: torch.Tensor, speed: torch.Tensor, edges: Sequence[float]) -> np.ndarray:
-    """PSNR in dB of those pixels of a clip whose speed lies between two edges: (len(edges) - 1,), nan for few pixels.
-
-    made, hr: (1, T, 3, H, W), compared as 8-bit luma; speed: (1, T, 1, H, W), length of the HR flow, px.
-    """
-    squared = (metrics.rgb_to_y(degrade.quantise(made)) - metrics.rgb_to_y(hr)).double().square()
-    parts = [squared[(low <= speed) & (speed < high)] for low, high in pairwise(edges)]
-    return np.array([-10 * np.log10(float(part.mean())) if len(part) >= FEW else np.nan for part in parts])
 
 
 def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: Provenance) -> list[Record]:

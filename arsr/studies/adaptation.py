@@ -6,22 +6,19 @@ that of task-driven super-resolution (Haris, Shakhnarovich and Ukita, 2018).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from arsr import processes, records, scores
+from arsr import processes
 from arsr.data.snippets import Snippets, to_float
 from arsr.training.loop import fit
-from arsr.training.tasks import RecogniserRecipe, recogniser_task, save_sr
+from arsr.training.tasks import save_sr
 from arsr_core import degrade, losses, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
@@ -29,15 +26,6 @@ from arsr_core.recognition.augment import Augmentation, augment
 
 OF = 4  # Figure 8's alpha counts the quarters of LR clips
 SHARES = tuple(range(OF + 1))
-TESTED = {"hr": "hr", "bicubic": "lr", "sosr": "sr", "tosr": "sr"}  # method: Figure 8's name of it
-
-# Retraining -------------------------------------------------------------------------------------------------
-
-
-def lowered(clip: torch.Tensor) -> torch.Tensor:
-    """Figure 8's LR: a clip reduced by four and enlarged by bicubic interpolation, 8 bits: (1, T, 3, H, W)."""
-    lr = degrade.to_lr(degrade.modcrop(clip, 4), 4, eight_bit=True)
-    return degrade.quantise(degrade.imresize(lr, 4))
 
 
 class Mixed(torch.utils.data.Dataset):
@@ -49,12 +37,9 @@ class Mixed(torch.utils.data.Dataset):
     """
 
     def __init__(self, hr: Snippets, lr: Snippets, share: int):
-        names = [[row["name"] for row in data.rows] for data in (hr, lr)]
-        if names[0] != names[1] or share not in SHARES:
-            raise InputError(
-                f"Mixed: expected one list of clips and a share of 0 to {OF}, got {len(names[0])} and "
-                f"{len(names[1])} clips, share {share}"
-            )
+        if [row["name"] for row in hr.rows] != [row["name"] for row in lr.rows] or share not in SHARES:
+            given = f"{len(hr.rows)} and {len(lr.rows)} clips, share {share}"
+            raise InputError(f"Mixed: expected one list of clips and a share of 0 to {OF}, got {given}")
         self.hr, self.lr, self.share = hr, lr, share
 
     def __len__(self) -> int:
@@ -64,45 +49,6 @@ class Mixed(torch.utils.data.Dataset):
         epoch, number = divmod(visit, len(self))
         low = (number // len(self.hr.classes) + epoch) % OF < self.share
         return (self.lr if low else self.hr)[visit]
-
-
-def retrain(
-    recipe: RecogniserRecipe, data: Mixed, start: str | Path, folder: str | Path, *, progress: bool | None = None
-) -> Path:
-    """A recogniser trained on, from all its weights, on a mix -> file of weights. Goes on where `folder` stopped."""
-    classes = data.hr.classes
-    task = recogniser_task(recipe, len(classes))
-    net = task["model"]["net"]
-    net.load_state_dict(recognition.load(start, classes=classes).state_dict())
-    task["recipe"] |= {"share": data.share, "weights": sha256(start)}
-    fit(data=data, folder=folder, progress=progress, **task)
-    about = {"recipe": asdict(recipe), "seed": 0, "protocol": asdict(data.hr.protocol), "share": data.share}
-    return recognition.save(net, Path(folder) / "weights.safetensors", classes=classes, **about)
-
-
-def retrained(
-    frames: Mapping[int | str, pandas.DataFrame], key: str, provenance: records.Provenance
-) -> list[records.Record]:
-    """KEY.STREAM.TESTED.SHARE: accuracies; KEY.STREAM.TESTED.4.to_SHARE: all LR against each other share, paired.
-
-    frames: scores by the share of LR that the recogniser was trained on, or by another name.
-    """
-    found = []
-    kinds = frames[OF][["stream", "method"]].drop_duplicates().itertuples(index=False)
-    for stream, method in kinds:
-        rows = {share: scores.select(f, stream=stream, method=method) for share, f in frames.items()}
-        where, tested = f"{key}.{stream}.{TESTED[method]}", TESTED[method].upper()
-        for share, of in rows.items():
-            text = f"accuracy on {tested}, {stream} stream trained with LR in {share} of {OF} clips"
-            text = text if share in SHARES else f"accuracy on {tested}, {stream} stream, {share}"
-            found.append(scores.accuracy(of).record(f"{where}.{share}", text, provenance))
-            if share != OF and share in SHARES:
-                text = f"tested on {tested}, {stream} stream, trained on LR alone less LR in {share} of {OF} clips"
-                found += scores.compare(rows[OF], of).records(f"{where}.{OF}.to_{share}", text, provenance)
-    return found
-
-
-# End to end -------------------------------------------------------------------------------------------------
 
 
 def end_to_end(
@@ -147,30 +93,3 @@ def fit_end_to_end(
     recipe = {"weight": weight, "rate": rate, "start": sha256(start), "judge": sha256(recogniser)}
     curve = fit(network, data, loss=loss, rate=rate, clip=1.0, folder=folder, recipe=recipe, **options)
     return save_sr(network, Path(folder) / "weights.safetensors"), curve
-
-
-def transferred(
-    frames: Mapping[str, Mapping[str, pandas.DataFrame]], key: str, provenance: records.Provenance
-) -> list[records.Record]:
-    """What end-to-end training gains over its control, with the recogniser it was trained on and with others.
-
-    frames: by recogniser, then by network; each recogniser's name is also that of the network trained on it, beside
-    "control" and others. KEY.NETWORK.on.RECOGNISER: accuracy; KEY.A.on.RECOGNISER.to_control.*: gain, paired;
-    KEY.A.own.to_other.{accuracy,log-probability}: the gain with A less the mean gain with the others, clip by clip.
-    """
-    found, gains = [], {}
-    for judge, rows in frames.items():
-        for name, of in rows.items():
-            text = f"accuracy, network {name}, recogniser {judge}"
-            found.append(scores.accuracy(of).record(f"{key}.{name}.on.{judge}", text, provenance))
-            if name in frames:
-                text = f"network trained end to end on {name} less its control, recogniser {judge}"
-                where = f"{key}.{name}.on.{judge}.to_control"
-                found += scores.compare(of, rows["control"]).records(where, text, provenance)
-                gains[name, judge] = [value(of) - value(rows["control"]) for _, value in scores.BY_CLIP.values()]
-    for name in frames:
-        others = np.mean([gains[name, judge] for judge in frames if judge != name], 0)  # (measures, clips)
-        for (measure, (unit, _)), own, other in zip(scores.BY_CLIP.items(), gains[name, name], others, strict=True):
-            text = f"{measure}: gain of end-to-end training with its own recogniser, {name}, less that with another"
-            found.append(records.mean(f"{key}.{name}.own.to_other.{measure}", own - other, unit, text, provenance))
-    return found
