@@ -8,8 +8,6 @@ shares the clips among processes.
 >>> path = evaluate(Evaluation("embedded", "scores.parquet", ("rgb.safetensors", "flow.safetensors")))
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

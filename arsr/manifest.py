@@ -3,8 +3,6 @@
 `weights/curves/NAME.csv` has the loss curves of the run that made it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

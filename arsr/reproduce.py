@@ -7,8 +7,6 @@
 No frame is written. Flow that several recognisers see is cached, in at most 50 GiB, until all is scored.
 """
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Callable, Sequence

@@ -4,8 +4,6 @@ The command line takes its options from them, their comments as help. How an opt
 `Positional`, `Suppress` (no option), `Many` (given again and again), `spelled` (another name, a short form).
 """
 
-from __future__ import annotations
-
 from dataclasses import fields
 from typing import TypeVar, dataclass_transform
 

@@ -1,7 +1,5 @@
 """Luma and grey."""
 
-from __future__ import annotations
-
 import torch
 
 from arsr_core.degrade import quantise

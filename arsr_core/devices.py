@@ -1,7 +1,5 @@
 """Where to compute, and what is there to compute with."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The frozen ImageNet networks whose features `losses.FeatureLoss` compares, cut where the papers read them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

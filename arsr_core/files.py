@@ -1,7 +1,5 @@
 """Files and folders that are whole or absent, the order of their names, and the hash of what they hold."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """State dicts from files, in safe formats only, and into networks."""
 
-from __future__ import annotations
-
 import pickle
 import re
 from collections.abc import Callable, Mapping

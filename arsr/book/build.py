@@ -5,8 +5,6 @@ _build/<profile>/source/                     what Jupyter Book reads
 _build/<profile>/html/                       the pages
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

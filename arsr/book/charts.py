@@ -6,8 +6,6 @@ A value is a number, or a record: what has value, low and high. The interval of 
 >>> points(ax, [0, 1, 2], [3.0, Value(4.0, 3.5, 4.5), 2.0], "o-", label="ours")
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """What a result depends on, as a short hash: files, data folders, and the modules that a chapter reaches."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

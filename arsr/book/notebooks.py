@@ -1,7 +1,5 @@
 """Chapters as notebooks: text (MyST) -> ipynb -> papermill with a build's parameters -> an executed copy."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os

@@ -1,7 +1,5 @@
 """Pages load nothing from the network: what an element, a style sheet or an inline script would fetch is found."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

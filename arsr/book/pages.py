@@ -8,8 +8,6 @@
 ```                                         what every chapter says about where it departs from the paper
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import json

@@ -5,8 +5,6 @@ show their posters; code and records stay folded until asked for. Sphinx's own `
 and outputs as they were, and gives equal headings of several chapters one identifier.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from urllib.parse import urljoin
 

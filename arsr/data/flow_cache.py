@@ -3,8 +3,6 @@
 Own code, since `diskcache` pickles, is no longer maintained, and its SQLite does not suit network file systems.
 """
 
-from __future__ import annotations
-
 import os
 import time
 import warnings

@@ -8,8 +8,6 @@
 Split files and file names come from others: an entry is a name inside its class folder or it is refused.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator

@@ -10,8 +10,6 @@ The windows of a frame overlap, and the temporal windows of its neighbours too: 
 room of windows cut out, and a window is a slice of them.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from functools import partial

@@ -3,8 +3,6 @@
 They lie in a store (`arsr.data.stores`), of a clip frames uint8 (T, H, W, 3) and flow uint8 (T - 1, 2, H, W).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import field

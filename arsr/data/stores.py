@@ -5,8 +5,6 @@ KEY.safetensors         arrays of one clip, which training maps into memory; KEY
 index.json              a row a clip, with the reason where it cannot serve; written last
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """The 18 embedded actions: how each moves the puppet, and in `actions.yaml` what sets it apart from its group."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

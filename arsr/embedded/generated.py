@@ -5,8 +5,6 @@ detail (the object in the hand, which 4x down-sampling destroys), some only by m
 scene and manner of moving are drawn independently of the class, with disjoint values in train and test.
 """
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ frame; the first is the background, mirrored without end beyond its borders. The
 matrices alone: A[t + 1] A[t]^-1 p - p for the top layer at p.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

@@ -3,8 +3,6 @@
 Body coordinates: x forward, y up, origin on the ground below the actor, unit = the actor's standing height.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from types import SimpleNamespace
 

@@ -9,8 +9,6 @@ rows and the contrasts between them.
 >>> found = records(frame, "ablation.spatial", provenance)
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache

@@ -4,8 +4,6 @@ The first is the paper's Figure 8 (claim C9). The second is what the paper advis
 that of task-driven super-resolution (Haris, Shakhnarovich and Ukita, 2018).
 """
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -7,8 +7,6 @@ tensor by its values, any other object by its type and its state. The names of t
 comments, line breaks and docstrings do not count. Imports within a function are not followed.
 """
 
-from __future__ import annotations
-
 import dis
 import functools
 import hashlib

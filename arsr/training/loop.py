@@ -89,13 +89,11 @@ def fit(
         raise InputError(f"fit: networks {', '.join(models)}, losses {', '.join(losses)}; expected the same names")
     if optimizer is None:
         optimizers = {name: torch.optim.Adam(net.parameters(), rate) for name, net in models.items()}
-    anneal, engine, averages = anneal or cosine(plan.steps), _engine(plan, len(data)), {}
+    anneal, engine = anneal or cosine(plan.steps), _engine(plan, len(data))
     rates = {name: [group["lr"] for group in its.param_groups] for name, its in optimizers.items()}
     nets = {name: engine.prepare(net) for name, net in models.items()}  # wrapped where processes share the work
     seen = nets if isinstance(model, dict) else nets["loss"]  # by a loss
-    if plan.ema:  # exponential moving averages of the weights; buffers are copies of the last
-        average = get_ema_multi_avg_fn(plan.ema)
-        averages = {name: AveragedModel(net, multi_avg_fn=average) for name, net in models.items()}
+    averages = {name: _average(net, plan.ema) for name, net in models.items() if plan.ema}
     step, rows, checkpoint = 0, [], None
     if folder:
         identity = _identity(recipe, plan, optimizers, losses | {"anneal": anneal}, models)
@@ -186,6 +184,11 @@ def _engine(plan: Schedule, samples: int) -> Accelerator:
     if not samples:
         raise InputError("training needs one sample or more, got an empty data set")
     return engine
+
+
+def _average(net: nn.Module, decay: float) -> AveragedModel:
+    """The exponential moving average of its weights; buffers are copies of the last."""
+    return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
 def _identity(recipe, plan, optimizers, functions, models) -> dict[str, dict]:

@@ -1,7 +1,5 @@
 """The recipes of recipes.yaml by name and profile, checked."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 
 import yaml

@@ -1,7 +1,5 @@
 """From the name of a recipe to a file of weights: the data prepared, the network trained, the weights shipped."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Callable, Mapping

@@ -3,8 +3,6 @@
 Frames of a method are stacked into one tall picture, a sheet, so that the coder finds again what stands still.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import io

@@ -1,7 +1,5 @@
 """One widget, two outputs: live in JupyterLab, and self-contained HTML for static pages and paper."""
 
-from __future__ import annotations
-
 import html
 import json
 import math

@@ -1,7 +1,5 @@
 """TSN's training augmentation: multi-scale corner crops and mirroring, and, as an option, lost resolution."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

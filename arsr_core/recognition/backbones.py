@@ -1,7 +1,5 @@
 """The feature extractors behind the recognisers, each with what it wants its input to be."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """Recognisers to and from files: our own (.safetensors with a description inside) and public TSN weights."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Late fusion of the two streams' scores by fixed weights."""
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Test protocols: which snippets of a clip are seen, at what size, in which crops."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Public weights, in the namings under which they circulate, as `TSN` names them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

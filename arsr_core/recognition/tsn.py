@@ -1,7 +1,5 @@
 """TSN: temporal segment networks (Wang et al., ECCV 2016), one stream each for appearance and motion."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

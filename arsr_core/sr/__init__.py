@@ -3,8 +3,6 @@
 >>> sr = upscale(load("vdsr", "vdsr.safetensors"), clip)  # (N, T, 3, H, W) -> (N, T, 3, 4H, 4W)
 """
 
-from __future__ import annotations
-
 import inspect
 from pathlib import Path
 

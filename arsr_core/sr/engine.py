@@ -1,7 +1,5 @@
 """Frames through a network: windows in time, exact pieces in space, batches that memory holds, precision."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext

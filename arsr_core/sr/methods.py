@@ -1,7 +1,5 @@
 """The table of methods: which network each is, at its published size and at one that a CPU trains in minutes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The namings in which the networks' weights circulate, and the network's size read off the shapes."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

@@ -4,8 +4,6 @@ One engine, three fronts: `upscale` (tensors), `upscale_frames` (a stream of uin
 grow with it) and `upscale_video` (file to file).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
