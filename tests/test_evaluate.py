@@ -457,7 +457,7 @@ def test_bad_recognisers(config, files, tmp_path):
     refused("one recogniser too many", recognisers=config.recognisers[:1] * 2)
     refused("one recogniser too many", recognisers=(*config.recognisers, str(files / "both.safetensors")))
     refused("no such recogniser", recognisers=("absent.safetensors",))
-    refused("expected a recogniser", recognisers=(str(files / "vdsr.safetensors"),))
+    refused("no recogniser known here", recognisers=(str(files / "vdsr.safetensors"),))
     refused("no weights are shipped|give path=", methods=("vdsr",))
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from arsr import ChapterError, manifest, paper, records
+from arsr import ChapterError, paper, records
 from arsr.book import keys, notebooks
 from arsr.settings import Suppress
 from arsr_core import files
@@ -274,6 +274,8 @@ def assemble(config: Build, executed: Executed) -> Path:
 
 def status(config: Build, executed: Executed) -> dict[str, Any]:
     """What this build ran: chapters with run times and keys, environment, commit, hashes of data, weights, records."""
+    from arsr import manifest  # loads torch, and help waits for no torch
+
     try:
         code = f"commit {records.commit(config.root, *CODE)}"
     except InputError:
