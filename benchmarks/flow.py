@@ -111,6 +111,8 @@ def on_grey(method: Callable, frame0: torch.Tensor, frame1: torch.Tensor) -> tor
 METHODS = {
     "opencv": partial(tvl1, backend="opencv"),
     "opencv-fast": partial(tvl1, backend="opencv", **PRESETS["fast"]),
+    "compiled": tvl1,
+    "compiled-fast": partial(tvl1, **PRESETS["fast"]),
     "torch": partial(tvl1, backend="torch"),
     "torch-fast": partial(tvl1, backend="torch", **PRESETS["fast"]),
     "skimage": partial(on_grey, skimage),
@@ -120,6 +122,8 @@ METHODS = {
 TITLES = {
     "opencv": "OpenCV TV-L1",
     "opencv-fast": "OpenCV TV-L1, preset fast",
+    "compiled": "our TV-L1, compiled",
+    "compiled-fast": "our TV-L1, compiled, preset fast",
     "torch": "our TV-L1 in torch",
     "torch-fast": "our TV-L1 in torch, preset fast",
     "skimage": "scikit-image TV-L1",
@@ -219,7 +223,7 @@ def throughput(device: str, data: Path | None, batches: list[int], repeats: int,
     print(f"plain torch, batch   16: {eager:8.1f} pairs/s", flush=True)
     rows.append(row("plain", eager, "frames/s", "our TV-L1, plain torch: pairs/s in batches of 16"))
 
-    found = tvl1(*(x.to(device) for x in frames), backend="torch").cpu()
+    found = tvl1(*(x.to(device) for x in frames)).cpu()
     apart = epe(found, tvl1(*frames, backend="torch"))
     print(f"from our TV-L1 on a CPU: {apart:.4f} px")
     rows.append(row("apart", apart, "px", "our TV-L1: mean EPE between GPU and CPU"))

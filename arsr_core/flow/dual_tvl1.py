@@ -51,7 +51,7 @@ def dual_tvl1(
 ) -> torch.Tensor:
     """Flow from frame0 to frame1, coarse to fine: grey (N, H, W) in 0..255, at least 16 px -> (N, 2, H, W) in px.
 
-    steps: `linearise` and `solve` of `dual_tvl1_triton`; None: those of this file.
+    steps: `linearise` and `solve` of `dual_tvl1_numba` or `dual_tvl1_triton`; None: those of this file.
     """
     p = parameters
     steps = steps or (linearise, solve)

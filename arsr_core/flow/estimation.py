@@ -25,10 +25,10 @@ def tvl1(
     """TV-L1 flow from frame0 to frame1: float32 (N, 2, H, W) in pixels, on the frames' device; no gradient.
 
     frame0, frame1: (N, 3, H, W), float in [0, 1] (clamped and rounded to 8 bits) or uint8; see `colour.to_grey`.
-    backend: "torch" (or "auto"), on the frames' device, see `dual_tvl1`; or "opencv", the same algorithm, for
-    comparison: as near to the truth, three to four times as slow on a CPU. parameters: fields of `TVL1`, e.g.
-    `**PRESETS["fast"]`. workers: pairs computed at a time on a CPU, as threads. Results depend neither on it nor on
-    the other pairs of the batch.
+    backend: "auto", compiled for the frames' device where that can be, see `fastest`; "torch", the plain `dual_tvl1`;
+    "opencv", the same algorithm, ten times as slow on a CPU. All are as near to the truth. parameters: fields of
+    `TVL1`, e.g. `**PRESETS["fast"]`. workers: pairs computed at a time on a CPU, as threads. Results depend neither on
+    it nor on the other pairs of the batch.
 
     >>> frames = torch.rand(5, 3, 64, 64)
     >>> tvl1(frames[:-1], frames[1:], warps=2).shape
@@ -54,15 +54,17 @@ def tvl1(
 
 
 def fastest(device: torch.device) -> tuple[Callable, Callable] | None:
-    """The `steps` of `dual_tvl1`: Triton's kernels on an NVIDIA GPU where Triton is installed, else None."""
-    if device.type == "cuda" and torch.version.cuda:
-        try:
-            from arsr_core.flow import dual_tvl1_triton as fused
-
-            return fused.linearise, fused.solve
-        except ImportError:
-            pass
-    return None
+    """The `steps` of `dual_tvl1`: compiled, by Numba for a CPU, by Triton for an NVIDIA GPU; None where these lack."""
+    try:
+        if device.type == "cpu":
+            from arsr_core.flow import dual_tvl1_numba as compiled
+        elif device.type == "cuda" and torch.version.cuda:
+            from arsr_core.flow import dual_tvl1_triton as compiled
+        else:
+            return None
+    except ImportError:
+        return None
+    return compiled.linearise, compiled.solve
 
 
 def _opencv(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int) -> torch.Tensor:
@@ -80,12 +82,18 @@ def _opencv(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers:
         return torch.stack(list(pool.map(one_pair, grey0.cpu().numpy(), grey1.cpu().numpy())))
 
 
-def _torch(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int) -> torch.Tensor:
-    solve = partial(dual_tvl1, parameters=parameters, steps=fastest(grey0.device))
+def _torch(
+    grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int, steps: tuple | None = None
+) -> torch.Tensor:
+    solve = partial(dual_tvl1, parameters=parameters, steps=steps)
     pairs = max(1, PIXELS // grey0[0].numel()) if grey0.is_cuda else 1  # a CPU's cache holds one
     with ThreadPoolExecutor(workers) as pool:
         run = map if grey0.is_cuda else pool.map  # another thread would leave the caller's CUDA stream
         return torch.cat(list(run(solve, grey0.split(pairs), grey1.split(pairs))))
 
 
-BACKENDS = {"auto": _torch, "torch": _torch, "opencv": _opencv}
+def _auto(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int) -> torch.Tensor:
+    return _torch(grey0, grey1, parameters, workers, fastest(grey0.device))
+
+
+BACKENDS = {"auto": _auto, "torch": _torch, "opencv": _opencv}
