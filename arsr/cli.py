@@ -13,6 +13,10 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr
+from importlib import resources
+from itertools import pairwise
+
+import yaml
 
 from arsr import ChapterError
 from arsr_core import __version__
@@ -34,6 +38,11 @@ COMMANDS = {  # what is typed: the module and dataclass in arsr.commands, loaded
     "data pairs": ("data.Pairs", "Prepare training pairs: the windows of HR frames that move most."),
     "weights list": ("weights.List", "The methods, the size of their networks."),
     "weights import": ("weights.Import", "Convert public weights to .safetensors, whatever their naming."),
+}
+FIRST = {  # the table whose names are the first word of a command
+    "train": ("training/recipes.yaml", "no recipe"),
+    "evaluate": ("data/datasets.yaml", "unknown data set"),
+    "data check": ("data/datasets.yaml", "unknown data set"),
 }
 
 
@@ -71,6 +80,8 @@ def parse(words: list[str]) -> Callable[[], None]:
             raise InputError(f"no command {typed!r}; 'arsr --help' lists them")
         about = "'arsr COMMAND --help' explains a command, with examples."
         return functools.partial(print, "Usage: arsr COMMAND ...", "", *lines, "", about, sep="\n")
+    if not asks_help:
+        glance(name, words[len(name.split()) :])
     import tyro
 
     arguments, description, said = words[len(name.split()) :], inspect.getdoc(load(name)), io.StringIO()
@@ -85,6 +96,23 @@ def parse(words: list[str]) -> Callable[[], None]:
         raise InputError(f"{_plain(said.getvalue())}; see 'arsr {name} --help'") from None
     finally:
         os.environ.pop("COLUMNS", None)
+
+
+def glance(name: str, words: list[str]) -> None:
+    """InputError for what is wrong at first sight: said before the seconds that torch takes to load."""
+    first = words[0] if words and not words[0].startswith("-") else None
+    paths = [path for option, path in pairwise(words) if option in ("--data", "--splits", "--start")]
+    if first and name in ("upscale", "flow", "weights import"):
+        paths.append(first)
+    for path in paths:
+        if not os.path.exists(path):
+            raise InputError(f"{path}: no such file or folder; check the path")
+    if first and name in FIRST:
+        file, what = FIRST[name]
+        table = yaml.safe_load((resources.files("arsr") / file).read_text(encoding="utf-8"))
+        known = [word for word in table if not word.startswith(".")] + ["embedded"] * (name == "evaluate")
+        if first not in known:
+            raise InputError(f"{what} {first!r}; expected one of {', '.join(known)}")
 
 
 def _plain(framed: str) -> str:

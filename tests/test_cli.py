@@ -147,7 +147,8 @@ def test_help_and_wrong_options_wait_for_no_torch():
     code = (
         "import sys\n"
         "from arsr import cli\n"
-        "for words in (['--help'], ['nothing'], ['run'], ['upscale', 'in.mkv']):\n"
+        "for words in (['--help'], ['nothing'], ['run'], ['upscale', 'in.mkv'], ['flow', 'absent', 'out'],\n"
+        "    ['train', 'nothing'], ['evaluate', 'nothing', 'x'], ['reproduce', '--data', 'absent']):\n"
         "    try: cli.parse(words)\n"
         "    except ValueError: pass\n"
         "print('torch' in sys.modules)\n"

@@ -75,7 +75,7 @@ RGB = ("-r", "rgb.safetensors")
 WRONG = [
     (("kinetics", "s.parquet", *RGB, "--data", "."), "unknown data set 'kinetics'"),
     (("weizmann", "s.parquet", *RGB), "weizmann: give the folder of its clips"),
-    (("weizmann", "s.parquet", *RGB, "--data", "absent"), "absent: no such folder"),
+    (("weizmann", "s.parquet", *RGB, "--data", "absent"), "absent: no such file or folder"),
     (("embedded", "s.parquet", *RGB), "rgb.safetensors: no such recogniser"),
     (("embedded", "s.parquet", *RGB, "--clips", "4"), "no clips of "),
     (("embedded", "s.parquet", *RGB, "--protocol", "half"), "invalid choice 'half' for argument '--protocol'"),
