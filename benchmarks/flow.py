@@ -140,6 +140,7 @@ def compare(data: Path | None, repeats: int) -> list[dict]:
     chosen = pairs(data)
     times = {name: np.zeros((repeats, len(chosen))) for name in METHODS}
     flows = {name: [] for name in METHODS}
+    tvl1(*chosen[0][1:3])  # compiles
     for i, pair in enumerate(chosen):
         for repeat in range(repeats):
             for name, method in METHODS.items():
@@ -148,7 +149,7 @@ def compare(data: Path | None, repeats: int) -> list[dict]:
                 times[name][repeat, i] = time.process_time() - begin
                 if repeat == 0:
                     flows[name].append(flow)
-        print(f"{pair.name:50} {epe(flows['torch'][i], flows['opencv'][i]):.4f} px from OpenCV", flush=True)
+        print(f"{pair.name:50} {epe(flows['compiled'][i], flows['opencv'][i]):.4f} px from OpenCV", flush=True)
 
     rows = []
     true = [i for i, pair in enumerate(chosen) if pair.truth is not None]
