@@ -26,7 +26,7 @@ BADGES = {
 }
 # the packages whose versions can move a number
 INFLUENTIAL = ("torch", "torchvision", "numpy", "scipy", "statsmodels", "pandas")
-INFLUENTIAL += ("opencv-contrib-python-headless", "av", "pillow", "scikit-image")
+INFLUENTIAL += ("numba", "opencv-contrib-python-headless", "av", "pillow", "scikit-image")
 
 
 class _Strict(BaseModel):

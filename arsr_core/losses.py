@@ -5,8 +5,6 @@ compute in float32 (float64 for float64 input) whatever autocast says, but for t
 wait for the device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
@@ -157,7 +155,7 @@ class FeatureLoss(nn.Module):
         """(N, 3, H, W) -> (N, channels, H / 16, W / 16), of either sign."""
         return self.phi((x - self.mean) / self.std)
 
-    def train(self, mode: bool = True) -> FeatureLoss:
+    def train(self, mode: bool = True) -> "FeatureLoss":
         """Nothing changes: batch normalisation keeps its statistics."""
         return super().train(False)
 

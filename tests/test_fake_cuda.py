@@ -446,7 +446,7 @@ HOST = {  # public functions that are not run here, by module or name, and why
     "sr.engine": "run by `upscale`",
     "sr.namings": "files",
     "sr.networks": "run by their methods",
-    "sr.packed": "for CPUs",
+    "flow.dual_tvl1_numba": "for CPUs",
     "sr.summary": "counts",
     "sr.upscaling.upscale_frames": "frames from the host and back; `upscale` runs the same engine",
     "sr.upscaling.upscale_video": "files",

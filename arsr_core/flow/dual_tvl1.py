@@ -167,33 +167,14 @@ def forward_differences(x: torch.Tensor, out: torch.Tensor) -> None:
 
 def median(x: torch.Tensor, width: int) -> torch.Tensor:
     """Median filter of width 3 or 5, borders replicated: (N, C, H, W) -> (N, C, H, W)."""
-    if x.device.type != "cpu":
-        return middle(x, width)
-    import cv2  # whose filter takes a twentieth of the time on a CPU
+    if x.device.type == "cpu":
+        import cv2  # whose filter takes a twentieth of the time on a CPU
 
-    return torch.from_numpy(np.stack([cv2.medianBlur(plane, width) for plane in x.flatten(0, 1).numpy()])).view_as(x)
+        return torch.from_numpy(np.stack([cv2.medianBlur(p, width) for p in x.flatten(0, 1).numpy()])).view_as(x)
+    return middle(x, width)
 
 
 def middle(x: torch.Tensor, width: int) -> torch.Tensor:
-    """As `median`, on any device.
-
-    The middle of 2m + 1 values is neither the least nor the greatest of any m + 2 of them: both can go.
-    """
-    height, length = x.shape[-2:]
-    padded = F.pad(x, [width // 2] * 4, mode="replicate")
-    window = [padded[..., i : i + height, j : j + length] for i in range(width) for j in range(width)]
-    keep = len(window) // 2 + 2
-    kept = without_extremes(window[:keep])
-    for value in window[keep:]:
-        kept = without_extremes([*kept, value])
-    return kept[0]
-
-
-def without_extremes(values: list[torch.Tensor]) -> list[torch.Tensor]:
-    """The values of each position but the least and the greatest, in any order."""
-    values, last = list(values), len(values) - 1
-    pairs = [(i, last - i) for i in range(len(values) // 2)]  # the least is now in one half, the greatest in the other
-    pairs += [(0, i) for i in range(1, (len(values) + 1) // 2)] + [(i, last) for i in range(len(values) // 2, last)]
-    for i, j in pairs:
-        values[i], values[j] = torch.minimum(values[i], values[j]), torch.maximum(values[i], values[j])
-    return values[1:-1]
+    """As `median`, on any device."""
+    windows = F.pad(x, [width // 2] * 4, mode="replicate").unfold(2, width, 1).unfold(3, width, 1)
+    return windows.flatten(-2).median(-1).values

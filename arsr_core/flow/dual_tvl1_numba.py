@@ -32,14 +32,13 @@ def solve(flow: torch.Tensor, dual: torch.Tensor, linear: torch.Tensor, paramete
     numbers = f32(p.theta), f32(p.lambda_), f32(p.tau / p.theta), limit, p.inner
     counts = torch.zeros(len(flow), dtype=torch.int)
     for i, (rho, *g) in enumerate(linear.numpy()):
-        u, its = flow[i].numpy(), np.ascontiguousarray(dual[:, i].numpy())  # (2, H, W), (2, 2, H, W)
+        its = np.ascontiguousarray(dual[:, i].numpy())
         scale = f32(1) / (f32(p.theta) * np.maximum(g[0] * g[0] + g[1] * g[1], f32(FLAT)))
-        planes = u[0], u[1], its[0, 0], its[1, 0], its[0, 1], its[1, 1]
-        data = rho * scale, g[0] * scale, g[1] * scale, *g
+        data = np.stack((rho * scale, g[0] * scale, g[1] * scale, *g))
         for _ in range(p.outer):
             if p.median > 1:
                 flow[i] = median(flow[i : i + 1], p.median)[0]
-            count, converged = _iterate(*planes, *data, *numbers)
+            count, converged = _iterate(flow[i].numpy(), its, data, *numbers)
             counts[i] += count
             if converged:
                 break
@@ -48,38 +47,38 @@ def solve(flow: torch.Tensor, dual: torch.Tensor, linear: torch.Tensor, paramete
 
 
 @compiled
-def _iterate(u, v, ux, uy, vx, vy, rho, sx, sy, gx, gy, theta, bound, step, limit, most):
+def _iterate(flow, dual, data, theta, bound, step, limit, most):
     """Iterations until the flow changes by `limit` or less, `most` at most -> (their number, whether it did).
 
-    ux, uy, vx, vy: p of u and of v along x and y; rho, sx, sy: the residual and its slopes over theta |g|^2.
+    flow: (2, H, W); dual: (x and y, u and v, H, W); data: rho and its slopes over theta |g|^2, and g: (5, H, W).
     """
-    last, above = len(u) - 1, np.zeros(u.shape[1], np.float32)
+    last, none = flow.shape[1] - 1, np.zeros(flow.shape[2], np.float32)
     for k in range(most):
         change = 0.0
         for y in range(last + 1):
-            over = (uy[y - 1], vy[y - 1]) if y else (above, above)
-            its = u[y], v[y], ux[y], uy[y], vx[y], vy[y]
-            change += _primal(*its, *over, rho[y], sx[y], sy[y], gx[y], gy[y], theta, bound)
-            if y:
-                _dual(u[y - 1], u[y], ux[y - 1], uy[y - 1], step)
-                _dual(v[y - 1], v[y], vx[y - 1], vy[y - 1], step)
-        _dual(u[last], u[last], ux[last], uy[last], step)
-        _dual(v[last], v[last], vx[last], vy[last], step)
+            # rows one by one: of several at once the compiler would not know that they are contiguous
+            px, py, qx, qy = dual[0, 0, y], dual[1, 0, y], dual[0, 1, y], dual[1, 1, y]
+            above = (dual[1, 0, y - 1], dual[1, 1, y - 1]) if y else (none, none)
+            rho = data[0, y], data[1, y], data[2, y], data[3, y], data[4, y]
+            change += _primal(flow[0, y], flow[1, y], px, py, qx, qy, *above, *rho, theta, bound)
+            for c in range(2 if y else 0):
+                _dual(flow[c, y - 1], flow[c, y], dual[0, c, y - 1], dual[1, c, y - 1], step)
+        for c in range(2):
+            _dual(flow[c, last], flow[c, last], dual[0, c, last], dual[1, c, last], step)
         if change <= limit:
             return k + 1, True
     return most, False
 
 
 @compiled
-def _primal(u, v, ux, uy, vx, vy, uy_above, vy_above, rho, sx, sy, gx, gy, theta, bound):
-    """A row of u <- u + theta (div p - clamp(rho(u) / (theta |g|^2)) g), and of v -> the sum of squared changes."""
+def _primal(u, v, px, py, qx, qy, py_above, qy_above, rho, sx, sy, gx, gy, theta, bound):
+    """A row of u <- u + theta (div p - clamp(rho(u) / (theta |g|^2)) g), and of v by q -> sum of squared changes."""
     change = f32(0)
     for x in range(len(u)):
-        left = x - 1 if x else 0
-        inner = f32(1) if x else f32(0)
+        left, inner = (x - 1, f32(1)) if x else (0, f32(0))
         t = min(max(rho[x] + sx[x] * u[x] + sy[x] * v[x], -bound), bound)
-        du = theta * (ux[x] - inner * ux[left] + uy[x] - uy_above[x] - t * gx[x])
-        dv = theta * (vx[x] - inner * vx[left] + vy[x] - vy_above[x] - t * gy[x])
+        du = theta * (px[x] - inner * px[left] + py[x] - py_above[x] - t * gx[x])
+        dv = theta * (qx[x] - inner * qx[left] + qy[x] - qy_above[x] - t * gy[x])
         u[x] += du
         v[x] += dv
         change += du * du + dv * dv

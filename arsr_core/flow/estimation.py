@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, fields
 from functools import partial
+from importlib import import_module
 
 import torch
 
@@ -55,13 +56,9 @@ def tvl1(
 
 def fastest(device: torch.device) -> tuple[Callable, Callable] | None:
     """The `steps` of `dual_tvl1`: compiled, by Numba for a CPU, by Triton for an NVIDIA GPU; None where these lack."""
+    by = {"cpu": "numba", "cuda": "triton" if torch.version.cuda else None}.get(device.type)
     try:
-        if device.type == "cpu":
-            from arsr_core.flow import dual_tvl1_numba as compiled
-        elif device.type == "cuda" and torch.version.cuda:
-            from arsr_core.flow import dual_tvl1_triton as compiled
-        else:
-            return None
+        compiled = import_module(f"arsr_core.flow.dual_tvl1_{by}")
     except ImportError:
         return None
     return compiled.linearise, compiled.solve
@@ -82,9 +79,7 @@ def _opencv(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers:
         return torch.stack(list(pool.map(one_pair, grey0.cpu().numpy(), grey1.cpu().numpy())))
 
 
-def _torch(
-    grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int, steps: tuple | None = None
-) -> torch.Tensor:
+def _plain(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int, steps=None) -> torch.Tensor:
     solve = partial(dual_tvl1, parameters=parameters, steps=steps)
     pairs = max(1, PIXELS // grey0[0].numel()) if grey0.is_cuda else 1  # a CPU's cache holds one
     with ThreadPoolExecutor(workers) as pool:
@@ -92,8 +87,8 @@ def _torch(
         return torch.cat(list(run(solve, grey0.split(pairs), grey1.split(pairs))))
 
 
-def _auto(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int) -> torch.Tensor:
-    return _torch(grey0, grey1, parameters, workers, fastest(grey0.device))
+def _compiled(grey0: torch.Tensor, grey1: torch.Tensor, parameters: TVL1, workers: int) -> torch.Tensor:
+    return _plain(grey0, grey1, parameters, workers, fastest(grey0.device))
 
 
-BACKENDS = {"auto": _auto, "torch": _torch, "opencv": _opencv}
+BACKENDS = {"auto": _compiled, "torch": _plain, "opencv": _opencv}

@@ -4,8 +4,6 @@ Feichtenhofer, Pinz and Wildes, "Spatiotemporal Residual Networks", NIPS 2016, a
 CVPR 2017, whose multiplicative connections the paper uses.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch
@@ -68,7 +66,7 @@ class STResNet(Recogniser):
         self._begin_fusion()
 
     @classmethod
-    def from_streams(cls, spatial: TSN, temporal: TSN, frames: int = 5) -> STResNet:
+    def from_streams(cls, spatial: TSN, temporal: TSN, frames: int = 5) -> "STResNet":
         """Begin with two trained streams, as the authors do: same classes, same backbone, one of each modality."""
         first, second = spatial.arguments, temporal.arguments
         if any(first[key] != second[key] for key in ("classes", "backbone")):

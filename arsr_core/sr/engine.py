@@ -11,7 +11,6 @@ from torch import nn
 
 from arsr_core import devices
 from arsr_core.errors import InputError
-from arsr_core.sr.packed import Packed, packs
 
 # The frame that stands for frame i of a clip of n frames; None: a black one
 PADDINGS: dict[str, Callable[[int, int], int | None]] = {
@@ -67,7 +66,7 @@ def engine(
     native = settings.precision == "auto" and devices.multiplies_bfloat16(device)
     half = settings.precision == "bfloat16" or native
     channels_last = half or model.frames == 1  # measured: 3-D convolutions in float32 are slower with it
-    network = _twin(model, device, channels_last, pack=half and device.type == "cpu")
+    network = _twin(model, device, channels_last)
 
     def run(clips: Iterable[Iterable[torch.Tensor]]) -> Iterator[torch.Tensor]:
         windows = chain.from_iterable(_windows(clip, model.frames, settings.padding, wanted) for clip in clips)
@@ -82,11 +81,10 @@ def engine(
     return run
 
 
-def _twin(module: nn.Module, device: torch.device, channels_last: bool, pack: bool) -> nn.Module:
+def _twin(module: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:
     """The network in evaluation mode and float32 on `device`; it shares what it can, and the one given stays as it is.
 
-    pack: its convolutions become `Packed`. As nn.DataParallel replicates; copy.deepcopy would take as long as a frame
-    of RCAN, which has 2,000 modules.
+    As nn.DataParallel replicates; copy.deepcopy would take as long as a frame of RCAN, which has 2,000 modules.
     """
     layouts = {4: torch.channels_last, 5: torch.channels_last_3d} if channels_last else {}
 
@@ -101,9 +99,9 @@ def _twin(module: nn.Module, device: torch.device, channels_last: bool, pack: bo
         "training": False,
         "_parameters": {k: moved(x) for k, x in module._parameters.items()},
         "_buffers": {k: moved(x) for k, x in module._buffers.items()},
-        "_modules": {k: _twin(m, device, channels_last, pack) for k, m in module._modules.items()},
+        "_modules": {k: _twin(m, device, channels_last) for k, m in module._modules.items()},
     }
-    return Packed(twin) if pack and packs(twin) else twin
+    return twin
 
 
 def _windows(
