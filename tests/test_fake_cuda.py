@@ -232,7 +232,6 @@ CASES: dict[str, Callable[[], object]] = {
     ),
     "flow.dual_tvl1.median": lambda: dual_tvl1.median(motion(), 5),
     "flow.dual_tvl1.middle": lambda: dual_tvl1.middle(motion(), 3),
-    "flow.dual_tvl1.without_extremes": lambda: dual_tvl1.without_extremes([image(), image(), image()]),
     **{f"sr.build {name}": lambda n=name: network(n)(lowres(n)) for name in NETWORKS},
     **{
         f"sr.upscaling.upscale {name}": lambda n=name: (
@@ -447,7 +446,6 @@ HOST = {  # public functions that are not run here, by module or name, and why
     "sr.namings": "files",
     "sr.networks": "run by their methods",
     "flow.dual_tvl1_numba": "for CPUs",
-    "sr.summary": "counts",
     "sr.upscaling.upscale_frames": "frames from the host and back; `upscale` runs the same engine",
     "sr.upscaling.upscale_video": "files",
 }
