@@ -160,7 +160,7 @@ def dataset_clips(config: Evaluation) -> tuple[list[Clip], tuple[str, ...]]:
     if config.dataset == "embedded":
         return sources.embedded(config.clips, "test", seed=config.seed), tuple(ACTIONS)
     if config.root is None:
-        raise InputError(f"{config.dataset}: give the folder of its clips, root=")
+        raise InputError(f"{config.dataset}: give the folder of its clips, --data")
     options = dict(splits=config.splits, split=config.split, present_only=config.present_only)
     return folders.items(config.dataset, config.root, **options), folders.DATASETS[config.dataset].classes
 
