@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr
 from importlib import resources
 from itertools import pairwise
+from unittest.mock import patch
 
 import yaml
 
@@ -55,6 +56,8 @@ def main() -> None:
         _end(2, " ".join(str(error).split()))
     except ChapterError as error:
         _end(1, str(error))
+    except BrokenPipeError:  # a reader such as `head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _end(2, f"{error.filename or 'file system'}: {error.strerror or error}; {remedy(error)}")
     except KeyboardInterrupt:
@@ -75,7 +78,8 @@ def parse(words: list[str]) -> Callable[[], None]:
     name = max((name for name in COMMANDS if words[: len(name.split())] == name.split()), key=len, default=None)
     if name is None:
         typed = " ".join(word for word in words if word not in ("-h", "--help"))
-        lines = [f"  {name:15} {line}" for name, (_, line) in COMMANDS.items() if name.startswith(typed)]
+        start = typed and f"{typed} "
+        lines = [f"  {name:15} {line}" for name, (_, line) in COMMANDS.items() if f"{name} ".startswith(start)]
         if not lines:
             raise InputError(f"no command {typed!r}; 'arsr --help' lists them")
         about = "'arsr COMMAND --help' explains a command, with examples."
@@ -85,17 +89,15 @@ def parse(words: list[str]) -> Callable[[], None]:
     import tyro
 
     arguments, description, said = words[len(name.split()) :], inspect.getdoc(load(name)), io.StringIO()
-    if not asks_help:  # tyro frames and wraps what it has to say of wrong options: in one line the frame comes off
-        os.environ["COLUMNS"] = "10000"
+    # tyro frames and wraps what it has to say of wrong options: in one line the frame comes off
+    wide = {} if asks_help else {"COLUMNS": "10000"}
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(said), patch.dict(os.environ, wide):
             return tyro.cli(load(name), prog=f"arsr {name}", description=description, args=arguments)
     except SystemExit as end:
         if not end.code:
             raise
         raise InputError(f"{_plain(said.getvalue())}; see 'arsr {name} --help'") from None
-    finally:
-        os.environ.pop("COLUMNS", None)
 
 
 def glance(name: str, words: list[str]) -> None:

@@ -145,15 +145,16 @@ def score(found: Sequence[Evaluation], provenance: records.Provenance, say: Call
 
     A run that was killed goes on. Several processes share the clips of each job.
     """
-    cache, main = found[0].out.parent / "flow", processes.this(found[0].device).is_main_process
+    main = processes.this(found[0].device).is_main_process
+    cache = found[0].out.parent / "flow" if len(found) > 1 else None
     jobs = [*product(found[0].methods, found)]
     for number, (method, config) in enumerate(jobs, 1):
         if main:
             say(f"{number} of {len(jobs)}: {config.dataset}, {config.network}, {method}")
         weights = {name: path for name, path in config.weights.items() if name in pair(method)}
-        one = dict(methods=(method,), weights=weights, cache=cache if len(found) > 1 else None)
+        one = dict(methods=(method,), weights=weights, cache=cache)
         evaluate.evaluate(replace(config, **one), provenance=provenance)
-    if main:
+    if main and cache:
         shutil.rmtree(cache, ignore_errors=True)
 
 

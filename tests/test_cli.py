@@ -155,3 +155,9 @@ def test_help_and_wrong_options_wait_for_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_half_a_word_is_no_command_and_a_closed_pipe_no_error(arsr):
+    assert arsr("r").returncode == 2
+    done = subprocess.run(f"{sys.executable} -m arsr | true", shell=True, capture_output=True, text=True)
+    assert done.stderr == "", done.stderr

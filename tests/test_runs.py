@@ -96,10 +96,11 @@ def test_other_weights_are_tested_anew(tmp_path, small):
 
 def test_what_ships(tmp_path, small, monkeypatch):
     monkeypatch.setattr(runs.records, "commit", lambda root, *folders: "0123456789ab")
+    monkeypatch.setattr(runs, "measure", lambda *_: {"psnr embedded": 30.0})  # two steps do not beat bicubic
     run = _run(tmp_path, "vdsr")
     path, curve = runs.train(run, say=lambda line: None)
     entry = runs.ship(run, path, curve, root=tmp_path, command="arsr train vdsr")
-    assert entry.metrics.keys() == {"psnr embedded", "bicubic psnr embedded"}
+    assert entry.metrics == {"psnr embedded": 30.0}
     assert entry.name == "vdsr-lite" and entry.lite and entry.recipe["steps"] == 2 and entry.data_hash
     assert entry.recipe["features"] is None  # a feature loss says whose features
     assert manifest.curve(run.weights, "vdsr-lite").step.tolist() == [2]
@@ -172,3 +173,10 @@ def test_the_command(tmp_path):
     assert listed.returncode == 0 and all(name in listed.stdout for name in runs.RECIPES)
     wrong = subprocess.run([*command, "nosuch"], capture_output=True, text=True)
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
+
+
+def test_a_network_that_did_not_learn_is_refused(tmp_path, small):
+    run = _run(tmp_path, "duf16", steps=1)
+    path, _ = runs.train(run, say=lambda line: None)
+    with pytest.raises(InputError, match="did not learn"):
+        runs.measure(run, path)

@@ -132,7 +132,8 @@ def prepared(run: Run, *, say: Callable[[str], None] = print) -> Path:
 def measure(run: Run, path: Path, tests: tuple[Path, ...] = ()) -> dict[str, float]:
     """How good trained weights are: accuracy in % or PSNR in dB on embedded test clips, PSNR on each clip of `tests`.
 
-    Of a recogniser for real clips nothing: there each fold has a test of its own.
+    Of a recogniser for real clips nothing: there each fold has a test of its own. Raises InputError for a network that
+    was trained for fidelity and is not better than bicubic enlargement.
     """
     recipe = run.settled
     if isinstance(recipe, RecogniserRecipe):
@@ -154,6 +155,9 @@ def measure(run: Run, path: Path, tests: tuple[Path, ...] = ()) -> dict[str, flo
             made = (sr.upscale(network, degrade.to_lr(x, 4, eight_bit=True), progress=False) for x in hr)
             values = [float(psnr(degrade.quantise(s), h)) for s, h in zip(made, hr, strict=True)]
             found[f"{title} {name}"] = sum(values) / len(values)
+    gain = found["psnr embedded"] - found["bicubic psnr embedded"]
+    if not (recipe.feature or recipe.adversarial) and gain <= 0:
+        raise InputError(f"{run.name} did not learn: {gain:+.2f} dB over bicubic; not shipped, train it longer")
     return found
 
 

@@ -44,7 +44,7 @@ class Recogniser(nn.Module):
         return self
 
 
-def freeze(model: Recogniser, parts: int) -> "Recogniser":
+def freeze(model: Recogniser, parts: int) -> Recogniser:
     """The first `parts` of each backbone's `Backbone.parts` keep their weights and statistics, from now on."""
     for _, net in model.streams():
         names = backbone(model.arguments["backbone"]).parts
@@ -54,7 +54,7 @@ def freeze(model: Recogniser, parts: int) -> "Recogniser":
     return model.train(model.training)
 
 
-def partial_bn(model: Recogniser) -> "Recogniser":
+def partial_bn(model: Recogniser) -> Recogniser:
     """TSN's partial batch normalisation, from now on: all but each backbone's first keep statistics, scale and shift.
 
     For fine-tuning ImageNet weights on small sets; a network that starts from random weights needs them all.
