@@ -487,7 +487,7 @@ def test_dataset_clips():
     found, classes = evaluate.dataset_clips(config)
     assert len(found) == 20 and len(classes) == 18 and found[0].name.startswith("test-")
     evaluate.check(found, classes)
-    with pytest.raises(InputError, match="root="):
+    with pytest.raises(InputError, match="weizmann: give the folder of its clips, --data"):
         evaluate.dataset_clips(replace(config, dataset="weizmann"))
     with pytest.raises(InputError, match="unknown data set 'kinetics'"):
         evaluate.dataset_clips(replace(config, dataset="kinetics", root="."))

@@ -98,11 +98,12 @@ def run(chapter: Path, target: Path, parameters: dict, threads: int, names: dict
         _check(name, node["cells"])
         if process.returncode:
             raise ChapterError(f"{name}: papermill ended with {process.returncode}\n{log[-4000:]}")
+        cells = [round(c["metadata"]["papermill"]["duration"], 2) for c in node["cells"] if c["cell_type"] == "code"]
         text = json.dumps(tidy(node, {str(scratch): "OUTPUT"} | names), indent=1, ensure_ascii=False, sort_keys=True)
         executed.write_text(text + "\n", encoding="utf-8")
         given.unlink()
         seconds = round(time.monotonic() - started, 1)
-        (scratch / "run.json").write_text(json.dumps({"seconds": seconds}))
+        (scratch / "run.json").write_text(json.dumps({"seconds": seconds, "cells": cells}))
     return f"{name}: executed in {seconds:.0f} s"
 
 
