@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from arsr_core.errors import InputError, require
+from arsr_core.flow.vectors import speed
 from arsr_core.flow.warping import warp
 
 # Pixel losses -----------------------------------------------------------------------------------------------
@@ -49,7 +50,7 @@ def wmse(sr: torch.Tensor, hr: torch.Tensor, flow: torch.Tensor, *, variant: str
     sr, hr, flow = _checked("wmse", sr=sr, hr=hr, flow=flow)
     if variant not in WMSE:
         raise InputError(f"wmse: no variant {variant!r}; expected one of {', '.join(WMSE)}")
-    return WMSE[variant](sr, hr, torch.linalg.vector_norm(flow, dim=1, keepdim=True))  # its weight: (N, 1, H, W)
+    return WMSE[variant](sr, hr, speed(flow))  # its weight: (N, 1, H, W)
 
 
 WMSE: dict[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from arsr_core.colour import rgb_to_y, to_grey
 from arsr_core.errors import InputError, require
+from arsr_core.flow.vectors import speed
 from arsr_core.flow.warping import warp
 
 FLOWS, MASKS = "N 2 H W | N T-1 2 H W", "N 1 H W | N T-1 1 H W"
@@ -75,7 +76,7 @@ def phantom_flow(flow: torch.Tensor, reference: torch.Tensor, threshold: float =
     itself has there, phantom_flow(reference, reference), is the floor to compare with.
     """
     require("phantom_flow", flow=(flow, FLOWS), reference=(reference, FLOWS))
-    length, still = (torch.linalg.vector_norm(f.double(), dim=-3, keepdim=True) for f in (flow, reference))
+    length, still = (speed(f.double()) for f in (flow, reference))
     return _mean(length, still < threshold)
 
 
@@ -123,7 +124,7 @@ def flicker(clip: torch.Tensor, reference: torch.Tensor, threshold: float = 0.1,
     the HR clip's own value.
     """
     require("flicker", clip=(clip, "N T 3 H W"), reference=(reference, "N T-1 2 H W"))
-    still = torch.linalg.vector_norm(reference.double(), dim=2, keepdim=True) < threshold
+    still = speed(reference.double()) < threshold
     change = _mean(rgb_to_y(clip.double()).diff(dim=1).abs(), still)
     return change.where(still.flatten(1).double().mean(1) >= share, torch.nan)
 
@@ -188,7 +189,7 @@ def _endpoint_error(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """-> the (N, [T - 1,] 1, H, W) endpoint error in float64 and the boolean mask of its shape."""
     require(name, flow=(flow, FLOWS), reference=(reference, FLOWS))
-    error = torch.linalg.vector_norm(flow.double() - reference.double(), dim=-3, keepdim=True)
+    error = speed(flow.double() - reference.double())
     if mask is None:
         return error, torch.ones_like(error, dtype=torch.bool)
     require(name, "any", flow=(flow, FLOWS), mask=(mask, MASKS))

@@ -14,6 +14,7 @@ FILES = {
     "files": ("read", "write"),
     "masks": ("motion_boundary", "occlusion", "reliable"),
     "methods": ("METHODS", "estimate", "stream"),
+    "vectors": ("speed",),
     "warping": ("warp",),
 }
 __all__ = sorted(name for names in FILES.values() for name in names)

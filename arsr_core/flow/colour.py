@@ -5,6 +5,7 @@ import math
 import torch
 
 from arsr_core.errors import InputError, require
+from arsr_core.flow.vectors import speed
 
 # red, yellow, green, cyan, blue, magenta, red; and the steps from each to the next
 _CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0))
@@ -33,7 +34,7 @@ def to_rgb(flow: torch.Tensor, bound: float | None = None) -> torch.Tensor:
         raise InputError(f"to_rgb: bound must be positive pixels, got {bound}")
     known = (flow.abs() <= 1e9).all(1, keepdim=True)  # (N, 1, H, W)
     flow = torch.where(known, flow, 0)
-    length = torch.linalg.vector_norm(flow, dim=1, keepdim=True)
+    length = speed(flow)
     if bound is None:
         bound = max(length.max().item(), 1e-9) if length.numel() else 1.0
     length = length / bound
