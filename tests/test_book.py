@@ -147,6 +147,8 @@ def test_key_follows_source_parameters_and_data(built, tmp_path):
     original = chapter.read_text()
     try:
         chapter.write_text(original + "\nMore.\n")
+        assert key() == keys[0]  # prose computes nothing
+        chapter.write_text(original.replace("height = 2", "height = 2  # px"))
         assert key() != keys[0]
     finally:
         chapter.write_text(original)
@@ -204,6 +206,19 @@ def test_a_module_reaches_its_data():
     names = {path.name for path in keys.reached({"arsr.paper", "pandas"})}
     assert {"paper.py", "paper.yaml", "__init__.py"} <= names and "claims.yaml" not in names
     assert {"viewer.js", "viewer.css"} <= {path.name for path in keys.reached({"arsr.viewer.viewer"})}
+
+
+def test_new_prose_and_captions_reach_the_page_and_execute_nothing(tmp_path, built):
+    [ran] = (built[0] / "_build/embedded/chapters").glob("*/executed.ipynb")
+    chapter = tmp_path / "00-first.md"
+    chapter.write_text(CHAPTER)
+    assert notebooks.text(notebooks.retold(ran, chapter)) == ran.read_text()
+    captioned = "```{code-cell} ipython3\n:caption: Two pixels\n\nimport os\n"
+    chapter.write_text(CHAPTER.replace("```{code-cell} ipython3\nimport os\n", captioned) + "\nOne sentence more.\n")
+    before, after = json.loads(ran.read_text())["cells"], notebooks.retold(ran, chapter)["cells"]
+    assert [cell.get("outputs") for cell in after] == [cell.get("outputs") for cell in before]
+    assert after[-1]["source"][-1] == "One sentence more." and len(after) == len(before)
+    assert {"caption": "Two pixels"} in [cell["metadata"] for cell in after]
 
 
 def test_keep_turns_recomputed_into_measured(built):

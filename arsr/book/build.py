@@ -200,16 +200,16 @@ def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int
 def chapter_key(config: Build, chapter: Path) -> str:
     """A short hash of what a chapter's outputs depend on.
 
-    Its source and parameters, the modules that it reaches, the shipped weights, the committed records if it reads them,
-    the data, and the versions of the libraries that compute.
+    The code of its cells and its parameters, the modules that it reaches, the shipped weights, the committed records if
+    it reads them, the data, and the versions of the libraries that compute: a new word in the prose executes nothing.
     """
-    parameters = config.chapter_parameters(chapter)
-    paths = [chapter, *keys.reached(notebooks.imports(chapter)), *(config.root / name for name in COMPUTED_FROM)]
-    if re.search(r"\.\./results|records\.load", chapter.read_text(encoding="utf-8")):
+    parameters, cells = config.chapter_parameters(chapter), [*notebooks.code(chapter)]
+    paths = [*keys.reached(notebooks.imports(chapter)), *(config.root / name for name in COMPUTED_FROM)]
+    if any(re.search(r"\.\./results|records\.load", source) for source, _ in cells):
         paths.append(config.root / "results")
     versions = [sys.version_info[:2], records.versions(), _versions(COMPUTED_BY)]
     data = keys.stats(config.data) if config.data and "data_root" in parameters else None
-    return keys.digest(keys.content(*paths), parameters, versions, data)
+    return keys.digest(cells, keys.content(*paths), parameters, versions, data)
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:
@@ -264,7 +264,8 @@ def assemble(config: Build, executed: Executed) -> Path:
     shutil.copytree(config.root / "book" / "assets", source / "book" / "assets")
     for page in config.pages:
         if page in executed:
-            shutil.copy(executed[page] / "executed.ipynb", source / "book" / f"{page.stem}.ipynb")
+            text = notebooks.text(notebooks.retold(executed[page] / "executed.ipynb", page))
+            (source / "book" / f"{page.stem}.ipynb").write_text(text, encoding="utf-8")
         else:
             shutil.copy(page, source / "book" / page.name)
     records.save(all_records(config, executed).values(), source / "records.json")

@@ -99,8 +99,7 @@ def run(chapter: Path, target: Path, parameters: dict, threads: int, names: dict
         if process.returncode:
             raise ChapterError(f"{name}: papermill ended with {process.returncode}\n{log[-4000:]}")
         cells = [round(c["metadata"]["papermill"]["duration"], 2) for c in node["cells"] if c["cell_type"] == "code"]
-        text = json.dumps(tidy(node, {str(scratch): "OUTPUT"} | names), indent=1, ensure_ascii=False, sort_keys=True)
-        executed.write_text(text + "\n", encoding="utf-8")
+        executed.write_text(text(tidy(node, {str(scratch): "OUTPUT"} | names)), encoding="utf-8")
         given.unlink()
         seconds = round(time.monotonic() - started, 1)
         (scratch / "run.json").write_text(json.dumps({"seconds": seconds, "cells": cells}))
@@ -126,7 +125,8 @@ def tidy(node: dict, names: dict[str, str]) -> dict:
     injected = any("injected-parameters" in cell["metadata"].get("tags", []) for cell in node["cells"])
     for number, cell in enumerate(node["cells"]):
         cell["id"] = f"cell-{number:03d}"
-        cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k not in ("papermill", "execution")}
+        kept = {k: v for k, v in cell["metadata"].items() if k not in ("papermill", "execution")}
+        cell["metadata"] = {k: v for k, v in kept.items() if v != []}  # papermill's `tags` of a cell that has none
         for out in cell.get("outputs", []):  # a widget's model ended with its kernel; its HTML stays
             out.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         tags = cell["metadata"].get("tags", [])
@@ -137,6 +137,27 @@ def tidy(node: dict, names: dict[str, str]) -> dict:
             cell["metadata"]["mystnb"] = {"code_prompt_show": "Parameters of this build"}
     metadata = {k: v for k, v in node["metadata"].items() if k in ("kernelspec", "language_info")}
     return _renamed({**node, "metadata": metadata}, names)
+
+
+def retold(executed: Path, chapter: Path) -> dict:
+    """An executed notebook with the prose, tags and captions that its chapter has by now; its code is the same."""
+    node = json.loads(executed.read_text(encoding="utf-8"))
+    ran, cells = iter([cell for cell in node["cells"] if cell["cell_type"] == "code"]), []
+    for cell in notebook(chapter).cells:
+        if cell.cell_type != "code":
+            cells.append(cell | {"source": cell.source.splitlines(keepends=True)})
+            continue
+        cells.append(next(ran))
+        if "remove-cell" in cells[-1]["metadata"].get("tags", []):  # the twin of the injected parameters
+            cells.append(next(ran))
+        else:
+            cells[-1]["metadata"] = cell.metadata
+    return node | {"cells": [cell | {"id": f"cell-{number:03d}"} for number, cell in enumerate(cells)]}
+
+
+def text(node: dict) -> str:
+    """A notebook as JSON, the same for the same notebook."""
+    return json.dumps(node, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def _renamed(value: Any, names: dict[str, str]) -> Any:
