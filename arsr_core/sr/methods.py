@@ -21,7 +21,7 @@ class Method:
     name: str
     title: str
     paper: str
-    build: Callable[..., nn.Module]
+    build: Callable[..., nn.Module]  # with the attributes that `sr.build` names, and a row in `namings.FAMILIES`
     hyper: dict
     lite: dict
     frames: int = 1  # LR frames that make one SR frame
