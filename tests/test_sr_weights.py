@@ -230,7 +230,7 @@ def test_bicubic_needs_no_file_and_the_others_say_which():
     x = torch.rand(1, 3, 5, 6)
     assert torch.equal(sr.load("bicubic")(x), imresize(x, 4))
     for name in set(sr.METHODS) - {"bicubic"}:
-        with pytest.raises(InputError, match=f"^{name} needs weights; give path=, weights of .+20[0-9]{{2}}"):
+        with pytest.raises(InputError, match=f"^{name} needs weights; give a file of those of .+20[0-9]{{2}}"):
             sr.load(name)
     with pytest.raises(InputError, match="bicubic has no weights"):
         sr.load("bicubic", "w.pth")

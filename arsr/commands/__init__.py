@@ -28,7 +28,7 @@ def assignments(pairs: tuple[str, ...]) -> dict[str, object]:
         except yaml.YAMLError:
             name = ""
         if not name.isidentifier() or "=" not in pair:
-            raise InputError(f"--set {pair!r}: expected NAME=VALUE in YAML, e.g. frames=16 or 'clips=[a.avi, b.avi]'")
+            raise InputError(f"--set {pair!r}: expected NAME=VALUE in YAML, e.g. frames=16 or 'patterns=[\"*.avi\"]'")
     return values
 
 

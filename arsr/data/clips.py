@@ -117,7 +117,7 @@ def footage(
     for pattern in patterns if root else ():
         found = sorted(Path(root).glob(pattern))
         if not found:
-            raise InputError(f"{root}: nothing matches {pattern}; check the folder, or the patterns in book/params")
+            raise InputError(f"{root}: nothing matches {pattern}; check the folder, or --set 'patterns=[\"*.avi\"]'")
         n = min(per_pattern, len(found))
         for path in (found[round(i * (len(found) - 1) / max(1, n - 1))] for i in range(n)):
             made.append(Footage(path.stem, path.parent.name, video.read(path, stop=frames).frames))

@@ -53,7 +53,7 @@ def load(name: str, path: str | Path | None = None) -> nn.Module:
             raise InputError(f"{path}: bicubic has no weights; load it without a path")
         return build(name).eval()
     if path is None:
-        raise InputError(f"{name} needs weights; give path=, weights of {method.title} ({method.paper})")
+        raise InputError(f"{name} needs weights; give a file of those of {method.title} ({method.paper})")
     family, state = namings.read(path)
     alike = [other for other in METHODS.values() if other.build is family.build]
     if method not in alike:
