@@ -23,6 +23,8 @@ def test_numbers_are_kept_with_their_source(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="a.rho occurs twice"):
         numbers.add("a.rho", 1, "again")
         numbers.save("a")
+    with pytest.raises(InputError, match="a rank correlation: nan; too few clips for it, give more"):
+        numbers.add("a.nan", float("nan"), "a rank correlation")
 
 
 def test_a_count_that_is_too_small_says_what_to_type():

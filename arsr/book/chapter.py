@@ -1,5 +1,6 @@
 """What a running chapter uses of the book: its style, its numbers, and where they and its figures go."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +70,12 @@ class Numbers(list[Record]):
         return self[-1]
 
     def add(self, key: str, value: float, description: str, **more: object) -> Record:
-        """Add one value. more: other fields of `Record`, e.g. unit, n, or a provenance of its own."""
+        """Add one value. more: other fields of `Record`, e.g. unit, n, or a provenance of its own.
+
+        Raises InputError for a value that is not finite, as a correlation over a single clip.
+        """
+        if not math.isfinite(value):
+            raise InputError(f"{description}: {value}; too few clips for it, give more")
         fields = {"key": key, "value": value, "description": description, "provenance": self.source}
         self.append(Record(**fields | more))
         return self[-1]
