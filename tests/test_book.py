@@ -442,3 +442,4 @@ def test_command_line(built, tmp_path):
         assert "usage" in arsr(*command).stdout.lower()
     done = arsr("run", "00", "--root", built[0])
     assert done.returncode == 0 and "executed.ipynb" in done.stdout
+    assert "first.height: 3.500\N{NO-BREAK SPACE}px (" in done.stderr

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -423,3 +424,10 @@ def test_discriminator_learns_to_tell_noise_from_flat():
         loss.backward()
         optimiser.step()
     assert loss < 0.2
+
+
+def test_a_network_without_its_attributes_is_refused_by_their_names(monkeypatch):
+    method = sr.METHODS["vdsr"]
+    monkeypatch.setitem(sr.METHODS, "vdsr", replace(method, build=lambda: torch.nn.Conv2d(3, 3, 1), hyper={}))
+    with pytest.raises(InputError, match="Conv2d: no attribute scale, frames, margin, footprint"):
+        sr.build("vdsr")

@@ -37,7 +37,7 @@ class Book:
 
 @dataclass(kw_only=True)
 class Run:
-    """Execute one chapter with papermill and print where its notebook, records and figures lie.
+    """Execute one chapter with papermill; say its numbers, print where its notebook, records and figures lie.
 
     Examples:
       arsr run 01
@@ -51,6 +51,9 @@ class Run:
     keep: Flag[bool] = False  # commit the numbers: write them to results/ as measurements
 
     def __call__(self) -> None:
+        from arsr import records
+        from arsr.book import filling
+
         config = replace(self.config, overrides=assignments(self.set_))
         found = [c for c in config.chapters if c.stem == self.chapter or c.stem.startswith(f"{self.chapter}-")]
         if len(found) != 1:
@@ -59,6 +62,8 @@ class Run:
             folder = book.execute(config, found, say)[found[0]]
         if self.keep:
             say(f"kept: {book.keep(config, found[0], folder)}")
+        for record in records.load_folder(folder / "records").values():
+            say(f"{record.key}: {filling.value(record, filling.digits(record), record.low is not None)}")
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             print(path)
 

@@ -67,6 +67,8 @@ def load(name: str, path: str | Path | None = None) -> nn.Module:
 
 
 def _checked(model: nn.Module) -> nn.Module:
+    if missing := [name for name in ("scale", "frames", "margin", "footprint") if not hasattr(model, name)]:
+        raise InputError(f"{type(model).__name__}: no attribute {', '.join(missing)}; sr.build says what they are")
     model.register_forward_pre_hook(_check_input, with_kwargs=True)
     return model
 
