@@ -70,3 +70,10 @@ motion = torch.zeros(1, 6, 2, 4, 4)
 def test_bad_input(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_speed_is_the_length_of_each_vector():
+    field = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1).expand(1, 2, 2, 3)
+    assert flow.speed(field).shape == (1, 1, 2, 3) and (flow.speed(field) == 5).all()
+    clip = torch.randn(2, 7, 2, 4, 5, dtype=torch.float64)
+    assert torch.allclose(flow.speed(clip), torch.linalg.vector_norm(clip, dim=2, keepdim=True), rtol=1e-15)
