@@ -3,19 +3,22 @@
 `weights/curves/NAME.csv` has the loss curves of the run that made it.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import pandas
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
 
 from arsr.records import read_rows
-from arsr_core import sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256, write_atomically
+
+if TYPE_CHECKING:  # a look at the manifest waits for no torch
+    import pandas
+    from torch import nn
 
 
 class Entry(BaseModel):
@@ -79,6 +82,8 @@ def keep_curve(folder: str | Path, name: str, curve: pandas.DataFrame) -> None:
 
 def curve(folder: str | Path, name: str) -> pandas.DataFrame:
     """The loss curves of shipped weights, as `keep_curve` has written them."""
+    import pandas
+
     path = Path(folder) / "curves" / f"{name}.csv"
     if not path.exists():
         raise InputError(f"{path}: no loss curves of {name!r}; restore them from the repository")
@@ -98,6 +103,8 @@ def at_hand(folder: str | Path, given: Mapping[str, Path] | None = None, *, star
 
     given: method: file of published weights. starts: with those of sr.STARTS that are shipped.
     """
+    from arsr_core import sr
+
     given, shipped, found = given or {}, load(folder), {}
     if unknown := sorted(given.keys() - sr.METHODS.keys()):
         raise InputError(f"weights of {unknown[0]!r}; expected a method: {', '.join(sr.METHODS)}")

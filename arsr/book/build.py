@@ -2,9 +2,11 @@
 
 _build/<profile>/chapters/<chapter>-<key>/   executed.ipynb, records/, figures/   (one folder an execution)
 _build/<profile>/source/                     what Jupyter Book reads
+_build/<profile>/read/                       what it has read: the next build reads and writes what changed
 _build/<profile>/html/                       the pages
 """
 
+import filecmp
 import json
 import os
 import platform
@@ -13,7 +15,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -26,7 +27,7 @@ from typing import Any
 
 import yaml
 
-from arsr import ChapterError, paper, records
+from arsr import ChapterError, manifest, paper, records
 from arsr.book import keys, notebooks
 from arsr.settings import Suppress
 from arsr_core import files
@@ -35,6 +36,7 @@ from arsr_core.errors import InputError
 COMPUTED_FROM = ("weights", "figures/arsr.mplstyle")  # beside the packages
 COMPUTED_BY = ("jupytext", "papermill", "matplotlib")  # and `records.INFLUENTIAL`
 PAGE_MAKERS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", *COMPUTED_BY)
+FRAME = ("_config.yml", "_toc.yml", "book/references.bib", "book/assets")  # of all pages, with the packages
 CODE = ("arsr", "arsr_core", "book", "weights")  # what a measurement's commit is about
 
 Say = Callable[[str], None]
@@ -114,6 +116,11 @@ class Build:
         """The pages that are notebooks."""
         return [page for page in self.pages if "kernelspec" in notebooks.notebook(page).metadata]
 
+    @cached_property
+    def versions(self) -> list[object]:
+        """Of what computes the chapters' outputs."""
+        return [sys.version_info[:2], records.versions(), _versions(COMPUTED_BY)]
+
     def chapter_parameters(self, chapter: Path) -> dict[str, object]:
         """What this build sets of the parameters that the chapter declares."""
         declared = notebooks.declared_parameters(chapter)
@@ -144,7 +151,7 @@ def build(config: Build, say: Say = print, jobs: int = 0) -> tuple[Path, Execute
     records.load_folder(config.root / "results")  # and so do damaged records
     with alone(config):
         executed = execute(config, config.chapters, say, jobs)
-        index = render(config, assemble(config, executed), say)
+        index = render(config, executed, say)
         for folder in {*(config.folder / "chapters").iterdir()} - {*executed.values()}:
             shutil.rmtree(folder, ignore_errors=True)
     return index, executed
@@ -203,13 +210,12 @@ def chapter_key(config: Build, chapter: Path) -> str:
     The code of its cells and its parameters, the modules that it reaches, the shipped weights, the committed records if
     it reads them, the data, and the versions of the libraries that compute: a new word in the prose executes nothing.
     """
-    parameters, cells = config.chapter_parameters(chapter), [*notebooks.code(chapter)]
+    parameters, cells = config.chapter_parameters(chapter), notebooks.code(chapter)
     paths = [*keys.reached(notebooks.imports(chapter)), *(config.root / name for name in COMPUTED_FROM)]
     if any(re.search(r"\.\./results|records\.load", source) for source, _ in cells):
         paths.append(config.root / "results")
-    versions = [sys.version_info[:2], records.versions(), _versions(COMPUTED_BY)]
     data = keys.stats(config.data) if config.data and "data_root" in parameters else None
-    return keys.digest(cells, keys.content(*paths), parameters, versions, data)
+    return keys.digest(cells, keys.content(*paths), parameters, config.versions, data)
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:
@@ -254,9 +260,9 @@ def export_figures(config: Build, executed: Executed) -> list[Path]:
     return written
 
 
-def assemble(config: Build, executed: Executed) -> Path:
-    """Put together what Jupyter Book reads: configuration, executed copies, plain pages, assets, records."""
-    source = config.folder / "source"
+def assemble(config: Build, executed: Executed, found: dict[str, Any]) -> Path:
+    """Put together what Jupyter Book reads: configuration, executed copies, plain pages, assets, records, `status`."""
+    last, source = config.folder / "source", config.folder / ".source"
     shutil.rmtree(source, ignore_errors=True)
     (source / "book").mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml", "book/references.bib"):
@@ -269,14 +275,17 @@ def assemble(config: Build, executed: Executed) -> Path:
         else:
             shutil.copy(page, source / "book" / page.name)
     records.save(all_records(config, executed).values(), source / "records.json")
-    (source / "status.json").write_text(json.dumps(status(config, executed), indent=1) + "\n", encoding="utf-8")
-    return source
+    (source / "status.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    for path in (p for p in source.rglob("*") if p.is_file()):
+        before = last / path.relative_to(source)
+        if before.is_file() and filecmp.cmp(path, before, shallow=False):
+            shutil.copystat(before, path)  # what is as it was keeps its time: its page is not read again
+    shutil.rmtree(last, ignore_errors=True)
+    return source.rename(last)
 
 
 def status(config: Build, executed: Executed) -> dict[str, Any]:
     """What this build ran: chapters with run times and keys, environment, commit, hashes of data, weights, records."""
-    from arsr import manifest  # loads torch, and help waits for no torch
-
     try:
         code = f"commit {records.commit(config.root, *CODE)}"
     except InputError:
@@ -300,27 +309,43 @@ def status(config: Build, executed: Executed) -> dict[str, Any]:
     }
 
 
-def render(config: Build, source: Path, say: Say = print) -> Path:
-    """Jupyter Book with strict warnings; the pages appear under their final name only when all checks pass."""
-    html, stamp = config.folder / "html", config.folder / "html.key"
-    key = keys.content(source)  # its status.json has the hash of the packages, and versions
-    if html.is_dir() and stamp.is_file() and stamp.read_text() == key:
+def render(config: Build, executed: Executed, say: Say = print) -> Path:
+    """Jupyter Book with strict warnings; the pages appear under their final name only when all checks pass.
+
+    Then what it has read is kept for the next build: a build that fails leaves all as it was.
+    """
+    html, read, stamp, work = (config.folder / name for name in ("html", "read", "html.key", ".pages"))
+    found = status(config, executed)
+    frame = keys.digest(found["build"]["package"], found["versions"], keys.content(*(config.root / f for f in FRAME)))
+    commands = [config.command(chapter) for chapter in executed]
+    key = keys.digest(frame, found, commands, keys.content(config.root / "book"))
+    before = stamp.read_text().split() if html.is_dir() and stamp.is_file() else [""]
+    if before == [frame, key]:
         say("pages: unchanged")
         return html / "index.html"
     started = time.monotonic()
     say("pages: making them")
-    with tempfile.TemporaryDirectory(prefix=".pages-", dir=config.folder) as scratch:
-        command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
-        command += ["--path-output", scratch, "--all", "-n", "-W", "--keep-going"]
+    source = assemble(config, executed, found)
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        if before[0] == frame and read.is_dir():
+            shutil.copytree(read, work / "_build")
+            shutil.copytree(html, work / "_build" / "html", ignore=shutil.ignore_patterns("_static"))  # made anew
+        # jsonschema's rules for addresses, which no notebook has, would take two seconds to load
+        main = "import sys; sys.modules['rfc3987_syntax'] = None; from jupyter_book.cli.main import main; main()"
+        command = [sys.executable, "-c", main, "build", source, "--path-output", work, "-n", "-W", "--keep-going"]
         environment = os.environ | {"SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
             log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
             lines = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|error:|network", line)]
             raise ChapterError("Jupyter Book failed:\n" + ("\n".join(lines) or log[-4000:]))
-        shutil.rmtree(html, ignore_errors=True)
         stamp.unlink(missing_ok=True)
-        os.rename(Path(scratch) / "_build" / "html", html)
-        files.write_atomically(stamp, key)
+        for made, name in ((work / "_build" / "html", html), (work / "_build", read)):
+            shutil.rmtree(name, ignore_errors=True)
+            made.rename(name)
+        files.write_atomically(stamp, f"{frame} {key}")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     say(f"pages: made in {time.monotonic() - started:.0f} s, no address outside found in them")
     return html / "index.html"

@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import arsr_core
 from arsr_core.files import sha256
@@ -21,14 +23,32 @@ def digest(*values: object) -> str:
 def content(*paths: Path) -> str:
     """The hash of names and contents: of files, and of all below folders; nothing for what is absent."""
     found = [(path, p) for path in paths for p in ([path] if path.is_file() else sorted(path.rglob("*")))]
-    return digest(*((p.relative_to(path.parent), sha256(p)) for path, p in found if p.is_file() and p.suffix != ".pyc"))
+    kept = [(path, p) for path, p in found if p.is_file() and p.suffix != ".pyc"]
+    return digest(*((p.relative_to(path.parent), _sha256(p, *_stat(p))) for path, p in kept))
 
 
 def stats(folder: Path) -> str:
     """The hash of names, sizes and times below a data folder of perhaps many gigabytes; links are followed."""
     walk = sorted(os.walk(folder, followlinks=True))
     files = [Path(parent, name) for parent, _, names in walk for name in sorted(names)]
-    return digest(*((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()))
+    return digest(*((p.name, *_stat(p)) for p in files if p.exists()))
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+@cache  # weights are content of every chapter
+def _sha256(path: Path, size: int, changed: int) -> str:
+    return sha256(path)
+
+
+@cache
+def _graph() -> Any:
+    import grimp
+
+    return grimp.build_graph(*PACKAGES, cache_dir=None, exclude_type_checking_imports=True)
 
 
 def reached(names: Iterable[str]) -> list[Path]:
@@ -39,13 +59,11 @@ def reached(names: Iterable[str]) -> list[Path]:
     >>> [path.name for path in reached({"arsr.names", "numpy"})]
     ['__init__.py', 'names.py', 'names.yaml']
     """
-    import grimp
-
-    graph = grimp.build_graph(*PACKAGES, cache_dir=None, exclude_type_checking_imports=True)
-    modules, waiting = set(), [*names]
+    graph, modules, waiting = _graph(), set(), [*names]
+    known = graph.modules
     while waiting:
         name = waiting.pop()
-        if name in graph.modules and name not in modules:
+        if name in known and name not in modules:
             modules.add(name)
             waiting += [*graph.find_modules_directly_imported_by(name), name.rpartition(".")[0]]
     found = set()

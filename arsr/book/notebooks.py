@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,8 @@ ENVIRONMENT = {
 
 def notebook(chapter: Path) -> Any:
     """The text notebook as an nbformat node, with cell ids that depend on the position alone."""
-    import jupytext
-
     try:
-        node = jupytext.read(chapter)
+        node = deepcopy(_parsed(chapter.read_text(encoding="utf-8")))
     except Exception as error:
         raise InputError(f"{chapter}: not a MyST text notebook ({error})") from error
     for number, cell in enumerate(node.cells):
@@ -38,13 +37,26 @@ def notebook(chapter: Path) -> Any:
     return node
 
 
-def code(chapter: Path) -> Iterator[tuple[str, list[str]]]:
+@cache
+def _parsed(text: str) -> Any:
+    # jsonschema's rules for addresses, which no notebook has, would take two seconds to load
+    sys.modules.setdefault("rfc3987_syntax", None)
+    import jupytext
+
+    return jupytext.reads(text, "md")
+
+
+def code(chapter: Path) -> list[tuple[str, list[str]]]:
     """The code cells of a chapter, each as Python, its magics made calls, and with its tags."""
+    return _code(chapter, chapter.read_text(encoding="utf-8"))
+
+
+@cache
+def _code(chapter: Path, text: str) -> list[tuple[str, list[str]]]:
     from IPython.core.inputtransformer2 import TransformerManager
 
-    for cell in notebook(chapter).cells:
-        if cell.cell_type == "code":
-            yield TransformerManager().transform_cell(cell.source), cell.metadata.get("tags", [])
+    cells = [cell for cell in notebook(chapter).cells if cell.cell_type == "code"]
+    return [(TransformerManager().transform_cell(cell.source), cell.metadata.get("tags", [])) for cell in cells]
 
 
 def declared_parameters(chapter: Path) -> dict[str, object]:

@@ -2,9 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
-LOADING = ("src", "poster", "background", "data", "href", "xlink:href", "style", "srcset", "content")
+LOADING = ("src", "poster", "background", "data", "href", "xlink:href", "style", "srcset")
+# a comment, a script or style with its text, or any other start tag; quotes hold a > back after = alone
+MARKUP = re.compile(
+    r"""<!--.*?-->|<(?P<name>(?P<raw>script|style)(?=[\s/>])|[a-z][^\s/>]*+)"""
+    r"""(?P<how>(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+)>(?(raw)(?P<text>.*?)</(?P=raw)\s*>)""",
+    re.IGNORECASE | re.DOTALL,
+)
+ATTRIBUTE = re.compile(r"""([^\s=/>"']+)\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""")
 _HOST = r"(?:(?:https?|wss?):)?//[\w-][\w.-]+"
 _CSS = re.compile(rf"""(?:url\(|image-set\(|@import)\s*['"]?\s*({_HOST}[^'")\s]*)""", re.IGNORECASE)
 _SCRIPT = re.compile(
@@ -27,14 +35,22 @@ def outside_loads(folder: Path) -> list[tuple[str, str]]:
     return found
 
 
-def _page(text: str) -> Iterator[str]:
-    from bs4 import BeautifulSoup
+def attributes(how: str) -> dict[str, str]:
+    """The attributes of a tag that have a value.
 
-    for tag in BeautifulSoup(text, "html.parser").find_all(True):
-        link = tag.name == "a" or tag.get("rel") == ["canonical"]  # leads elsewhere, loads nothing
-        values = {name: str(tag.get(name, "")) for name in LOADING if not (link and name.endswith("href"))}
-        refresh = values.pop("content").lower().partition("url=")[2] if tag.get("http-equiv") else ""
-        addresses = [*values.values(), *values["srcset"].split(","), refresh]
+    >>> attributes(' hidden CLASS="a b" title=">" href=x.html?a&amp;b')
+    {'class': 'a b', 'title': '>', 'href': 'x.html?a&b'}
+    """
+    return {name.lower(): unescape(value.strip("\"'")) for name, value in ATTRIBUTE.findall(how)}
+
+
+def _page(text: str) -> Iterator[str]:
+    for tag in (tag for tag in MARKUP.finditer(text) if tag["name"] and ("//" in tag[0] or "&" in tag[0])):
+        name, found, inner = tag["name"].lower(), attributes(tag["how"]), tag["text"] or ""
+        link = name == "a" or found.get("rel") == "canonical"  # leads elsewhere, loads nothing
+        refresh = found.get("content", "").lower().partition("url=")[2] if "http-equiv" in found else ""
+        loads = [value for key, value in found.items() if key in LOADING and not (link and key.endswith("href"))]
+        addresses = [*loads, *found.get("srcset", "").split(","), refresh]
         yield from (a.strip() for a in addresses if re.match(_HOST, a.strip(), re.IGNORECASE))
-        yield from _CSS.findall(values["style"] + (tag.string or "" if tag.name == "style" else ""))
-        yield from _SCRIPT.findall(tag.string or "" if tag.name == "script" else "")
+        yield from _CSS.findall(found.get("style", "") + (inner if name == "style" else ""))
+        yield from _SCRIPT.findall(inner if name == "script" else "")

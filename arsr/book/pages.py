@@ -26,9 +26,9 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 import arsr
 import arsr_core
 from arsr import claims, records
-from arsr.book import filling, offline, printed
+from arsr.book import filling, keys, offline, printed
 from arsr_core.errors import InputError
-from arsr_core.files import write_atomically
+from arsr_core.files import sha256, write_atomically
 
 HEADING = "## Where this chapter departs from the paper"
 
@@ -36,6 +36,7 @@ HEADING = "## Where this chapter departs from the paper"
 def setup(app: Any) -> dict[str, object]:
     """Connect the extension to Sphinx."""
     app.connect("builder-inited", _load)
+    app.connect("env-get-updated", _shown_elsewhere, priority=900)  # after numbers are given
     app.connect("html-page-context", _finish_page, priority=900)  # after the theme
     app.connect("build-finished", _finish)
     for name in LINKS:
@@ -80,6 +81,7 @@ class Linked(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """The link, or the complaint that fails the build."""
+        self.env.note_dependency("records.json")
         try:
             address, text, shown = LINKS[self.name](self.env, self.text)
         except InputError as error:
@@ -97,6 +99,8 @@ class Filled(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The filled template."""
+        if self.name != "api":  # which depends on the package, as all pages do
+            self.env.note_dependency("status.json" if self.name == "status" else "records.json")
         values = CONTENTS[self.name](self.env, *self.arguments)
         return [nodes.raw("", filling.fill(self.name, **values), format="html")]
 
@@ -160,6 +164,7 @@ class Deviations(SphinxDirective):
         """The lists as nodes."""
         box = nodes.container()
         for path in sorted(Path(self.env.srcdir, "book").glob("[0-9][0-9]-*.ipynb")):
+            self.env.note_dependency(f"book/{path.name}")
             if found := departures(json.loads(path.read_text(encoding="utf-8"))):
                 text = [f"**[{found[0]}]({path.stem})**", "", *found[1]]
                 self.state.nested_parse(StringList(text, str(path)), self.content_offset, box)
@@ -175,8 +180,19 @@ def departures(notebook: dict) -> tuple[str, list[str]] | None:
 
 
 def _load(app: Any) -> None:
-    app.env.arsr_records = records.load(Path(app.srcdir) / "records.json")
-    app.env.arsr_ledger = claims.ledger(app.env.arsr_records)
+    env, path = app.env, Path(app.srcdir) / "records.json"
+    if getattr(env, "arsr_hash", "") != (found := sha256(path)):  # else the last build has kept them
+        env.arsr_hash, env.arsr_records = found, records.load(path)
+        env.arsr_ledger = claims.ledger(env.arsr_records)
+
+
+def _shown_elsewhere(app: Any, env: Any) -> list[str]:
+    """All pages are written again where one changes what others show of it: titles, headings, numbers, labels."""
+    labels, equations = env.domaindata["std"]["labels"], env.domaindata["math"]["objects"]
+    cited = [(citation.key, citation.citation_id) for citation in env.domaindata["cite"]["citations"]]
+    shown = env.titles, env.tocs, env.toc_secnumbers, env.toc_fignumbers, labels, equations, cited
+    before, env.arsr_shown = getattr(env, "arsr_shown", ""), keys.digest(*shown)
+    return [] if env.arsr_shown == before else sorted(env.found_docs)
 
 
 _VIEWER_SCRIPT = re.compile("<script data-arsr-viewer-script>.*?</script>", re.DOTALL)
@@ -203,7 +219,10 @@ def _finish_page(app: Any, pagename: str, templatename: str, context: dict, doct
 def _finish(app: Any, exception: Exception | None) -> None:
     """The ledger as data, the book on one page; a page that would load anything from the network fails the build."""
     if exception is None and app.builder.name == "html":
-        folder = Path(app.outdir)
+        folder, shown = Path(app.outdir), {name for _, name in app.env.images.values()}
+        for path in folder.glob("_images/*"):  # a changed page has left its old pictures
+            if path.name not in shown:
+                path.unlink()
         text = json.dumps(claims.as_json(app.env.arsr_ledger), indent=1, ensure_ascii=False)
         write_atomically(folder / "claims.json", text + "\n")
         names = printed.order(app.env.toctree_includes, app.config.root_doc)

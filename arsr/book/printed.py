@@ -5,10 +5,16 @@ show their posters; code and records stay folded until asked for. Sphinx's own `
 and outputs as they were, and gives equal headings of several chapters one identifier.
 """
 
+import re
+from functools import partial
+from html import escape, unescape
 from pathlib import Path
 from urllib.parse import urljoin
 
 from arsr.book.filling import fill
+from arsr.book.offline import ATTRIBUTE, MARKUP, attributes
+
+_HEAD = re.compile(r'<section[^>]*? id="([^"]*)"|<h2[^>]*>(.*?)</h2>', re.DOTALL)
 
 
 def order(includes: dict[str, list[str]], name: str) -> list[str]:
@@ -18,35 +24,45 @@ def order(includes: dict[str, list[str]], name: str) -> list[str]:
 
 def join(folder: Path, names: list[str], title: str) -> str:
     """The pages folder/NAME.html as one HTML page that lies in `folder`: a table of contents, then their articles."""
-    from bs4 import BeautifulSoup
-
     styles, scripts, pages = {}, {}, []
     for name in names:
-        soup = BeautifulSoup((folder / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
-        styles |= {urljoin(name, tag["href"]): None for tag in soup.select("link[rel=stylesheet]")}
-        for tag in soup.find_all("script"):  # mathematics alone stays
-            if "mathjax" in tag.get("src", "") or "window.MathJax" in (tag.string or ""):
-                tag.attrs |= {"src": urljoin(name, tag["src"])} if "src" in tag.attrs else {}
-                scripts[str(tag)] = None
-            else:
-                tag.decompose()
-        article = soup.find("article")
-        for tag in article.select("a.headerlink"):
-            tag.decompose()
-        for tag in article.select("details.records[open]"):  # a hundred pages on paper
-            del tag["open"]
-        for tag in article.find_all(id=True):
-            tag["id"] = _anchor(name, tag["id"])
-        for tag in article.find_all("img"):
-            tag["src"] = urljoin(name, tag["src"])
-        for tag in article.find_all("a", href=True):
-            path, hash_, fragment = urljoin(f"{name}.html", tag["href"]).partition("#")
-            inside = path.removesuffix(".html")
-            tag["href"] = f"#{_anchor(inside, fragment)}" if inside in names else path + hash_ + fragment
-        heads = [(tag.find_parent("section")["id"], tag.decode_contents()) for tag in article.find_all("h2")]
-        head = article.find("h1").decode_contents()
-        pages.append({"anchor": _anchor(name), "title": head, "heads": heads, "body": article.decode_contents()})
+        text = (folder / f"{name}.html").read_text(encoding="utf-8")
+        for tag in (tag for tag in MARKUP.finditer(text) if tag["name"] in ("link", "script")):
+            how = attributes(tag["how"])
+            if how.get("rel") == "stylesheet":
+                styles[urljoin(name, how["href"])] = None
+            elif "mathjax" in how.get("src", "") or "window.MathJax" in (tag["text"] or ""):  # mathematics alone stays
+                scripts[_moved(name, names, tag)] = None
+        article = text[text.index(">", text.index("<article")) + 1 : text.rindex("</article>")]
+        article = re.sub(r'<script\b.*?</script>|<a class="headerlink".*?</a>', "", article, flags=re.DOTALL)
+        article = article.replace('<details class="records" open>', '<details class="records">')  # a hundred pages
+        body, heads, section = MARKUP.sub(partial(_moved, name, names), article), [], ""
+        for opened, head in _HEAD.findall(body):
+            section = opened or section
+            heads += [(section, head)] if head else []
+        head = re.search(r"<h1[^>]*>(.*?)</h1>", body, re.DOTALL)[1]
+        pages.append({"anchor": _anchor(name), "title": head, "heads": heads, "body": body})
     return fill("print", title=title, styles=[*styles, "_static/print.css"], scripts=scripts, pages=pages)
+
+
+def _moved(name: str, names: list[str], tag: re.Match) -> str:
+    """A tag of the page `name` as it is on the joint page: its identifier, and what it links to or loads."""
+
+    def moved(found: re.Match) -> str:
+        key, value = found[1].lower(), unescape(found[2].strip("\"'"))
+        if key == "id":
+            value = _anchor(name, value)
+        elif key == "src":
+            value = urljoin(name, value)
+        elif key == "href" and tag["name"] == "a":
+            path, hash_, fragment = urljoin(f"{name}.html", value).partition("#")
+            inside = path.removesuffix(".html")
+            value = f"#{_anchor(inside, fragment)}" if inside in names else path + hash_ + fragment
+        else:
+            return found[0]
+        return f'{found[1]}="{escape(value)}"'
+
+    return tag[0].replace(how := tag["how"] or "", ATTRIBUTE.sub(moved, how), 1)
 
 
 def _anchor(name: str, identifier: str = "") -> str:
