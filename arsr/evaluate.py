@@ -1,9 +1,9 @@
 """From clips to scores in one pass: LR -> SR -> frames and flow -> both streams, with no file in between.
 
 Stages overlap: one thread decodes the next clips, one computes flow (several pairs at a time), and this one runs the
-networks. Only the frames that the snippets show are super-resolved, to 8 bits as a video would hold them. A clip's
-scores are kept as soon as they are there, so a run goes on where it was killed; `torchrun` or `accelerate launch`
-shares the clips among processes.
+networks. Only the frames that the snippets show are kept and super-resolved, to 8 bits as a video would hold them:
+memory does not grow with a clip's length. A clip's scores are kept as soon as they are there, so a run goes on where
+it was killed; `torchrun` or `accelerate launch` shares the clips among processes.
 
 >>> path = evaluate(Evaluation("embedded", "scores.parquet", ("rgb.safetensors", "flow.safetensors")))
 """
@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -212,9 +212,34 @@ def plan(frames: int, streams: Collection[str], protocol: Protocol) -> tuple[lis
     return spots, stacks, sorted({first + i for first in stacks for i in range(length)}), reason
 
 
+@dataclass(frozen=True)
+class Excerpt:
+    """Some frames of a clip, in place of them all: as long as the clip, and [numbers] gives uint8 (K, H, W, 3)."""
+
+    count: int  # frames of the clip
+    frames: dict[int, np.ndarray]  # by number: uint8 (H, W, 3)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, numbers: Iterable[int]) -> np.ndarray:
+        return np.stack([self.frames[number] for number in numbers])
+
+
+def around(numbers: Iterable[int], network: nn.Module | None, count: int) -> np.ndarray:
+    """What a network sees to make the frames of these K numbers: (K, its frames), beyond a clip's ends the last again.
+
+    >>> around([0, 5], sr.build("duf16"), 6)
+    array([[0, 0, 0, 0, 1, 2, 3],
+           [2, 3, 4, 5, 5, 5, 5]])
+    """
+    radius = network.frames // 2 if network else 0
+    return (np.array(list(numbers), int)[:, None] + np.arange(-radius, radius + 1)).clip(0, count - 1)
+
+
 @torch.inference_mode()
 def see(
-    clip: np.ndarray,
+    clip: np.ndarray | Excerpt,
     numbers: Sequence[int],
     network: nn.Module | None,
     protocol: Protocol,
@@ -225,13 +250,11 @@ def see(
     """The frames of an HR clip as the recogniser sees them: uint8 (T, H, W, 3) -> uint8 (K, 3, *protocol.size).
 
     They are reduced by four and super-resolved by `network` (None: neither), to 8 bits, then resized, to 8 bits. A
-    network of several frames sees the true neighbours, beyond the clip's ends the last frame again: as in the whole
-    clip.
+    network of several frames sees the true neighbours.
     """
-    radius = network.frames // 2 if network else 0
     parts = []
     for first in range(0, len(numbers), CHUNK):
-        windows = np.add.outer(numbers[first : first + CHUNK], range(-radius, radius + 1)).clip(0, len(clip) - 1)
+        windows = around(numbers[first : first + CHUNK], network, len(clip))
         needed, index = np.unique(windows, return_inverse=True)
         x = torch.from_numpy(clip[needed]).to(device).movedim(-1, 1)  # uint8 (U, 3, H, W)
         x = degrade.modcrop(x, SCALE).float() / 255
@@ -239,7 +262,8 @@ def see(
             x = degrade.to_lr(x, SCALE, eight_bit=True)
         x = x[torch.from_numpy(index.reshape(windows.shape)).to(device)]  # (K, window, 3, h, w)
         if network:
-            x = degrade.quantise(sr.upscale(network, x, frames=[radius], precision=precision, progress=False))
+            middle = [windows.shape[1] // 2]
+            x = degrade.quantise(sr.upscale(network, x, frames=middle, precision=precision, progress=False))
         x = recognition.resize(x[:, 0], protocol)  # (K, 3, *size)
         parts.append((x.clamp(0, 1) * 255 + 0.5).to(torch.uint8))  # rounds half up, as degrade.quantise
     return torch.cat(parts)
@@ -347,22 +371,33 @@ class Pipeline:
             for _, of_clip in groupby(begun, itemgetter(0)):
                 yield [row for _, finish in of_clip for row in finish()]
 
-    def read(self, clip: Clip, units: Iterable[str]) -> tuple[np.ndarray, dict[str, str], dict]:
-        """A clip's frames, uint8 (T, H, W, 3), and by SR method the key of its flow in the cache, and what is there.
+    def read(self, clip: Clip, units: Iterable[str]) -> tuple[Excerpt, dict[str, str], dict]:
+        """What units see of a clip, and by SR method the key of its flow in the cache, and what is there.
 
         Raises InputError or OSError for a clip that cannot be read, or of frames too small for the methods.
         """
-        frames = clip.read()
-        height, width = frames.shape[1:3]
+        count, config = clip.count(), self.config
+        needed, moving = {0}, {}  # frames; by SR method those that its flow depends on; 0 tells their size
+        for unit in units:
+            (spatial, temporal), (spots, _, fields, _) = pair(unit), plan(count, self.units[unit], config.protocol)
+            needed.update(around(spots, self.networks[spatial], count).ravel().tolist())
+            if fields:
+                pairs = around(fields + [p + 1 for p in fields], self.networks[temporal], count)
+                moving[temporal] = np.unique(pairs).tolist()
+                needed.update(moving[temporal])
+        numbers = tuple(sorted(needed))
+        frames = Excerpt(count, dict(zip(numbers, clip.read(numbers), strict=True)))
+        height, width = frames.frames[0].shape[:2]
         if min(height, width) < SCALE:
             raise InputError(f"{clip.name}: frames of {width}x{height} px; the methods need {SCALE}x{SCALE}")
-        keys, config = {}, self.config
+        keys = {}
         if self.cache:
-            content = hashlib.sha256(np.ascontiguousarray(frames)).digest()
-            made = dict(flow=self.flow, shape=frames.shape, precision=config.precision)
+            made = dict(flow=self.flow, count=count, size=[height, width], precision=config.precision)
             made |= dict(protocol=asdict(config.protocol))
-            for method in {pair(unit)[1] for unit in units if "temporal" in self.units[unit]}:
-                keys[method] = flow_cache.cache_key(content, sr=method, weights=self.hashes.get(method), **made)
+            for method, numbers in moving.items():
+                content = hashlib.sha256(np.ascontiguousarray(frames[numbers])).digest()
+                made |= dict(sr=method, weights=self.hashes.get(method), numbers=numbers)
+                keys[method] = flow_cache.cache_key(content, **made)
         return frames, keys, {method: self.cache.peek(key) for method, key in keys.items()}
 
     def begin(self, clip: Clip, unit: str, source: Future, estimator: Executor) -> Callable[[], list[dict]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -58,9 +58,7 @@ def probe(path: str | Path) -> Info:
         height, width, _ = _read_image(images[0]).shape
         return Info(width, height, None, len(images))
     with _open(path) as (container, stream):
-        first = next(_decode(path, container, stream), None)
-        if first is None:
-            raise InputError(f"{path}: the video holds no frame; {COPY_AGAIN}")
+        first = next(_decode(path, container, stream))
         upright = _displayed(first)
         height, width, _ = upright(np.empty((first.height, first.width, 0))).shape
         aspect = stream.sample_aspect_ratio or Fraction(1)  # none: square pixels
@@ -69,8 +67,9 @@ def probe(path: str | Path) -> Info:
 
 
 def count(path: str | Path) -> int:
-    """Decodes every frame and returns how many; raises InputError if one is damaged or the end is missing."""
-    return sum(1 for _ in frames(path))
+    """How many frames a video decodes to, or images a folder has; raises InputError for a damaged or cut video."""
+    with _source(Path(path)) as (source, _):
+        return sum(1 for _ in source)
 
 
 def require_constant_rate(path: str | Path) -> None:
@@ -88,8 +87,10 @@ def require_constant_rate(path: str | Path) -> None:
         )
 
 
-def frames(path: str | Path, *, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-    """Yields frames start, start + 1, ... < stop as uint8 (H, W, 3) RGB, one in memory at a time.
+def frames(
+    path: str | Path, *, start: int = 0, stop: int | None = None, numbers: Collection[int] | None = None
+) -> Iterator[np.ndarray]:
+    """Yields frames start, start + 1, ... < stop, or those of `numbers`, uint8 (H, W, 3) RGB, one in memory at a time.
 
     A folder's images come in natural order (2.png before 10.png). Frames are upright: the rotation and
     mirroring that the container asks for are applied. Raises InputError for unreadable, damaged, cut or empty
@@ -97,33 +98,28 @@ def frames(path: str | Path, *, start: int = 0, stop: int | None = None) -> Iter
 
     >>> for frame in frames("clip.avi", stop=16): ...
     """
-    path = Path(path)
+    path, number, size = Path(path), -1, None
+    if numbers is not None:
+        start, stop = min(numbers, default=0), max(numbers, default=-1) + 1
     if start < 0 or (stop is not None and stop <= start):
         raise InputError(f"{path}: expected 0 <= start < stop, got {start=}, {stop=}")
-    size = None
-    with ExitStack() as stack:
-        if path.is_dir():
-            source, to_rgb = _images(path), _read_image
-        else:
-            decoded = _decode(path, *stack.enter_context(_open(path)))
-            source, to_rgb = stack.enter_context(closing(decoded)), _rgb_converter()
-        for number, item in enumerate(islice(source, start, stop), start):
+    with _source(path) as (source, to_rgb):
+        span = islice(enumerate(source), start, stop)
+        for number, item in span if numbers is None else (found for found in span if found[0] in numbers):
             frame = to_rgb(item)  # (H, W, 3)
             if size not in (None, frame.shape):
                 what = item.name if isinstance(item, Path) else f"frame {number}"
-                raise InputError(
-                    f"{path}: {what} is {frame.shape[1]}x{frame.shape[0]}, the frames before it are "
-                    f"{size[1]}x{size[0]}; expected one size: crop or resize the frames"
-                )
+                given = f"{what} is {frame.shape[1]}x{frame.shape[0]}, the frames before it are {size[1]}x{size[0]}"
+                raise InputError(f"{path}: {given}; expected one size: crop or resize the frames")
             size = frame.shape
             yield frame
-    if size is None:
-        raise InputError(f"{path}: the clip has no frame {start}; {'choose a lower start' if start else COPY_AGAIN}")
+    if number < (needed := start if numbers is None else stop - 1):
+        raise InputError(f"{path}: the clip has no frame {needed}; {'choose a lower one' if needed else COPY_AGAIN}")
 
 
-def read(path: str | Path, *, start: int = 0, stop: int | None = None) -> Video:
+def read(path: str | Path, *, start: int = 0, stop: int | None = None, numbers: Collection[int] | None = None) -> Video:
     """Reads a clip into memory as uint8 (T, H, W, 3) RGB. Errors as in `frames`."""
-    source = frames(path, start=start, stop=stop)
+    source = frames(path, start=start, stop=stop, numbers=numbers)
     first = next(source)
     # fromiter grows one array, where stacking a list would hold every frame twice
     clip = np.fromiter(chain([first], source), np.dtype((np.uint8, first.shape)))
@@ -230,6 +226,16 @@ def _av() -> ModuleType:
 
 
 @contextmanager
+def _source(path: Path) -> Iterator[tuple[Iterable, Callable[..., np.ndarray]]]:
+    """A folder's images, or a video's frames as they are decoded, and what makes RGB of one."""
+    if path.is_dir():
+        yield _images(path), _read_image
+    else:
+        with _open(path) as opened, closing(_decode(path, *opened)) as decoded:
+            yield decoded, _rgb_converter()
+
+
+@contextmanager
 def _open(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """The container and its first video stream; refuses what is no video or visibly lacks its end."""
     av = _av()
@@ -244,10 +250,8 @@ def _open(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStr
             container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
         )
     except av.FFmpegError as error:
-        raise InputError(
-            f"{path}: not a readable video ({error.strerror}); expected avi, mp4, mov, mkv or webm; "
-            f"if it was cut (an mp4 without its end), {COPY_AGAIN}"
-        ) from error
+        wrong = f"not a readable video ({error.strerror}); expected avi, mp4, mov, mkv or webm"
+        raise InputError(f"{path}: {wrong}; if it was cut (an mp4 without its end), {COPY_AGAIN}") from error
     with container:
         cover = av.stream.Disposition.attached_pic  # a song's cover is a video stream to FFmpeg
         stream = next((s for s in container.streams.video if not s.disposition & cover), None)
@@ -265,19 +269,15 @@ def _open(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStr
 def _refuse_cut(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> None:
     """Raises InputError if the file is shorter than its own index or header says."""
     index = stream.index_entries
-    if len(index) and index[-1].pos + index[-1].size > container.size:
-        raise InputError(
-            f"{path}: the file is cut: its index names data up to byte {index[-1].pos + index[-1].size:,}, "
-            f"it ends at byte {container.size:,}; {COPY_AGAIN}"
-        )
+    if len(index) and (end := index[-1].pos + index[-1].size) > (size := container.size):
+        wrong = f"its index names data up to byte {end:,}, it ends at byte {size:,}"
+        raise InputError(f"{path}: the file is cut: {wrong}; {COPY_AGAIN}")
     # FFmpeg scales an AVI's duration (in frames) by the part of the file that is there
     if container.format.name == "avi" and stream.duration is not None:
         lost = stream.frames - stream.duration
         if lost > max(2, stream.frames // 50):
-            raise InputError(
-                f"{path}: the file is cut: its header announces {stream.frames} frames, "
-                f"about {stream.duration} are there; {COPY_AGAIN}"
-            )
+            wrong = f"its header announces {stream.frames} frames, about {stream.duration} are there"
+            raise InputError(f"{path}: the file is cut: {wrong}; {COPY_AGAIN}")
 
 
 def _decode(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
@@ -296,12 +296,12 @@ def _decode(path: Path, container: av.container.InputContainer, stream: av.Video
                 end = max(end, (shown + (packet.duration or 0)) * packet.time_base)
     except av.FFmpegError as error:
         raise InputError(f"{path}: damaged after frame {number} ({error.strerror}); {COPY_AGAIN}") from error
+    if not number:
+        raise InputError(f"{path}: the video holds no frame; {COPY_AGAIN}")
     declared = _declared_end(container, stream)
     if declared and declared - end > max(declared / 50, 3 / (stream.average_rate or 25)):
-        raise InputError(
-            f"{path}: the picture ends after {float(end):.2f} s ({number} frames), "
-            f"its container announces {float(declared):.2f} s; {COPY_AGAIN}"
-        )
+        there = f"the picture ends after {float(end):.2f} s ({number} frames)"
+        raise InputError(f"{path}: {there}, its container announces {float(declared):.2f} s; {COPY_AGAIN}")
 
 
 def _declared_end(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction | None:
@@ -358,8 +358,7 @@ def _displayed(frame: av.VideoFrame) -> Callable[[np.ndarray], np.ndarray]:
 
 def _images(folder: Path) -> list[Path]:
     """A folder's images in natural order."""
-    images = listed(folder, IMAGES)
-    if not images:
+    if not (images := listed(folder, IMAGES)):
         raise InputError(f"{folder}: no images; expected frames as {', '.join(IMAGES)}")
     return images
 

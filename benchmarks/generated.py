@@ -11,10 +11,10 @@ from arsr.embedded import generated
 
 
 def make(span: tuple[int, int, tuple[int, int]]) -> int:
-    """Makes clips start .. stop - 1 on one thread; returns the number of frames."""
+    """Makes clips start .. stop - 1 and their flow on one thread; returns the number of frames."""
     cv2.setNumThreads(1)
     start, stop, size = span
-    return sum(len(c.frames) for c in generated.clips(stop - start, start=start, size=size))
+    return sum(1 + len(c.flow) for c in generated.clips(stop - start, start=start, size=size))
 
 
 def main() -> None:

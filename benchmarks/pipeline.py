@@ -33,7 +33,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from arsr import evaluate, records
-from arsr.data.clips import Clip
+from arsr.data.clips import Clip, from_file
 from arsr.embedded import generated
 from arsr_core import degrade, flow, recognition, sr, video
 
@@ -80,7 +80,8 @@ def new_way(pipeline: evaluate.Pipeline, clips: list[Clip], flows: list | None) 
         for stage, (module, name, function) in stages.items():
             stack.enter_context(patch.object(module, name, clock.around(stage, function)))
         begin = time.perf_counter()
-        todo = [(replace(clip, read=clock.around("decode", clip.read)), pipeline.units) for clip in clips]
+        timed = [{name: clock.around("decode", getattr(clip, name)) for name in ("count", "read")} for clip in clips]
+        todo = [(replace(clip, **decode), pipeline.units) for clip, decode in zip(clips, timed, strict=True)]
         rows = [row for part in pipeline.run(todo) for row in part]
         wall = time.perf_counter() - begin
     return wall, clock, {(row["clip"], row["stream"]): np.array(row["scores"]) for row in rows}, kept
@@ -199,7 +200,7 @@ def main() -> None:
         videos = [home / f"clip{i}.mp4" for i in range(options.clips)]
         for i, path in enumerate(videos):
             video.encode(path, generated.clip(i, size=(240, 320), frames=options.frames).frames, 25)
-        clips = [Clip(p.stem, CLASSES[0], 0, p.stem, lambda p=p: video.read(p).frames) for p in videos]
+        clips = [replace(from_file(home, p.name, CLASSES[0], 0, p.stem), name=p.stem) for p in videos]
         config = evaluate.Evaluation(
             "synthetic",
             home / "scores.parquet",

@@ -40,7 +40,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     made = [(clip, clip.read()) for clip in clips.embedded(given.clips, "test")]
-    chosen = [replace(clip, read=lambda frames=frames: frames) for clip, frames in made]
+    chosen = [replace(clip, read=lambda numbers, frames=frames: frames[list(numbers)]) for clip, frames in made]
     weights = str(_common.ROOT / "weights" / "tsn-flow-lite.safetensors")
     how = dict(protocol=recognition.PROTOCOLS["lite"], flow=given.preset, device="cpu", workers=1)
     pipelines = {}

@@ -13,7 +13,11 @@ def _clip(height, width):
     """Frame t is grey level 10 t, but for a bright column in the middle."""
     frames = np.repeat(np.arange(0, 60, 10, dtype=np.uint8), height * width * 3).reshape(6, height, width, 3)
     frames[:, :, width // 2 - 4 : width // 2 + 4] = 255
-    return clips.Clip("one", "hug", 1, "fold1", lambda: frames)
+
+    def read(numbers=None):
+        return frames if numbers is None else frames[list(numbers)]
+
+    return clips.Clip("one", "hug", 1, "fold1", read, lambda: len(frames))
 
 
 @pytest.mark.parametrize("height, width", [(96, 96), (96, 160), (150, 100), (200, 300)])
@@ -27,6 +31,24 @@ def test_square(height, width):
         bright[24] and bright[23] and abs(np.flatnonzero(bright).mean() - 23.5) < 0.6
     )  # the centre stays in the centre
     assert (made.name, made.action, made.label, made.group) == ("one", "hug", 1, "fold1")
+
+
+def test_square_reads_in_part():
+    whole = clips.square(_clip(96, 160), side=48, every=2)
+    assert whole.count() == 3 and np.array_equal(whole.read((0, 2)), whole.read()[[0, 2]])
+    assert clips.square(_clip(96, 160), every=4).count() == len(clips.square(_clip(96, 160), every=4).read()) == 2
+
+
+def test_a_file_and_an_embedded_clip_read_in_part(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (7, 16, 24, 3), np.uint8)
+    video.write(tmp_path / "a.mkv", frames, fps=25)
+    file = clips.from_file(tmp_path, "a.mkv", "hug", 1, "a")
+    drawn = clips.embedded(3, "test", frames=7)[2]
+    for clip, expected in ((file, frames), (drawn, generated.clip(2, split="test", frames=7).frames)):
+        assert clip.count() == 7 and np.array_equal(clip.read(), expected)
+        assert np.array_equal(clip.read((1, 5, 6)), expected[[1, 5, 6]])
+        with pytest.raises(InputError, match="frame"):
+            clip.read((1, 7))
 
 
 def test_embedded_footage_knows_its_motion():

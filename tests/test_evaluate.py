@@ -21,7 +21,7 @@ from arsr import evaluate, scores
 from arsr.data.clips import Clip
 from arsr.evaluate import Evaluation
 from arsr.names import SCORES, STREAMS
-from arsr_core import degrade, flow, recognition, sr
+from arsr_core import degrade, flow, recognition, sr, video
 from arsr_core.errors import InputError
 from arsr_core.recognition import Protocol
 
@@ -46,7 +46,11 @@ def made(name, label, length=9, size=(48, 64), group="a"):
         frames = [wide[:, t : t + size[0], t // 2 : t // 2 + size[1]] for t in range(length)]
         return np.stack([(f.clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy() for f in frames])
 
-    return Clip(name, CLASSES[label], label, group, read)
+    return Clip(name, CLASSES[label], label, group, lambda numbers=None: read()[chosen(numbers)], lambda: length)
+
+
+def chosen(numbers):
+    return slice(None) if numbers is None else list(numbers)
 
 
 def clips():
@@ -57,7 +61,7 @@ def broken(name, label, error=InputError):
     def read():
         raise error(f"{name}: damaged after frame 3; copy or download it again")
 
-    return Clip(name, CLASSES[label], label, "a", read)
+    return Clip(name, CLASSES[label], label, "a", read, read)
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +175,10 @@ def test_scores_are_those_of_the_stages_by_hand(config, files):
 def test_frames_are_those_of_the_whole_clip(files, name):
     clip = made("clip", 0, length=11)
     network = sr.load(name, None if name == "bicubic" else files / f"{name}.safetensors")
+    needed = evaluate.around([4, 10], network, 11)
+    part = evaluate.Excerpt(11, {number: clip.read()[number] for number in needed.ravel().tolist()})
+    seen = [evaluate.see(frames, [4, 10], network, PROTOCOL) for frames in (part, clip.read())]
+    assert torch.equal(*seen) and needed[1].tolist() == ([7, 8, 9, 10, 10, 10, 10] if name == "duf16" else [10])
     whole, _ = by_hand(clip, name, files)
     for numbers in ([0, 1, 5, 10], [10], [4, 5, 6]):  # both ends, and gaps
         seen = evaluate.see(clip.read(), numbers, network, PROTOCOL, precision="float32")
@@ -186,6 +194,58 @@ def test_only_what_the_snippets_show_is_super_resolved(config, files, monkeypatc
     light = replace(with_sr(config, files, "vdsr+duf16"), protocol=replace(PROTOCOL, snippets=2))
     evaluate.evaluate(light, [made(f"clip{i}", i, length=30) for i in range(3)], CLASSES)
     assert counted == [2, 6] * 3  # a frame a snippet, and the three frames of its stack of two fields
+
+
+def test_only_what_the_snippets_show_is_read(config, files):
+    """And its neighbours, for networks of several frames."""
+    asked = {}
+
+    def watched(clip):
+        return replace(clip, read=lambda numbers: asked.update({clip.name: numbers}) or clip.read(numbers))
+
+    long = [made(f"clip{i}", i, length=60) for i in range(3)]
+    config = with_sr(config, files, "hr", "duf16")
+    evaluate.evaluate(replace(config, recognisers=config.recognisers[:1]), list(map(watched, long)), CLASSES)
+    spots, _, fields, _ = evaluate.plan(60, STREAMS, PROTOCOL)
+    around = {number for spot in spots for number in range(spot - 3, spot + 4)} & {*range(60)}  # DUF-16 sees seven
+    assert {*asked.values()} == {tuple(sorted(around))} and len(asked) == 3
+    temporal = replace(config, recognisers=config.recognisers[1:], methods=("hr",), weights={})
+    evaluate.evaluate(replace(temporal, out=config.out.with_name("flow.parquet")), [watched(c) for c in long], CLASSES)
+    assert {*asked.values()} == {tuple(sorted({*fields, *(p + 1 for p in fields)}))}
+    with pytest.raises(KeyError):
+        evaluate.Excerpt(9, {0: np.zeros((4, 4, 3), np.uint8)})[[0, 1]]
+
+
+def test_memory_does_not_grow_with_a_clip(config, files, tmp_path):
+    """What a video of 40 frames and one of 400 keep of their frames."""
+    from arsr.data.clips import from_file
+
+    kept = []
+    pipeline = evaluate.Pipeline(with_sr(config, files, "hr", "duf16"), CLASSES, torch.device("cpu"), "")
+    for length in (40, 400):
+        shades = (np.full((48, 64, 3), t % 256, np.uint8) for t in range(length))
+        video.write(tmp_path / f"{length}.mkv", shades, fps=25)
+        clip = from_file(tmp_path, f"{length}.mkv", "eat", 1, "a")
+        excerpt = pipeline.read(clip, pipeline.units)[0]
+        assert len(excerpt) == length
+        assert all((frame == number % 256).all() for number, frame in excerpt.frames.items())
+        kept.append(len(excerpt.frames))
+    assert kept[1] <= 3 * (7 + 9)  # three snippets: a frame, and the three of a stack, with three to either side
+    assert kept[0] <= kept[1]
+
+
+def test_a_clip_of_one_frame_and_a_clip_that_lost_frames(config, tmp_path):
+    from arsr.data.clips import from_file
+
+    video.write(tmp_path / "one.mkv", np.full((1, 48, 64, 3), 99, np.uint8), fps=25)
+    video.write(tmp_path / "images", np.full((9, 48, 64, 3), 99, np.uint8))
+    found = [from_file(tmp_path, name, CLASSES[i], i, "a") for i, name in enumerate(("one.mkv", "images"))]
+    lost = replace(from_file(tmp_path, "images", "wave", 2, "a"), name="lost", count=lambda: 12)
+    frame, _ = scores.load(evaluate.evaluate(replace(config, methods=("hr",)), [*found, lost], CLASSES))
+    reasons = frame.set_index(["clip", "stream"])["reason"]
+    assert reasons["one.mkv", "spatial"] == "" and "flow fields" in reasons["one.mkv", "temporal"]
+    assert reasons["images", "spatial"] == reasons["images", "temporal"] == ""
+    assert "images: the clip has no frame 10" in reasons["lost", "spatial"]
 
 
 def test_st_resnet(config, files):
@@ -303,9 +363,9 @@ from arsr.evaluate import Evaluation, evaluate
 flow.PRESETS["fast"] = QUICK
 
 def slow(clip):
-    def read():
+    def read(numbers):
         time.sleep(float(sys.argv[1]))
-        return clip.read()
+        return clip.read(numbers)
     return replace(clip, read=read)
 
 files = Path({files!r})
@@ -366,15 +426,15 @@ def test_no_stage_waits_for_another(config, monkeypatch):
         return coded_flow(*arguments)
 
     def noted(clip):
-        return replace(clip, read=lambda: decoded.append(clip.name) or clip.read())
+        return replace(clip, read=lambda numbers: decoded.append(clip.name) or clip.read(numbers))
 
     monkeypatch.setattr(evaluate, "see", watch)
     monkeypatch.setattr(evaluate, "coded_flow", wait)
     evaluate.evaluate(config, [noted(clip) for clip in clips()], CLASSES)
 
 
-def test_flow_comes_from_the_cache(config, tmp_path, monkeypatch):
-    computed = []
+def test_flow_comes_from_the_cache(config, files, tmp_path, monkeypatch):
+    computed, vdsr = [], files / "vdsr.safetensors"
     coded_flow = evaluate.coded_flow
     monkeypatch.setattr(evaluate, "coded_flow", lambda *arguments: computed.append(1) or coded_flow(*arguments))
     config = replace(config, cache=tmp_path / "cache")
@@ -383,6 +443,11 @@ def test_flow_comes_from_the_cache(config, tmp_path, monkeypatch):
     again = evaluate.evaluate(replace(config, out=tmp_path / "again.parquet"), clips(), CLASSES)
     assert len(computed) == 5 * 2
     assert all(map(np.array_equal, scores.load(first)[0]["scores"], scores.load(again)[0]["scores"]))
+    spatial = replace(
+        config, out=tmp_path / "more.parquet", methods=("hr", "bicubic", "vdsr+hr"), weights={"vdsr": vdsr}
+    )
+    evaluate.evaluate(spatial, clips(), CLASSES)  # more frames are read, the flow is the same
+    assert len(computed) == 5 * 2
     for number, changed in enumerate((dict(protocol=replace(PROTOCOL, snippets=2)), dict(flow="reference")), 1):
         other = replace(config, out=tmp_path / f"other{number}.parquet", methods=("hr",), **changed)
         evaluate.evaluate(other, clips(), CLASSES)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from arsr.embedded import generated, load, painting, skeleton
 from arsr.embedded.generated import ACTIONS, clip, clips
 from arsr.embedded.painting import Canvas, Sprite
-from arsr.embedded.rendering import Layer, render
+from arsr.embedded.rendering import Layer, exact, render
 from arsr_core.errors import InputError
 
 SMALL = {"size": (48, 64), "frames": 2}
@@ -70,9 +70,15 @@ def moving_square(step):
     return [Layer(backdrop, np.stack([np.eye(3)] * 2)), Layer(Sprite(card, scale), poses)]
 
 
+def rendered(layers, size):
+    """Frames, flow, occluded and mixed."""
+    frames, covers = zip(*render(layers, size, range(len(layers[0].pose))), strict=True)
+    return np.stack(frames), *exact(layers, covers, size)
+
+
 @pytest.mark.parametrize("step", [(3, 0), (-2, 5), (0, 0)])
 def test_card_moved_by_whole_pixels(step):
-    frames, flow, occluded, mixed = render(moving_square(step), (64, 80))
+    frames, flow, occluded, mixed = rendered(moving_square(step), (64, 80))
     inside = np.zeros((64, 80), bool)
     inside[21:33, 31:51] = True  # the card covers samples 62..101 x 42..65, frame pixels 31..50 x 21..32
     assert np.abs(flow[0][:, inside] - np.array(step)[:, None]).max() < 1e-5
@@ -89,7 +95,7 @@ def test_background_flow_is_the_cameras():
     c, s = zoom * np.cos(angle), zoom * np.sin(angle)
     camera = np.array([[[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[c, -s, shift[0]], [s, c, shift[1]], [0, 0, 1]]])
     image = Sprite(np.full((90, 90, 3), 128, np.uint8), np.eye(3))
-    _, flow, occluded, mixed = render([Layer(image, camera)], (50, 60))
+    _, flow, occluded, mixed = rendered([Layer(image, camera)], (50, 60))
     y, x = np.mgrid[:50, :60]
     qx, qy = c * x - s * y + shift[0], s * x + c * y + shift[1]
     np.testing.assert_allclose(flow[0], [qx - x, qy - y], atol=1e-5)
@@ -199,6 +205,28 @@ def test_any_index_and_size(index, action, split, size, frames):
     assert made.frames.shape == (frames, *size, 3) and np.isfinite(made.flow).all()
     assert made.frames.std() > 5  # a picture, not a blank
     assert digest(made) == digest(clip(index, action=action, split=split, size=size, frames=frames))
+
+
+@pytest.mark.parametrize("index", [1, 7, 13])  # cameras that move and that stand still
+def test_frames_in_part_are_the_same_bytes(index):
+    made = clip(index, size=(64, 80), frames=9)
+    for numbers in ([0], (2, 3, 8), range(1, 9, 3)):
+        assert np.array_equal(clip(index, size=(64, 80), frames=9).read(numbers), made.frames[list(numbers)])
+    assert np.array_equal(made.read(), made.frames)
+    for wrong in (9, -1):
+        with pytest.raises(InputError, match=f"the clip has frames 0 to 8, got {wrong}"):
+            made.read([3, wrong])
+
+
+def test_nothing_is_drawn_before_it_is_asked_for(monkeypatch):
+    asked = []
+    for name in ("render", "exact"):
+        real = getattr(generated, name)
+        monkeypatch.setattr(generated, name, lambda *a, name=name, real=real: asked.append(name) or real(*a))
+    made = clip(2, **SMALL)
+    assert not asked
+    assert made.read([1]).shape == (1, 48, 64, 3) and made.frames is made.frames and asked == ["render"] * 2
+    assert made.occluded.shape == made.valid.shape and made.flow is made.flow and asked == ["render"] * 2 + ["exact"]
 
 
 def test_flow_scales_with_the_size():

@@ -33,6 +33,10 @@ def store(tmp_path_factory, clips):
     return folder
 
 
+def _clip(name, action, label, group, read):
+    return Clip(name, action, label, group, read, lambda: len(read()))
+
+
 def _patterned():
     """A clip whose frame t is grey level 10 t."""
     return np.repeat(np.arange(0, 120, 10, dtype=np.uint8), 3 * 64 * 64).reshape(12, 64, 64, 3)
@@ -56,7 +60,7 @@ def test_preparing_again_computes_nothing(store, clips, monkeypatch):
 
 
 def test_a_damaged_file_is_made_again(tmp_path):
-    clip = [Clip("one", "wave", 0, "a", _patterned)]
+    clip = [_clip("one", "wave", 0, "a", _patterned)]
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
     store_clips(clip, tmp_path, preparation, workers=1)
     (path,) = tmp_path.glob("*.safetensors")
@@ -72,20 +76,20 @@ def test_unreadable_clips_are_reported_and_tried_again(tmp_path):
 
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
     report = store_clips(
-        [Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", broken)], tmp_path, preparation
+        [_clip("a", "wave", 0, "g", _patterned), _clip("b", "run", 1, "g", broken)], tmp_path, preparation
     )
     assert report.skipped == {"b": "gone.avi: no such file"}
     data = Snippets(tmp_path, "rgb")
     assert len(data) == 1 and data.classes == ["wave", "run"]
     report = store_clips(
-        [Clip("a", "wave", 0, "g", _patterned), Clip("b", "run", 1, "g", _patterned)], tmp_path, preparation
+        [_clip("a", "wave", 0, "g", _patterned), _clip("b", "run", 1, "g", _patterned)], tmp_path, preparation
     )
     assert report.clips == 2 and not report.skipped and len(Snippets(tmp_path, "rgb")) == 2
 
 
 def test_snippets(tmp_path):
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
-    store_clips([Clip("one", "wave", 0, "a", _patterned)], tmp_path, preparation, workers=1)
+    store_clips([_clip("one", "wave", 0, "a", _patterned)], tmp_path, preparation, workers=1)
     rgb = Snippets(tmp_path, "rgb", segments=3)[5]["rgb"]
     assert rgb.shape == (3, 64, 64, 3) and rgb.dtype == torch.uint8
     levels = rgb[:, 0, 0, 0].int()
@@ -103,7 +107,7 @@ def test_stacks_interleave_u_and_v(tmp_path):
     texture = np.kron(rng.integers(0, 255, (24, 24, 3)), np.ones((4, 4, 1))).astype(np.uint8)
     moving = np.stack([texture[16 : 16 + 64, 16 - t : 80 - t] for t in range(12)])  # to the right, 1 px a frame
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow={})
-    store_clips([Clip("one", "wave", 0, "a", partial(np.copy, moving))], tmp_path, preparation, workers=1)
+    store_clips([_clip("one", "wave", 0, "a", partial(np.copy, moving))], tmp_path, preparation, workers=1)
     stack = Snippets(tmp_path, "flow", segments=1)[0]["flow"][0].float()  # (10, H, W)
     u, v = stack[::2].mean().item(), stack[1::2].mean().item()
     one = 255 / (2 * SMALL.bound)
@@ -135,7 +139,7 @@ def test_frames_are_the_middles_of_their_stacks(tmp_path):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (12, 64, 64, 3)).astype(np.uint8)
     preparation = Preparation(replace(SMALL, size=(64, 64)), flow=FAST)
-    store_clips([Clip("one", "wave", 0, "a", lambda: frames)], tmp_path, preparation, workers=1)
+    store_clips([_clip("one", "wave", 0, "a", lambda: frames)], tmp_path, preparation, workers=1)
     with stores.opened(next(tmp_path.glob("*.safetensors"))) as file:
         coded = file.get_tensor("flow")
     sample = Snippets(tmp_path, "both", segments=2)[3]
@@ -213,7 +217,7 @@ def test_bad_input(store, tmp_path, clips):
     recipe = replace(RECIPES["tsn-rgb"]["embedded"], steps=1, batch=1)
     with pytest.raises(InputError, match="the recipe expects"):
         training.train(recipe, store, tmp_path)
-    short = [Clip("short", "wave", 0, "a", lambda: _patterned()[:4])]
+    short = [_clip("short", "wave", 0, "a", lambda: _patterned()[:4])]
     store_clips(short, tmp_path / "short", Preparation(replace(SMALL, size=(64, 64)), flow=FAST), workers=1)
     with pytest.raises(InputError, match="too short"):
         Snippets(tmp_path / "short", "flow")

@@ -135,6 +135,36 @@ def test_spans_are_slices(tmp_path, name, span):
     assert back.fps == (None if name == "folder" else 30)
 
 
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.mp4", "folder"])
+@pytest.mark.parametrize("numbers", [[0], [3, 4, 10], range(1, 11, 4), {5, 2}])
+def test_numbers_choose_frames(tmp_path, name, numbers):
+    clip = noise(11, 8, 10)
+    video.write(tmp_path / name, clip, fps=30)
+    assert np.array_equal(video.read(tmp_path / name, numbers=numbers).frames, clip[sorted(numbers)])
+    for beyond in ([11], [2, 11]):
+        with pytest.raises(InputError, match="the clip has no frame 11; choose a lower one"):
+            video.read(tmp_path / name, numbers=beyond)
+    with pytest.raises(InputError, match="expected 0 <= start < stop, got start=0, stop=0"):
+        video.read(tmp_path / name, numbers=[])
+
+
+def test_other_frames_are_not_converted(tmp_path, monkeypatch):
+    video.write(tmp_path / "clip.mkv", noise(9, 8, 10), fps=30)
+    converted, converter = [], video._rgb_converter
+
+    def watched():
+        to_rgb = converter()
+        return lambda frame: converted.append(frame.pts) or to_rgb(frame)
+
+    monkeypatch.setattr(video, "_rgb_converter", watched)
+    assert video.count(tmp_path / "clip.mkv") == 9 and not converted
+    video.read(tmp_path / "clip.mkv", numbers=[2, 5])
+    assert len(converted) == 2
+    video.write(tmp_path / "images", noise(3, 8, 10))
+    (tmp_path / "images" / "000001.png").write_bytes(b"no image")
+    assert video.count(tmp_path / "images") == 3 and len(video.read(tmp_path / "images", numbers=[0, 2]).frames) == 2
+
+
 def test_frames_are_the_callers_own(tmp_path):
     clip = noise(4, 9, 13)  # an odd width: rows are padded
     encode(tmp_path / "raw.avi", clip, "rawvideo", "bgr24")
@@ -259,11 +289,11 @@ def test_damaged_and_deep_images_are_refused(tmp_path):
     whole = (tmp_path / "cut" / "1.png").read_bytes()
     (tmp_path / "cut" / "1.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="not a readable image"):
-        video.count(tmp_path / "cut")
+        video.read(tmp_path / "cut")
     (tmp_path / "deep").mkdir()
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "deep" / "1.png")
     with pytest.raises(InputError, match="more than 8 bits"):
-        video.count(tmp_path / "deep")
+        video.read(tmp_path / "deep")
 
 
 # Bad input --------------------------------------------------------------------------------------------------

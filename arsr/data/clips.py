@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,21 @@ class Clip:
     action: str
     label: int
     group: str  # UCF101: g08, HMDB51: source video, Weizmann: actor, UT-Interaction: set1_4 (set and sequence)
-    read: Callable[[], np.ndarray] = field(repr=False, compare=False)  # -> uint8 (T, H, W, 3) RGB
+    # read(numbers=None) -> uint8 (T, H, W, 3) RGB: the frames of these numbers, a rising tuple or range; None: all
+    read: Callable[..., np.ndarray] = field(repr=False, compare=False)
+    count: Callable[[], int] = field(repr=False, compare=False)  # how many frames there are
     path: Path | None = None  # of a file
     subset: str | None = None  # train, test or unused in the official split; None: there is none
 
 
 def from_file(home: Path, name: str, action: str, label: int, group: str, subset: str | None = None) -> Clip:
     """A clip of a real data set, the file `name` below `home`, read when its frames are wanted."""
-    return Clip(name, action, label, group, lambda: video.read(home / name).frames, home / name, subset)
+    path = home / name
+
+    def read(numbers: Collection[int] | None = None) -> np.ndarray:
+        return video.read(path, numbers=numbers).frames
+
+    return Clip(name, action, label, group, read, partial(video.count, path), path, subset)
 
 
 def square(clip: Clip, side: int = 144, every: int = 2) -> Clip:
@@ -39,15 +47,15 @@ def square(clip: Clip, side: int = 144, every: int = 2) -> Clip:
     Where each clip was cut out by hand, as in UT-Interaction, the shape alone tells much about the class.
     """
 
-    def read() -> np.ndarray:
-        frames = clip.read()[::every]
+    def read(numbers: Sequence[int] | None = None) -> np.ndarray:
+        frames = clip.read()[::every] if numbers is None else clip.read([every * number for number in numbers])
         height, width = frames.shape[1:3]
         short = min(height, width)
         top, left = (height - short) // 2, (width - short) // 2
         centre = video.to_tensor(frames[:, top : top + short, left : left + short])  # (1, T, 3, short, short)
         return video.to_uint8(degrade.imresize(centre, size=(side, side)))
 
-    return replace(clip, read=read)
+    return replace(clip, read=read, count=lambda: -(-clip.count() // every))
 
 
 def embedded(count: int, split: str = "train", *, start: int = 0, seed: int = 0, frames: int = 24) -> list[Clip]:
@@ -56,7 +64,11 @@ def embedded(count: int, split: str = "train", *, start: int = 0, seed: int = 0,
     def made(index: int) -> Clip:
         label, options = index % len(ACTIONS), dict(split=split, seed=seed, frames=frames)
         name, group = f"{split}-{seed}-{index:05d}", f"{split}-{seed}-{index}"
-        return Clip(name, list(ACTIONS)[label], label, group, lambda: generated.clip(index, **options).frames)
+
+        def read(numbers: Sequence[int] | None = None) -> np.ndarray:
+            return generated.clip(index, **options).read(numbers)
+
+        return Clip(name, list(ACTIONS)[label], label, group, read, lambda: frames)
 
     return [made(index) for index in range(start, start + count)]
 

@@ -13,7 +13,6 @@ room of windows cut out, and a window is a slice of them.
 import hashlib
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -120,27 +119,24 @@ def _prepare(
 ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
     """Draw frames of one clip -> what the store holds of them."""
     rng = np.random.default_rng([config.seed, *hashlib.sha256(name.encode()).digest()])
-    exact = None
-    if isinstance(source, Path):
-        frames, count = video.frames(source), video.count(source)
-    else:
-        clip = generated.clip(source, seed=config.seed)
-        frames, count, exact = clip.frames, len(clip.frames), clip.flow if config.spacing == 1 else None
+    clip = None if isinstance(source, Path) else generated.clip(source, seed=config.seed)
+    count = len(clip.frames) if clip else video.count(source)
     radius, last = config.frames // 2, config.spacing + config.frames // 2
     candidates = np.arange(radius, count - last)
     if not len(candidates):
         raise InputError(f"{count} frames; expected {radius + last + 1} or more")
     drawn = np.sort(rng.permutation(candidates)[: config.clip_frames])
     needed = np.unique(drawn[:, None] + np.arange(-radius, last + 1))
-    rows, wanted = np.searchsorted(needed, drawn), set(needed.tolist())
-    stored = np.stack([_shrink(f, config.side) for t, f in enumerate(islice(frames, needed[-1] + 1)) if t in wanted])
+    rows = np.searchsorted(needed, drawn)
+    frames = clip.frames[needed] if clip else video.frames(source, numbers=needed.tolist())
+    stored = np.stack([_shrink(frame, config.side) for frame in frames])
     if min(stored.shape[1:3]) < config.patch:
         size = "x".join(map(str, stored.shape[1:3]))
         raise InputError(f"frames of {size} px, smaller than a patch of {config.patch} px")
 
-    if exact is not None:
-        kind, fields = "exact", exact[drawn]
-    elif config.flow and isinstance(source, Path):
+    if clip and config.spacing == 1:
+        kind, fields = "exact", clip.flow[drawn]
+    elif config.flow and not clip:
         kind, fields = "precomputed", _read_flow(name, source, config, count, drawn)
     else:
         kind, fields = f"TV-L1 {config.preset}, {device}", _estimate(stored, rows, config, workers, device)

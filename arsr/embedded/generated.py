@@ -6,8 +6,9 @@ scene and manner of moving are drawn independently of the class, with disjoint v
 """
 
 import colorsys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from types import SimpleNamespace
 
 import cv2
@@ -16,7 +17,7 @@ import numpy as np
 from arsr.embedded import load
 from arsr.embedded.actions import ACTIONS, Action
 from arsr.embedded.painting import CLOTHS, DENSITY, Sprite, photo
-from arsr.embedded.rendering import Layer, render
+from arsr.embedded.rendering import Layer, exact, render
 from arsr.embedded.skeleton import actor, frame_at
 from arsr_core.errors import InputError
 
@@ -147,7 +148,7 @@ def _phase(action: Action, motion: SimpleNamespace, count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class GeneratedClip:
-    """One clip with its exact flow.
+    """One clip with its exact flow, each drawn when it is first asked for.
 
     frames uint8 (T, H, W, 3) RGB; flow float32 (T - 1, 2, H, W), pixels, channel 0 = x, from t to t + 1.
     occluded bool (T - 1, H, W): the point seen at p in frame t leaves the frame or is covered at t + 1.
@@ -156,11 +157,9 @@ class GeneratedClip:
     elsewhere, but the warped colours are not comparable.
     """
 
-    frames: np.ndarray
+    layers: Sequence[Layer] = field(repr=False)
+    size: tuple[int, int]
     fps: float
-    flow: np.ndarray
-    occluded: np.ndarray
-    mixed: np.ndarray
     label: int
     action: str
     split: str
@@ -169,6 +168,30 @@ class GeneratedClip:
     look: SimpleNamespace  # what was drawn for the actor, the scene, the manner of moving
     scene: SimpleNamespace
     motion: SimpleNamespace
+
+    def read(self, numbers: Sequence[int] | None = None) -> np.ndarray:
+        """The frames of these numbers, uint8 (K, H, W, 3), None: all; only they are drawn, and they are not kept."""
+        if wrong := [number for number in numbers or () if number not in self._every]:
+            raise InputError(f"the clip has frames 0 to {self._every[-1]}, got {wrong[0]}")
+        chosen = self._every if numbers is None else numbers
+        drawn = (frame for frame, _ in render(self.layers, self.size, chosen))
+        return np.fromiter(drawn, np.dtype((np.uint8, (*self.size, 3))))
+
+    @property
+    def _every(self) -> range:
+        return range(len(self.layers[0].pose))
+
+    @cached_property
+    def _drawn(self) -> tuple[np.ndarray, tuple]:
+        frames, covers = zip(*render(self.layers, self.size, self._every), strict=True)
+        return np.stack(frames), covers
+
+    @cached_property
+    def _exact(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return exact(self.layers, self._drawn[1], self.size)
+
+    frames = property(lambda self: self._drawn[0])
+    flow, occluded, mixed = (property(lambda self, i=i: self._exact[i]) for i in range(3))
 
     @property
     def valid(self) -> np.ndarray:
@@ -213,9 +236,8 @@ def clip(
     camera = _camera(scene, size, frames)
     body = [Layer(part.sprite, camera @ root @ part.pose) for part in layers]
     layers = [Layer(_background(scene, size), camera), *body]
-    video, *exact = render(layers, size)  # flow, occluded, mixed
     label = list(ACTIONS).index(name)
-    return GeneratedClip(video, FPS, *exact, label, name, split, seed, index, look, scene, motion)
+    return GeneratedClip(layers, size, FPS, label, name, split, seed, index, look, scene, motion)
 
 
 def clips(count: int, *, split: str = "train", start: int = 0, **options: object) -> Iterator[GeneratedClip]:

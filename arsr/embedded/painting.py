@@ -75,15 +75,17 @@ class Canvas:
         """The polygon of the points (n, 2), or with a width in units the line through them."""
         k = self.px * OVERSAMPLE * 16  # 16: four fractional bits for OpenCV's drawing
         points = np.rint(np.stack([(xy[:, 0] - self.x0) * k, (self.y1 - xy[:, 1]) * k], -1) - 8).astype(np.int32)
-        mask = np.zeros_like(self.alpha)
-        if width is None:
-            cv2.fillPoly(mask, [points], 255, shift=4)
-        else:
-            cv2.polylines(mask, [points], False, 255, max(1, round(width * self.px * OVERSAMPLE)), shift=4)
-        inside = mask > 0
-        self.alpha[inside] = 0 if colour is None else 255
-        if colour is not None:
-            self.rgb[inside] = colour(self)[inside] if callable(colour) else colour
+
+        def stamp(sheet: np.ndarray, value: float | Sequence[float]) -> np.ndarray:
+            if width is None:
+                return cv2.fillPoly(sheet, [points], value, shift=4)
+            return cv2.polylines(sheet, [points], False, value, max(1, round(width * self.px * OVERSAMPLE)), shift=4)
+
+        if callable(colour):
+            cv2.copyTo(colour(self), stamp(np.zeros_like(self.alpha), 255), self.rgb)
+        elif colour is not None:
+            stamp(self.rgb, np.asarray(colour).astype(np.uint8).tolist())
+        stamp(self.alpha, 0 if colour is None else 255)
 
     def draw(self, name: str, colours: Mapping, origin: Sequence = (0.0, 0.0), scale: Sequence = (1.0, 1.0)) -> Canvas:
         """What `drawings.yaml` has by that name, in these colours, at origin + scale * (x, y)."""
@@ -102,10 +104,9 @@ class Canvas:
 
     def sprite(self, light: np.ndarray | float) -> Sprite:
         """The colours times a factor that spreads to (h, w), at sprite resolution; a transparent border all around."""
-        self.rgb = np.clip(self.rgb * np.asarray(light)[..., None], 0, 255).astype(np.uint8)
-        self.rgb[self.alpha == 0] = 0
+        rgb = np.clip(self.rgb * np.asarray(light)[..., None], 0, 255).astype(np.uint8)
         h, w = self.alpha.shape
-        rgba = np.dstack([self.rgb, self.alpha])
+        rgba = cv2.merge([*cv2.split(cv2.bitwise_and(rgb, rgb, mask=self.alpha)), self.alpha])
         rgba = cv2.resize(rgba, (w // OVERSAMPLE, h // OVERSAMPLE), interpolation=cv2.INTER_AREA)
         rgba = cv2.copyMakeBorder(rgba, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))  # for interpolation
         k = 1 / self.px  # sprite pixel i has its centre at i; two pixels are border
