@@ -172,18 +172,19 @@ def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int
             say(f"{chapter.stem}: unchanged")
     if not changed:
         return folders
+    import jupyter_client  # takes long to load
+
     names = {str(config.data.resolve()): "DATA"} if config.data else {}
     names |= {str(config.root): "."}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     jobs = min(jobs or cores, len(changed))
     # sums of floats depend on the threads: embedded chapters always have one, whatever runs beside them
     threads = 1 if config.profile == "embedded" else max(1, cores // jobs)
+    environment = os.environ | notebooks.ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}
     running: list[subprocess.Popen] = []
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [
-            pool.submit(notebooks.run, c, folders[c], config.chapter_parameters(c), threads, names, running)
-            for c in changed
-        ]
+        more = (environment, names, jupyter_client.launch_kernel, running)
+        futures = [pool.submit(notebooks.run, c, folders[c], config.chapter_parameters(c), *more) for c in changed]
         try:
             for done in as_completed(futures):
                 say(done.result())
