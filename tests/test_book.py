@@ -263,7 +263,7 @@ def test_damaged_records_stop_before_anything_is_executed(tmp_path, root):
 
 
 def failing(tmp_path, root, *sources: str) -> book.Build:
-    """A book of chapters of one cell each."""
+    """A book of chapters of one cell each; the kernels of several are forked."""
     parameters = FRONT + "\n# F\n\n```{code-cell} ipython3\n:tags: [parameters]\nheight = 1\n```\n\n"
     folder = make_book(tmp_path, root)
     chapters = {f"{number:02}-first": source for number, source in enumerate(sources)}
@@ -313,10 +313,29 @@ def test_an_ended_build_leaves_no_kernel(tmp_path, root, number, code, chapters)
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         _until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 120)  # under load too
         family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) > 1 or chapters == 1  # a server, and its kernels
         process.send_signal(getattr(signal, number))
         assert process.wait(30) == code
     _until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family))
     assert number == "SIGKILL" or not list((config.folder / "chapters").iterdir())
+
+
+def test_forked_kernels_compute_what_plain_ones_do(tmp_path, root):
+    source = """
+import os, psutil, random, sys, threading
+import matplotlib.pyplot as plt, numpy as np
+print(set("kernels"), sys.path, os.getcwd(), plt.get_backend(), threading.active_count())
+with open(os.environ["ARSR_OUTPUT"] + "/loaded", "w") as file:
+    print("scipy.stats" in sys.modules, psutil.Process(os.getppid()).num_threads(), random.random(), file=file)
+plt.plot(np.linalg.inv(np.arange(9.).reshape(3, 3) ** 2)); np.eye(2)"""
+    config = failing(tmp_path, root, source, source)
+    plain = book.execute(config, config.chapters[:1], say=lambda line: None)
+    forked = book.execute(book.Build(config.root, out=tmp_path / "forked"), config.chapters, lambda line: None, jobs=2)
+    executed = [*plain.values(), *forked.values()]
+    assert len({(folder / "executed.ipynb").read_bytes() for folder in executed}) == 1
+    loaded = [(folder / "loaded").read_text().split() for folder in executed]
+    assert [yes for yes, _, _ in loaded] == ["False", "True", "True"] and len({value for _, _, value in loaded}) == 3
+    assert [threads for _, threads, _ in loaded[1:]] == ["1", "1"]  # of the server: a fork would lose others
 
 
 def _until(true, seconds: float = 30) -> None:

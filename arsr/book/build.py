@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 
 from arsr import ChapterError, paper, records
-from arsr.book import keys, notebooks
+from arsr.book import kernels, keys, notebooks
 from arsr.settings import Suppress
 from arsr_core import files
 from arsr_core.errors import InputError
@@ -181,9 +181,11 @@ def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int
     # sums of floats depend on the threads: embedded chapters always have one, whatever runs beside them
     threads = 1 if config.profile == "embedded" else max(1, cores // jobs)
     environment = os.environ | notebooks.ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}
-    running: list[subprocess.Popen] = []
-    with ThreadPoolExecutor(jobs) as pool:
-        more = (environment, names, jupyter_client.launch_kernel, running)
+    forks = len(changed) > 1 and threads == 1 and sys.platform == "linux"  # other threads would be lost in a fork
+    server = kernels.Server(config.root / "book", environment) if forks else nullcontext(jupyter_client)
+    running: list[subprocess.Popen] = [server] if forks else []
+    with server as kernel, ThreadPoolExecutor(jobs) as pool:
+        more = (environment, names, kernel.launch_kernel, running)
         futures = [pool.submit(notebooks.run, c, folders[c], config.chapter_parameters(c), *more) for c in changed]
         try:
             for done in as_completed(futures):
