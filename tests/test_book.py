@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -261,9 +262,16 @@ def test_damaged_records_stop_before_anything_is_executed(tmp_path, root):
         book.build(book.Build(folder), say=pytest.fail)
 
 
-def failing(tmp_path, root, source: str) -> book.Build:
-    chapter = FRONT + "\n# F\n\n```{code-cell} ipython3\n:tags: [parameters]\nheight = 1\n```\n\n"
-    return book.Build(make_book(tmp_path, root, chapter + "```{code-cell} ipython3\n" + source + "\n```\n"))
+def failing(tmp_path, root, *sources: str) -> book.Build:
+    """A book of chapters of one cell each; the kernels of several are forked."""
+    parameters = FRONT + "\n# F\n\n```{code-cell} ipython3\n:tags: [parameters]\nheight = 1\n```\n\n"
+    folder = make_book(tmp_path, root)
+    chapters = {f"{number:02}-first": source for number, source in enumerate(sources)}
+    for name, source in chapters.items():
+        (folder / "book" / f"{name}.md").write_text(f"{parameters}```{{code-cell}} ipython3\n{source}\n```\n")
+    more = ", ".join(f"{{file: book/{name}}}" for name in [*chapters, "records"] if name != "00-first")
+    (folder / "_toc.yml").write_text(f"format: jb-book\nroot: book/00-first\nchapters: [{more}]\n")
+    return book.Build(folder)
 
 
 def test_a_failing_cell_stops_the_build(tmp_path, root):
@@ -287,23 +295,47 @@ def test_a_cell_that_warns_fails_its_chapter(tmp_path, root):
     assert not list((config.folder / "chapters").iterdir())
 
 
-def test_a_dying_kernel_is_reported(tmp_path, root):
-    config = failing(tmp_path, root, "import os; os._exit(7)")
-    with pytest.raises(ChapterError, match="00-first"):
-        book.execute(config, config.chapters, say=lambda line: None)
+@pytest.mark.parametrize("others", [[], ["import time; time.sleep(1000)"]], ids=["alone", "others stop"])
+def test_a_dying_kernel_is_reported(tmp_path, root, others):
+    source = "import os; os.write(2, b'out of luck'); os._exit(7)"
+    config, started = failing(tmp_path, root, source, *others), time.monotonic()
+    with pytest.raises(ChapterError, match="(?s)00-first: .*died.*out of luck"):
+        book.execute(config, config.chapters, say=lambda line: None, jobs=2)
+    assert time.monotonic() - started < 500
+    assert not list((config.folder / "chapters").iterdir())
 
 
-def test_a_terminated_build_leaves_no_kernel_and_no_scratch(tmp_path, root):
-    source = f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
-    config = failing(tmp_path, root, source)
-    command = [sys.executable, "-m", "arsr", "book", "--root", str(config.root)]
+@pytest.mark.parametrize("number, code, chapters", [("SIGTERM", 143, 1), ("SIGTERM", 143, 2), ("SIGKILL", -9, 2)])
+def test_an_ended_build_leaves_no_kernel(tmp_path, root, number, code, chapters):
+    source = f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    config = failing(tmp_path, root, *[source] * chapters)
+    command = [sys.executable, "-m", "arsr", "book", "--jobs", "2", "--root", str(config.root)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         _until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 120)  # under load too
-        kernel = psutil.Process(int((tmp_path / "pid").read_text()))
-        process.terminate()
-        assert process.wait(20) == 143
-    _until(lambda: not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE)
-    assert not list((config.folder / "chapters").iterdir())
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) > 1 or chapters == 1  # a server, and its kernels
+        process.send_signal(getattr(signal, number))
+        assert process.wait(30) == code
+    _until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family))
+    assert number == "SIGKILL" or not list((config.folder / "chapters").iterdir())
+
+
+def test_forked_kernels_compute_what_plain_ones_do(tmp_path, root):
+    source = """
+import os, psutil, random, sys, threading
+import matplotlib.pyplot as plt, numpy as np
+print(set("kernels"), sys.path, os.getcwd(), plt.get_backend(), threading.active_count())
+with open(os.environ["ARSR_OUTPUT"] + "/loaded", "w") as file:
+    print("scipy.stats" in sys.modules, psutil.Process(os.getppid()).num_threads(), random.random(), file=file)
+plt.plot(np.linalg.inv(np.arange(9.).reshape(3, 3) ** 2)); np.eye(2)"""
+    config = failing(tmp_path, root, source, source)
+    plain = book.execute(config, config.chapters[:1], say=lambda line: None)
+    forked = book.execute(book.Build(config.root, out=tmp_path / "forked"), config.chapters, lambda line: None, jobs=2)
+    executed = [*plain.values(), *forked.values()]
+    assert len({(folder / "executed.ipynb").read_bytes() for folder in executed}) == 1
+    loaded = [(folder / "loaded").read_text().split() for folder in executed]
+    assert [yes for yes, _, _ in loaded] == ["False", "True", "True"] and len({value for _, _, value in loaded}) == 3
+    assert [threads for _, threads, _ in loaded[1:]] == ["1", "1"]  # of the server: a fork would lose others
 
 
 def _until(true, seconds: float = 30) -> None:

@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -28,7 +28,7 @@ from typing import Any
 import yaml
 
 from arsr import ChapterError, manifest, paper, records
-from arsr.book import keys, notebooks
+from arsr.book import kernels, keys, notebooks
 from arsr.settings import Suppress
 from arsr_core import files
 from arsr_core.errors import InputError
@@ -179,18 +179,21 @@ def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int
             say(f"{chapter.stem}: unchanged")
     if not changed:
         return folders
+    import jupyter_client  # takes long to load
+
     names = {str(config.data.resolve()): "DATA"} if config.data else {}
     names |= {str(config.root): "."}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     jobs = min(jobs or cores, len(changed))
     # sums of floats depend on the threads: embedded chapters always have one, whatever runs beside them
     threads = 1 if config.profile == "embedded" else max(1, cores // jobs)
-    running: list[subprocess.Popen] = []
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [
-            pool.submit(notebooks.run, c, folders[c], config.chapter_parameters(c), threads, names, running)
-            for c in changed
-        ]
+    environment = os.environ | notebooks.ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}
+    forks = len(changed) > 1 and threads == 1 and sys.platform == "linux"  # other threads would be lost in a fork
+    server = kernels.Server(config.root / "book", environment) if forks else nullcontext(jupyter_client)
+    running: list[subprocess.Popen] = [server] if forks else []
+    with server as kernel, ThreadPoolExecutor(jobs) as pool:
+        more = (environment, names, kernel.launch_kernel, running)
+        futures = [pool.submit(notebooks.run, c, folders[c], config.chapter_parameters(c), *more) for c in changed]
         try:
             for done in as_completed(futures):
                 say(done.result())

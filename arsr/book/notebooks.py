@@ -2,17 +2,15 @@
 
 import ast
 import json
-import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from arsr import ChapterError
 from arsr_core import files
@@ -22,6 +20,7 @@ CELL_SECONDS = 1800
 ENVIRONMENT = {
     "SOURCE_DATE_EPOCH": "0",  # dates in figures
     "PYTHONHASHSEED": "0",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # as ipykernel sets it
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
 
@@ -79,40 +78,44 @@ def imports(chapter: Path) -> set[str]:
     return found
 
 
-def run(chapter: Path, target: Path, parameters: dict, threads: int, names: dict[str, str], running: list) -> str:
+def run(
+    chapter: Path, target: Path, parameters: dict, environment: dict, names: dict, launch: Callable, running: list
+) -> str:
     """Execute a chapter. `target` appears, with executed.ipynb, records/ and figures/, when all cells are done.
 
-    names: paths of this machine, and what the executed copy calls them; running: gets the process, which the caller may
-    terminate. Returns a line that says how long it took. Raises ChapterError for a cell that fails or warns, InputError
-    for one that was given wrong input.
+    names: paths of this machine, and what the executed copy calls them; launch: as jupyter_client.launch_kernel;
+    running: gets the kernel's process, which the caller may terminate. Returns a line that says how long it took.
+    Raises ChapterError for a cell that fails or warns, InputError for one that was given wrong input.
     """
-    import jupytext
-    from tqdm import tqdm
+    import papermill
+    from jupyter_client import AsyncKernelManager
 
-    name, started = chapter.stem, time.monotonic()
-    with files.atomic(target) as scratch, tqdm(desc=name, unit="cell", disable=None, leave=False) as bar:
+    papermill.log.logger.setLevel("CRITICAL")  # it raises what it logs
+    name, started, failure = chapter.stem, time.monotonic(), None
+    with files.atomic(target) as scratch:
         scratch.mkdir()
-        given, executed = scratch / "input.ipynb", scratch / "executed.ipynb"
-        jupytext.write(notebook(chapter), given)
-        command = [sys.executable, "-m", "papermill", given, executed, "-y", yaml.safe_dump(parameters)]
-        command += ["--cwd", chapter.parent, "--execution-timeout", str(CELL_SECONDS), "--progress-bar"]
-        environment = os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads), "ARSR_OUTPUT": str(scratch)}
-        how = {"env": environment, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        log = ""
-        with subprocess.Popen(command, text=True, errors="replace", **how) as process:
-            running.append(process)
-            for line in process.stdout:  # papermill's own bar among them
-                log += line
-                if found := re.search(r"Executing:.* (\d+)/(\d+) ", line):
-                    bar.n, bar.total = map(int, found.groups())
-                    bar.refresh()
+        executed, log = scratch / "executed.ipynb", scratch / "kernel.log"
+        how = {"env": environment | {"ARSR_OUTPUT": str(scratch)}, "cwd": chapter.parent, "stderr": subprocess.STDOUT}
+
+        class Manager(AsyncKernelManager):
+            async def _async_launch_kernel(self, command: list[str], **_: Any) -> None:
+                with log.open("w") as stdout:
+                    running.append(launch(command, stdout=stdout, **how))
+                self.provisioner.process = running[-1]
+
+        settings = {"kernel_manager_class": Manager, "execution_timeout": CELL_SECONDS}
+        settings["progress_bar"] = {"desc": name, "disable": None, "leave": False}
+        try:
+            papermill.execute_notebook(notebook(chapter), executed, dict(sorted(parameters.items())), **settings)
+        except Exception as error:
+            failure = error
         node = json.loads(executed.read_text(encoding="utf-8")) if executed.exists() else {"cells": []}
         _check(name, node["cells"])
-        if process.returncode:
-            raise ChapterError(f"{name}: papermill ended with {process.returncode}\n{log[-4000:]}")
+        if failure:
+            raise ChapterError(f"{name}: {failure}\n{log.read_text(errors='replace')[-4000:]}") from failure
         cells = [round(c["metadata"]["papermill"]["duration"], 2) for c in node["cells"] if c["cell_type"] == "code"]
         executed.write_text(text(tidy(node, {str(scratch): "OUTPUT"} | names)), encoding="utf-8")
-        given.unlink()
+        log.unlink()
         seconds = round(time.monotonic() - started, 1)
         (scratch / "run.json").write_text(json.dumps({"seconds": seconds, "cells": cells}))
     return f"{name}: executed in {seconds:.0f} s"
