@@ -1,5 +1,6 @@
 """The commands, a dataclass each: its fields are the options, their comments the help; called, it does the work."""
 
+import os
 import re
 import shlex
 import sys
@@ -35,6 +36,12 @@ def assignments(pairs: tuple[str, ...]) -> dict[str, object]:
 def typed() -> str:
     """The command as it was typed, for provenance."""
     return shlex.join(["arsr", *sys.argv[1:]])
+
+
+def hint(line: str) -> None:
+    """What is about to be done, for a person who waits: torch takes seconds to load, and bars show later still."""
+    if sys.stderr.isatty() and os.environ.get("RANK", "0") == "0":
+        say(line)
 
 
 def say(line: str) -> None:
