@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import nn
@@ -109,7 +110,7 @@ def fit(
         for current, batch in enumerate(_batches(data, plan, engine, step), step):
             batch, terms = send_to_device(batch, engine.device, non_blocking=True), {}
             waited += time.monotonic() - asked
-            torch.manual_seed(_mix(plan.seed, current, engine.process_index))
+            _seed(_mix(plan.seed, current, engine.process_index), engine.device)
             for net in nets.values():
                 net.train()
             with autocast:
@@ -224,8 +225,15 @@ def _visits(samples: int, plan: Schedule, step: int) -> list[int]:
 
 
 @lru_cache(maxsize=2)
-def _permutation(samples: int, seed: int, epoch: int) -> torch.Tensor:
-    return torch.randperm(samples, generator=torch.Generator().manual_seed(_mix(seed, epoch)))
+def _permutation(samples: int, seed: int, epoch: int) -> np.ndarray:  # whose numbers are looked up fast
+    return torch.randperm(samples, generator=torch.Generator().manual_seed(_mix(seed, epoch))).numpy()
+
+
+def _seed(number: int, device: torch.device) -> None:
+    """As torch.manual_seed, which notes the caller's stack for each kind of device that is not there, at every step."""
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
 
 
 def _mix(*numbers: int) -> int:
