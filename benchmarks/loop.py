@@ -167,20 +167,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pairs.store_pairs(STORE, folder)
         data = Windows(folder)
-    print(f"{device}, {given.threads} thread(s), float32, batches of {BATCH}: ms a step, and ours over the others'")
+    print(
+        f"{device}, {given.threads} thread(s), float32, batches of {BATCH}: seconds a step, and ours over the others'"
+    )
     for name in given.networks:
         times = {loop: [] for loop in loops}
         for number in range(given.repeats + 1):  # the first warms up
             for loop, run in loops.items():
                 times[loop].append(seconds(run, network(name), data, given.steps if number else 5))
         medians = {loop: statistics.median(values[1:]) for loop, values in times.items()}
-        found[name] = {f"{loop}.ms": 1000 * value for loop, value in medians.items()}
+        found[name] = {f"{loop}.seconds": value for loop, value in medians.items()}
         found[name] |= {f"{loop}.ratio": medians["fit"] / value for loop, value in medians.items() if loop != "fit"}
-        print(f"{name:10}", *(f"{key} {value:.3f}" for key, value in found[name].items()), flush=True)
+        print(f"{name:10}", *(f"{key} {value:.4f}" for key, value in found[name].items()), flush=True)
     if given.keep:
-        words = {f"{loop}.ms": (f"a step of {title}", "ms") for loop, title in TITLES.items()}
+        words = {f"{loop}.seconds": (f"a step of {title}", "s") for loop, title in TITLES.items()}
         words |= {f"{loop}.ratio": (f"a step of fit over one of {title}", "") for loop, title in TITLES.items()}
-        note = f"lite networks, fresh weights; {given.threads} thread(s); medians of {given.repeats} alternating repeats"
+        note = (
+            f"lite networks, fresh weights; {given.threads} thread(s); medians of {given.repeats} alternating repeats"
+        )
         source = _common.provenance("Speed of the training loop", "embedded clips (synthetic)", note)
         kept = _common.as_records(found, f"speed.loop.{device}", words, lambda name: f"{name}, lite", source)
         _common.save(kept, f"speed-loop-{device}")
