@@ -37,6 +37,7 @@ COMMANDS = {  # what is typed: the module and dataclass in arsr.commands, loaded
     "weights list": ("weights.List", "The methods, the size of their networks."),
     "weights import": ("weights.Import", "Convert public weights to .safetensors, whatever their naming."),
 }
+FILES = ("IN", "--data", "--splits", "--start", "--test", "--weights")
 
 
 def main() -> None:
@@ -96,10 +97,8 @@ def glance(name: str, words: list[str]) -> None:
     """InputError for a file that is not there, and for what is no device, before anything is loaded."""
     first = "IN" if name in ("upscale", "flow", "weights import") else "OUT"
     for option, value in pairwise([first, *words]):
-        if option == "--weights" and name == "evaluate":
-            value = value.partition("=")[2]  # of METHOD=FILE
-        named = option in ("IN", "--data", "--splits", "--start", "--test", "--weights") and value[:1] not in ("-", "")
-        if named and not os.path.exists(value):
+        value = value.partition("=")[2] if (name, option) == ("evaluate", "--weights") else value  # of METHOD=FILE
+        if option in FILES and value[:1] not in ("-", "") and not os.path.exists(value):
             raise InputError(f"{value}: no such file or folder; check the path")
         if option == "--device" and not re.fullmatch(r"cpu|cuda(:\d+)?", value):
             raise InputError(f"expected device as 'cpu', 'cuda' or 'cuda:0'; got {value!r}")

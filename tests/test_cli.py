@@ -120,7 +120,7 @@ WRONG = [
     (["upscale", "absent.mp4", "out.mp4"], "absent.mp4: no such file"),
     (["upscale", "in.mkv", "out.txt"], "out.txt"),
     (["upscale", "in.mkv", "out.mp4", "--method", "nothing"], "invalid choice 'nothing' for argument '--method'"),
-    (["upscale", "in.mkv", "out.mp4", "--method", "vdsr"], "vdsr: expected a file of weights, --weights FILE"),
+    (["upscale", "in.mkv", "out.mp4", "--method", "vdsr"], "vdsr needs weights, --weights FILE"),
     (["upscale", "in.mkv", "out.mp4", "--method", "vdsr", "--weights", "in.mkv"], "in.mkv: damaged or no PyTorch file"),
     (["upscale", "in.mkv", "out.mp4", "--padding", "grey"], "grey"),
     (["upscale", "in.mkv", "out.mp4", "--device", "quantum"], "quantum"),

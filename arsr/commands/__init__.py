@@ -1,6 +1,5 @@
 """The commands, a dataclass each: its fields are the options, their comments the help; called, it does the work."""
 
-import os
 import re
 import shlex
 import sys
@@ -39,8 +38,8 @@ def typed() -> str:
 
 
 def hint(line: str) -> None:
-    """What is about to be done, for a person who waits: torch takes seconds to load, and bars show later still."""
-    if sys.stderr.isatty() and os.environ.get("RANK", "0") == "0":
+    """What begins, for a person who waits: torch takes seconds to load, and bars show later still."""
+    if sys.stderr.isatty():
         say(line)
 
 

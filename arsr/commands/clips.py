@@ -33,9 +33,8 @@ class Upscale:
     fps: float | None = None  # rate of a folder of images; for a video: drops its sound
 
     def __call__(self) -> None:
-        if (self.weights is None) != (self.method == "bicubic"):
-            expected = "no weights" if self.weights else "a file of weights, --weights FILE"
-            raise InputError(f"{self.method}: expected {expected}")
+        if self.weights is None and self.method != "bicubic":
+            raise InputError(f"{self.method} needs weights, --weights FILE; 'arsr weights import' converts public ones")
         _check(self.source, self.target)
         hint(f"{self.source}: to four times its size by {self.method}")
         from arsr_core import devices, sr
