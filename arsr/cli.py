@@ -13,11 +13,8 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr
-from importlib import resources
 from itertools import pairwise
 from unittest.mock import patch
-
-import yaml
 
 from arsr import ChapterError
 from arsr_core import __version__
@@ -40,11 +37,7 @@ COMMANDS = {  # what is typed: the module and dataclass in arsr.commands, loaded
     "weights list": ("weights.List", "The methods, the size of their networks."),
     "weights import": ("weights.Import", "Convert public weights to .safetensors, whatever their naming."),
 }
-FIRST = {  # the table whose names are the first word of a command
-    "train": ("training/recipes.yaml", "no recipe"),
-    "evaluate": ("data/datasets.yaml", "unknown data set"),
-    "data check": ("data/datasets.yaml", "unknown data set"),
-}
+FILES = ("IN", "--data", "--splits", "--start", "--test", "--weights")
 
 
 def main() -> None:
@@ -101,25 +94,19 @@ def parse(words: list[str]) -> Callable[[], None]:
 
 
 def glance(name: str, words: list[str]) -> None:
-    """InputError for what is wrong at first sight: said before the seconds that torch takes to load."""
-    first = words[0] if words and not words[0].startswith("-") else None
-    paths = [path for option, path in pairwise(words) if option in ("--data", "--splits", "--start")]
-    if first and name in ("upscale", "flow", "weights import"):
-        paths.append(first)
-    for path in paths:
-        if not os.path.exists(path):
-            raise InputError(f"{path}: no such file or folder; check the path")
-    if first and name in FIRST:
-        file, what = FIRST[name]
-        table = yaml.safe_load((resources.files("arsr") / file).read_text(encoding="utf-8"))
-        known = [word for word in table if not word.startswith(".")] + ["embedded"] * (name == "evaluate")
-        if first not in known:
-            raise InputError(f"{what} {first!r}; expected one of {', '.join(known)}")
+    """InputError for a file that is not there, and for what is no device, before anything is loaded."""
+    first = "IN" if name in ("upscale", "flow", "weights import") else "OUT"
+    for option, value in pairwise([first, *words]):
+        value = value.partition("=")[2] if (name, option) == ("evaluate", "--weights") else value  # of METHOD=FILE
+        if option in FILES and value[:1] not in ("-", "") and not os.path.exists(value):
+            raise InputError(f"{value}: no such file or folder; check the path")
+        if option == "--device" and not re.fullmatch(r"cpu|cuda(:\d+)?", value):
+            raise InputError(f"expected device as 'cpu', 'cuda' or 'cuda:0'; got {value!r}")
 
 
 def _plain(framed: str) -> str:
     """The message out of tyro's frame, in one line."""
-    text = re.sub(r"[\s─│╰╯]+", " ", framed.partition("\n")[2])
+    text = re.sub(r"(?:[\s─│╰╯]|-{3,})+", " ", framed.partition("\n")[2])
     text = re.split(r" (?:Argument helptext|For full helptext)", text)[0]
     return re.sub(r"^Error parsing (?:[^-]\S*: )?", "", text.strip()).rstrip(".")
 

@@ -15,17 +15,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from annotated_types import Ge, MinLen
-from pydantic import AfterValidator
 from torch import nn
 
 from arsr import processes, records, scores
@@ -33,75 +30,16 @@ from arsr.data import clips as sources
 from arsr.data import flow_cache, folders
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
+from arsr.evaluation import Evaluation
 from arsr.names import SCORES, STREAMS, pair
-from arsr.settings import Flag, Many, Positional, Suppress, settings, spelled
 from arsr_core import degrade, devices, flow, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
-from arsr_core.recognition import PROTOCOLS, Protocol
+from arsr_core.recognition import Protocol
 
 SCALE = 4
 AHEAD = 2  # clips decoded, and methods whose flow is computed, before they are needed
 CHUNK = 32  # frames super-resolved at a time: bounds memory
-
-
-def _known(method: str) -> str:
-    if unknown := sorted(set(pair(method)) - {"hr", *sr.METHODS}):
-        raise InputError(f"unknown method {unknown[0]!r}; expected hr, {', '.join(sr.METHODS)}, or two joined by +")
-    return method
-
-
-Method = Annotated[str, AfterValidator(_known)]  # hr, a name in sr.METHODS, or two joined by +
-
-
-@settings
-class Evaluation:
-    """What is evaluated, by what and how."""
-
-    # embedded, ucf101, hmdb51, weizmann or ut_interaction
-    dataset: Annotated[Positional[str], spelled(metavar="DATASET")]
-    out: Annotated[Positional[Path], spelled(metavar="OUT")]  # OUT.parquet, of scores; goes on with what is there
-    # file of a TSN stream, or an ST-ResNet; {fold} stands for the group it never saw
-    recognisers: Annotated[tuple[str, ...], Many, spelled(name="recogniser", aliases=["-r"])]
-    # hr, vdsr ..., sosr+tosr (frames, flow)
-    methods: Suppress[Annotated[tuple[Method, ...], MinLen(1)]] = ("hr", "bicubic")
-    weights: Suppress[dict[str, str | Path]] = field(default_factory=dict)  # weights of SR methods: METHOD=FILE
-    protocol: Suppress[Protocol] = PROTOCOLS["full"]  # which snippets are seen, in which crops
-    flow: Annotated[Literal["reference", "fast"], spelled(name="preset")] = "reference"  # preset of TV-L1
-    backend: Suppress[str] = "auto"  # of TV-L1
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: SR as hardware likes; bfloat16: recognisers, too
-    network: str | None = None  # its name in the table; default: tsn or st-resnet
-    root: Annotated[Path | None, spelled(name="data")] = None  # the data set's folder
-    splits: Path | None = None  # folder of the official split files
-    split: int = 1  # official split
-    present_only: Flag[bool] = False  # do without clips that are missing
-    clips: Annotated[int, Ge(1)] = 180  # embedded clips
-    seed: Annotated[int, Ge(0)] = 0  # of the embedded clips
-    # what follows changes the speed, not the scores
-    cache: Path | None = None  # folder that keeps flow for the next network or run
-    device: str | None = None  # cpu, cuda, cuda:1 ...; default: cuda where there is one
-    workers: Annotated[int, Ge(0)] = 0  # pairs of frames at a time on a CPU; 0: one a core
-    batch: Annotated[int, Ge(0)] = 0  # images a forward of the recogniser; 0: as the device likes
-
-    def __post_init__(self):
-        if not self.recognisers:
-            raise InputError("no recognisers; expected the files of TSN's streams or of an ST-ResNet, -r FILE -r FILE")
-        if idle := sorted(self.weights.keys() - {name for method in self.methods for name in pair(method)}):
-            raise InputError(f"weights of {idle[0]}, but the methods are {', '.join(self.methods)}; name it there, too")
-
-    def fold(self, clip: Clip) -> str:
-        """What the clip's recogniser was not trained on: the clip's group, or the test part of an official split."""
-        if any("{fold}" in path for path in self.recognisers):
-            return clip.group
-        dataset = folders.DATASETS.get(self.dataset)
-        return str(self.split) if dataset and dataset.splits else ""
-
-    def files(self, fold: str) -> list[Path]:
-        """The recognisers of a fold; InputError for one that is not there."""
-        paths = [Path(name.replace("{fold}", fold)) for name in self.recognisers]
-        if absent := [path for path in paths if not path.is_file()]:
-            raise InputError(f"{absent[0]}: no such recogniser; 'arsr train' makes one")
-        return paths
 
 
 def evaluate(
@@ -157,10 +95,9 @@ def evaluate(
 
 def dataset_clips(config: Evaluation) -> tuple[list[Clip], tuple[str, ...]]:
     """The test clips of config.dataset, and its classes in the order of the labels."""
+    config.require_source()
     if config.dataset == "embedded":
         return sources.embedded(config.clips, "test", seed=config.seed), tuple(ACTIONS)
-    if config.root is None:
-        raise InputError(f"{config.dataset}: give the folder of its clips, --data")
     options = dict(splits=config.splits, split=config.split, present_only=config.present_only)
     return folders.items(config.dataset, config.root, **options), folders.DATASETS[config.dataset].classes
 

@@ -13,49 +13,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal
 
 import pandas as pd
-from annotated_types import Ge, MinLen
 
 from arsr import claims, evaluate, manifest, processes, records, scores
 from arsr.data import folders
-from arsr.evaluate import Evaluation, Method
+from arsr.evaluation import Evaluation, Study
 from arsr.names import pair
-from arsr.settings import Flag, Suppress, settings
-from arsr_core import flow, sr
+from arsr_core import sr
 from arsr_core.devices import device
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS
 
-TABLE4 = ("hr", "bicubic", "vdsr", "rcan", "srgan", "esrgan", "sosr", "spmc", "duf16", "duf52", "tosr", "sosr+tosr")
 RECOGNISERS = {"tsn": ("tsn-rgb", "tsn-flow"), "st-resnet": ("st-resnet",)}  # their files, NAME-DATASET
-
-
-@settings
-class Study:
-    """What is to be reproduced, on what."""
-
-    profile: Literal["paper", "embedded"] = "paper"  # paper, or embedded: the shipped networks on embedded clips
-    data: Path | None = None  # folder of hmdb51, ucf101, their split files, and weights
-    out: Path = Path("_build/reproduce")  # folder of the scores and records
-    datasets: Annotated[tuple[Literal["hmdb51", "ucf101"], ...], MinLen(1), Suppress] = ("hmdb51", "ucf101")
-    methods: Annotated[tuple[Method, ...], MinLen(1), Suppress] = (*TABLE4, *sr.STARTS)  # default: Table 4's and C3's
-    protocol: Literal[*PROTOCOLS] | None = None  # full, light ...; default: full, lite if embedded
-    preset: Literal[*flow.PRESETS] | None = None  # of TV-L1; default: reference, fast if embedded
-    split: int = 1  # official split
-    splits: Path | None = None  # folder of the split files; default: in or beside the data set
-    present_only: Flag[bool] = False  # do without clips that are missing
-    clips: Annotated[int, Ge(1)] = 360  # embedded test clips
-    seed: Annotated[int, Ge(0), Suppress] = 0  # of the embedded clips
-    shipped: Suppress[Path] = Path("weights")  # folder of the weights of the profile embedded
-    device: str | None = None  # cpu, cuda ...; default: cuda where there is one
-
-    def __post_init__(self):
-        if self.profile == "paper" and self.data is None:
-            raise InputError("reproduce: give the folder that holds hmdb51, ucf101 and weights, --data FOLDER")
-        if self.data and not self.data.is_dir():
-            raise InputError(f"{self.data}: no such folder; expected one that holds hmdb51, ucf101 and weights")
 
 
 def prepare(study: Study) -> tuple[list[Evaluation], list[str]]:

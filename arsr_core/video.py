@@ -13,13 +13,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from arsr_core.errors import InputError, describe, require
 from arsr_core.files import atomic, listed, require_target
 
 if TYPE_CHECKING:
     import av
+    import torch  # loads for seconds; reading and writing need none of it
 
 IMAGES = (".jpeg", ".jpg", ".png")
 # FFmpeg would also open a text file (as ANSI art), a single picture and a play list that names other files
@@ -202,6 +202,8 @@ def to_tensor(frames: np.ndarray) -> torch.Tensor:
     """uint8 (T, H, W, 3) -> float32 (1, T, 3, H, W) in [0, 1], on the CPU."""
     if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.shape[3:] != (3,):
         raise InputError(f"to_tensor: expected a uint8 array (T, H, W, 3); got {describe(frames)}")
+    import torch
+
     clip = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)  # (T, 3, H, W)
     return clip.to(torch.float32, memory_format=torch.contiguous_format).div_(255)[None]
 
@@ -211,8 +213,8 @@ def to_uint8(clip: torch.Tensor) -> np.ndarray:
     require("to_uint8", clip=(clip, "1 T 3 H W"))
     if clip.isnan().any():
         raise InputError(f"the clip {tuple(clip.shape)} contains NaN, which has no colour; check what made it")
-    levels = clip.detach()[0].float().clamp(0, 1).mul(255).add_(0.5)  # (T, 3, H, W); uint8 truncates: half up
-    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    levels = clip.detach()[0].float().clamp(0, 1).mul(255).add_(0.5)  # (T, 3, H, W); a byte truncates: half up
+    return levels.byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 # Reading ----------------------------------------------------------------------------------------------------

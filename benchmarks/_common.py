@@ -1,13 +1,21 @@
-"""What the benchmarks share: input errors as one line, where numbers come from, how named numbers become records."""
+"""What the benchmarks share: input errors as one line, where numbers come from, how named numbers become records.
+
+Records are loaded when numbers are kept, so that what measures arsr_core alone runs where pydantic is not installed.
+"""
+
+from __future__ import annotations
 
 import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from arsr import records
 from arsr_core import sr
 from arsr_core.errors import InputError
+
+if TYPE_CHECKING:
+    from arsr import records
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,6 +44,8 @@ def weights(words: list[str]) -> dict[str, str]:
 
 def provenance(source: str, data: str, note: str | None = None, *, keep: bool = True) -> records.Provenance:
     """Of what the running script measures, with its command as typed; keep: uncommitted code is an InputError."""
+    from arsr import records
+
     script = Path(sys.argv[0]).resolve().relative_to(ROOT)
     command = shlex.join(["python", script.as_posix(), *sys.argv[1:]])
     code = records.commit(ROOT, "arsr", "arsr_core", "benchmarks", "weights") if keep else None
@@ -50,6 +60,8 @@ def as_records(
     source: records.Provenance,
 ) -> list[records.Record]:
     """{name: {measure: value}} -> records KEY.NAME.MEASURE; words: {measure: (description, unit)}."""
+    from arsr import records
+
     return [
         records.Record(
             key=f"{key}.{name}.{measure}",
@@ -72,4 +84,22 @@ def show(found: list[records.Record]) -> None:
 
 def save(found: list[records.Record], name: str) -> None:
     """Write results/NAME.json."""
+    from arsr import records
+
     print(f"kept: {records.save(found, ROOT / 'results' / f'{name}.json')}")
+
+
+def row(key: str, value: float, unit: str, description: str) -> dict:
+    """A number as JSON holds it, for a report that another machine makes records of."""
+    return {"key": key, "value": value, "unit": unit, "description": description}
+
+
+def keep(report: dict, source: str, prefix: str, *code: str) -> None:
+    """Write a report's rows, with keys below `prefix`, to results/PREFIX.json; code: what must have been committed."""
+    from arsr import records
+
+    facts = {name: report[name] for name in ("command", "data", "machine", "note", "versions")}
+    commit = records.commit(ROOT, "benchmarks", *code)
+    where = records.Provenance(kind="measured", source=source, code=commit, **facts)
+    found = [records.Record(**row | {"key": f"{prefix}.{row['key']}"}, provenance=where) for row in report["rows"]]
+    save(found, prefix.replace(".", "-"))

@@ -30,6 +30,7 @@ import _common
 import cv2
 import numpy as np
 import torch
+from _common import row
 
 from arsr_core import metrics
 from arsr_core.colour import to_grey
@@ -39,6 +40,7 @@ from arsr_core.flow.estimation import fastest
 
 SIZE = (256, 340)  # TSN's
 VALUES = {"cuda": 9 + 6, "cpu": 11 + 6}  # float32 a pixel that one iteration of the compiled steps reads and writes
+COPIED = 2**28  # float32 whose copy gives the memory's speed
 
 
 class Pair(NamedTuple):
@@ -195,8 +197,8 @@ def epe(*flows: torch.Tensor) -> float:
 # --- on a GPU
 
 
-def throughput(device: str, data: Path | None, batches: list[int], repeats: int, tune: bool) -> list[dict]:
-    """Prints pairs/s by batch and what they rest on; returns the numbers to keep."""
+def throughput(device: str, data: Path | None, batches: list[int], repeats: int, tune: bool) -> Iterator[dict]:
+    """Prints pairs/s by batch and what they rest on; yields the numbers to keep as they come."""
     chosen = [pair for pair in pairs(data) if pair.frame0.shape[-2:] == SIZE]
     frames = [torch.cat(frames) for frames in zip(*(pair[1:3] for pair in chosen), strict=True)]
     print(f"{len(chosen)} distinct pairs of 340x256, repeated to fill a batch")
@@ -214,30 +216,30 @@ def throughput(device: str, data: Path | None, batches: list[int], repeats: int,
         choose(lambda: rate(max(batches)))
     plain = ours.linearise, ours.solve
     kernels = "our kernels" if fastest(torch.device(device)) else "plain torch"
-    rows, rates = [], {}
+    rates = {}
     for n in batches:
         rates[n] = rate(n)
         print(f"{kernels}, batch {n:4}: {rates[n]:8.1f} pairs/s", flush=True)
-        rows.append(row(f"batch-{n}", rates[n], "frames/s", f"our TV-L1, {kernels}: pairs/s in batches of {n}"))
+        yield row(f"batch-{n}", rates[n], "frames/s", f"our TV-L1, {kernels}: pairs/s in batches of {n}")
     print(f"peak memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
     n, best = max(rates.items(), key=lambda item: item[1])
     eager = rate(16, plain)
     print(f"plain torch, batch   16: {eager:8.1f} pairs/s", flush=True)
-    rows.append(row("plain", eager, "frames/s", "our TV-L1, plain torch: pairs/s in batches of 16"))
+    yield row("plain", eager, "frames/s", "our TV-L1, plain torch: pairs/s in batches of 16")
 
     found = tvl1(*(x.to(device) for x in frames)).cpu()
     apart = epe(found, tvl1(*frames, backend="torch"))
     print(f"from our TV-L1 on a CPU: {apart:.4f} px")
-    rows.append(row("apart", apart, "px", "our TV-L1: mean EPE between GPU and CPU"))
+    yield row("apart", apart, "px", "our TV-L1: mean EPE between GPU and CPU")
     if hasattr(cv2, "optflow"):
         time_, theirs = seconds(lambda: tvl1(*frames, backend="opencv"))
         core, apart = len(chosen) / time_, epe(found, theirs)
         print(f"OpenCV, one core: {core:.2f} pairs/s, {core / best:.5f} of the GPU's; {apart:.4f} px apart", flush=True)
-        rows.append(row("ratio", best / core, "", "our TV-L1 on the GPU: pairs/s over those of OpenCV on one core"))
-        rows.append(row("opencv", apart, "px", "our TV-L1 on the GPU: mean EPE to OpenCV's flow"))
+        yield row("ratio", best / core, "", "our TV-L1 on the GPU: pairs/s over those of OpenCV on one core")
+        yield row("opencv", apart, "px", "our TV-L1 on the GPU: mean EPE to OpenCV's flow")
     else:
         print("OpenCV: not compared, it lacks its contributed modules")
-    return rows + stages(batch(n))
+    yield from stages(batch(n))
 
 
 def stages(frames: list[torch.Tensor]) -> list[dict]:
@@ -272,7 +274,10 @@ def stages(frames: list[torch.Tensor]) -> list[dict]:
     rows = [row(f"share.{name.split()[0]}", 100 * value / total, "%", what + name) for name, value in spent.items()]
     bytes_ = 4 * VALUES[device.type]
     what = f"our TV-L1 {where}: time of the iterations over that of a copy of their bytes, {bytes_} a pixel"
-    return [*rows, row("floor", ratio, "", what)]
+    rows.append(row("floor", ratio, "", what))
+    what = f"our TV-L1 {where}: iterations over all levels and linearisations, in sweeps of a whole frame a pair"
+    sweeps = moved / bytes_ / frames[0].numel()
+    return [*rows, row("sweeps", sweeps, "", what)]
 
 
 def median_time(solve: Callable, shape: torch.Size, device: torch.device) -> float:
@@ -289,7 +294,7 @@ def median_time(solve: Callable, shape: torch.Size, device: torch.device) -> flo
 
 def copy_speed(device: torch.device) -> float:
     """Bytes a second that a copy within the device's memory reads and writes."""
-    source = torch.ones(2**28, device=device)
+    source = torch.ones(COPIED, device=device)
     target = torch.empty_like(source)
     speed = 2 * source.nbytes / min(seconds(lambda: target.copy_(source))[0] for _ in range(20))
     print(f"copy: {speed / 1e12:.3f} TB/s")
@@ -319,15 +324,11 @@ def seconds(call: Callable) -> tuple[float, torch.Tensor]:
 # --- numbers
 
 
-def row(key: str, value: float, unit: str, description: str) -> dict:
-    return {"key": key, "value": value, "unit": unit, "description": description}
-
-
 def measure(options: argparse.Namespace) -> dict:
     """The numbers and what they were measured on, as JSON holds them."""
     on_gpu, data = options.device != "cpu", options.data
     if on_gpu:
-        rows = throughput(options.device, data, options.batches, options.repeats, options.tune)
+        rows = [*throughput(options.device, data, options.batches, options.repeats, options.tune)]
     else:
         rows = compare(data, options.repeats)
     return {
@@ -341,19 +342,6 @@ def measure(options: argparse.Namespace) -> dict:
         "versions": {"torch": torch.__version__, "opencv": cv2.__version__, "numpy": np.__version__},
         "rows": rows,
     }
-
-
-def keep(found: dict) -> None:
-    """Commits the numbers: results/flow-*.json."""
-    from arsr import records
-
-    facts = {name: found[name] for name in ("command", "data", "machine", "note", "versions")}
-    code = records.commit(_common.ROOT, "arsr_core/flow", "benchmarks/flow.py")
-    source = records.Provenance(kind="measured", source="Optical flow", code=code, **facts)
-    rows = [row | {"key": f"flow.{found['name']}.{row['key']}"} for row in found["rows"]]
-    kept = [records.Record(**row, provenance=source) for row in rows]
-    path = _common.ROOT / "results" / f"flow-{found['name']}.json"
-    print(f"kept: {records.save(kept, path)}")
 
 
 def main() -> None:
@@ -375,7 +363,7 @@ def main() -> None:
         if options.report:
             options.report.write_text(json.dumps(found, indent=1) + "\n")
     if options.keep:
-        keep(found)
+        _common.keep(found, "Optical flow", f"flow.{found['name']}", "arsr_core/flow")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from arsr import manifest, records
 from arsr.embedded import generated
 from arsr_core import degrade, metrics, video
 from arsr_core.sr import METHODS, build, namings
@@ -160,6 +159,8 @@ def memory(case: str) -> None:
 
 
 def keep_memory(peaks: dict[str, float], threads: int) -> None:
+    from arsr import records
+
     note = f"random weights; {threads} thread(s); resident, with Python, torch and the weights"
     source = _common.provenance("Memory of super-resolution", "synthetic frames", note)
     kept = []
@@ -213,6 +214,8 @@ def main() -> None:
         return keep_memory(peaks, options.threads) if options.keep else None
     if options.memory:
         return memory(options.memory)
+    from arsr import manifest
+
     trained = manifest.at_hand(_common.ROOT / "weights", _common.weights(options.weights))
     print(f"torch {torch.__version__}, {options.device}, {options.threads} thread(s), seconds a frame, ratios")
     columns = ("seconds", "ratio", "spandrel.ratio", "spandrel.apart", "basicsr.ratio", "basicsr.apart", "loss")

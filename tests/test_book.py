@@ -209,6 +209,12 @@ def test_a_module_reaches_its_data():
     assert {"viewer.js", "viewer.css"} <= {path.name for path in keys.reached({"arsr.viewer.viewer"})}
 
 
+def test_a_name_that_loads_its_file_when_asked_for_is_reached():
+    reached = {path.name for path in keys.reached({"arsr_core.flow", "arsr_core.flow.tvl1"})}
+    assert {"estimation.py", "dual_tvl1.py", "dual_tvl1_numba.py", "colour.py"} <= reached
+    assert {"rrdb.py", "building.py"} <= {path.name for path in keys.reached({"arsr_core.sr"})}
+
+
 def test_new_prose_and_captions_reach_the_page_and_execute_nothing(tmp_path, built):
     [ran] = (built[0] / "_build/embedded/chapters").glob("*/executed.ipynb")
     chapter = tmp_path / "00-first.md"

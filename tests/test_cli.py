@@ -4,6 +4,8 @@ import inspect
 import re
 import subprocess
 import sys
+from ast import literal_eval
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -117,14 +119,14 @@ def test_the_list_of_commands_says_what_their_help_says():
 WRONG = [
     (["upscale", "absent.mp4", "out.mp4"], "absent.mp4: no such file"),
     (["upscale", "in.mkv", "out.txt"], "out.txt"),
-    (["upscale", "in.mkv", "out.mp4", "--method", "nothing"], "unknown method 'nothing'"),
-    (["upscale", "in.mkv", "out.mp4", "--method", "vdsr"], "give path="),
+    (["upscale", "in.mkv", "out.mp4", "--method", "nothing"], "invalid choice 'nothing' for argument '--method'"),
+    (["upscale", "in.mkv", "out.mp4", "--method", "vdsr"], "vdsr needs weights, --weights FILE"),
     (["upscale", "in.mkv", "out.mp4", "--method", "vdsr", "--weights", "in.mkv"], "in.mkv: damaged or no PyTorch file"),
     (["upscale", "in.mkv", "out.mp4", "--padding", "grey"], "grey"),
     (["upscale", "in.mkv", "out.mp4", "--device", "quantum"], "quantum"),
     (["weights", "import", "in.mkv", "w.safetensors"], "in.mkv"),
-    (["data", "generate", "clips", "--split", "dev"], "choose one of train, test"),
-    (["data", "check", "kinetics", "."], "unknown data set 'kinetics'"),
+    (["data", "generate", "clips", "--split", "dev"], "Expected one of ('train', 'test')"),
+    (["data", "check", "kinetics", "."], "invalid choice 'kinetics'"),
     (["data", "check", "weizmann", "absent"], "absent: no such folder"),
 ]
 
@@ -143,18 +145,146 @@ def test_every_command_explains_itself(arsr, command):
     assert "sage: arsr" in text and (not command or "Examples" in text)
 
 
-def test_help_and_wrong_options_wait_for_no_torch():
-    code = (
-        "import sys\n"
-        "from arsr import cli\n"
-        "for words in (['--help'], ['nothing'], ['run'], ['upscale', 'in.mkv'], ['flow', 'absent', 'out'],\n"
-        "    ['train', 'nothing'], ['evaluate', 'nothing', 'x'], ['reproduce', '--data', 'absent']):\n"
-        "    try: cli.parse(words)\n"
-        "    except ValueError: pass\n"
-        "print('torch' in sys.modules)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "False\n", done.stderr
+EARLY = """
+--help
+nothing
+train --help
+evaluate --help
+reproduce --help
+upscale --help
+book --help
+data pairs --help
+train --list
+train nothing
+train vdsr --sedd 1
+train vdsr --seed one
+train vdsr --precision float64
+train vdsr --profile huge
+train vdsr --set steps=many
+train vdsr --set pace=1
+train vdsr --data absent
+evaluate embedded
+evaluate nothing out.parquet -r in.mkv
+evaluate embedded out.parquet
+evaluate embedded out.parquet -r absent.safetensors
+evaluate embedded out.parquet -r in.mkv --clips many
+evaluate embedded out.parquet -r in.mkv --clips 0
+evaluate embedded out.parquet -r in.mkv --precision float64
+evaluate embedded out.parquet -r in.mkv -m nothing
+evaluate embedded out.parquet -r in.mkv --weights vdsr
+evaluate embedded out.parquet -r in.mkv --weights vdsr=absent -m vdsr
+evaluate embedded out.parquet -r in.mkv --device quantum
+evaluate hmdb51 out.parquet -r in.mkv
+reproduce
+reproduce --stage none
+reproduce --preset slow
+reproduce --data absent
+reproduce --profile embedded --clips 0
+reproduce --profile embedded --dataset kinetics
+reproduce --profile embedded -m nothing
+upscale
+upscale absent out.mp4
+upscale in.txt out.mp4
+upscale in.mkv out.mp4 --batch many
+upscale in.mkv out.mp4 --method nothing
+upscale in.mkv out.mp4 --method vdsr
+upscale in.mkv out.mp4 --padding grey
+upscale in.mkv out.mp4 --device quantum
+upscale in.mkv out.txt
+flow in.mkv out.mp4 --preset slow
+flow in.mkv out --format jpeg
+flow in.txt out.mp4
+book --jobs two
+book --profil small
+book --root {root} --profile none
+run
+run 99 --root {root}
+data check kinetics .
+data check weizmann
+data generate clips --split dev
+data pairs
+data pairs out
+data pairs out --embedded 3 --patch 15
+weights import in.mkv
+claims --out
+"""
+
+
+TORCHLESS = """
+import contextlib, io, sys
+class Refuse:
+    def find_spec(name, *_):
+        if name in ("torch", "jupytext"):
+            raise ImportError("what is slow to load")
+sys.meta_path.insert(0, Refuse)
+from arsr import cli
+for words in {lines}:
+    sys.argv, sys.stderr, out = ["arsr", *words.split()], io.StringIO(), io.StringIO()
+    sys.stderr.isatty = lambda: {terminal}
+    with contextlib.redirect_stdout(out):
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        except ImportError as error:
+            code = str(error)
+    print(repr((words, code, out.getvalue(), sys.stderr.getvalue())))
+"""
+
+
+def torchless(lines, folder, terminal=False):
+    """(words, exit code, said to a pipe, said to a person) of each line, in a process that may load nothing slow."""
+    code = TORCHLESS.format(lines=lines, terminal=terminal)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
+    return [literal_eval(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("command", sorted({words.split()[0] for words in EARLY.split("\n") if words}))
+def test_help_and_wrong_words_wait_for_no_torch(command, clip, tmp_path, root):
+    (tmp_path / "in.txt").write_text("no video")
+    lines = [words.format(root=root) for words in EARLY.split("\n") if words.split()[:1] == [command]]
+    said = torchless(lines, tmp_path)
+    assert [words for words, *_ in said] == lines
+    for words, code, out, error in said:
+        asked = "--help" in words or "--list" in words
+        assert code == (0 if asked else 2) and bool(out) == asked, (words, code, out, error)
+        assert asked or (error.startswith("arsr: ") and error.count("\n") == 1), (words, error)
+
+
+BEGUN = {
+    "train vdsr": "vdsr-lite: 2,000 steps",
+    "evaluate embedded out.parquet -r in.mkv": "embedded: hr, bicubic, seen by 1 recognisers, lite",
+    "reproduce --profile embedded": "embedded: looking for what there is",
+    "book --root {root} --out book": "embedded: looking for chapters that changed",
+    "run 01 --root {root} --out book": "01-data-and-degradation: to execute",
+    "upscale in.mkv out.mp4": "in.mkv: to four times its size by bicubic",
+    "flow in.mkv out.mp4": "in.mkv: flow by tvl1",
+}
+
+
+def test_a_person_reads_what_begins_before_torch_loads(clip, tmp_path, root):
+    begun = {words.format(root=root): line for words, line in BEGUN.items()}
+    for words, code, _, error in torchless([*begun], tmp_path, terminal=True):
+        assert error.startswith(begun.pop(words)) and code == "what is slow to load", (words, code, error)
+    assert not begun
+
+
+def test_choices_are_those_of_what_they_choose_from():
+    from arsr.commands.clips import Flow
+    from arsr.evaluation import Evaluation
+    from arsr.training import tasks
+    from arsr_core.flow import METHODS, PRESETS, extraction
+
+    def choices(cls, name):  # of a Literal, perhaps annotated, perhaps | None
+        hint = get_type_hints(cls)[name]
+        return set(get_args(next((part for part in get_args(hint) if get_args(part)), hint)))
+
+    assert choices(Flow, "preset") == choices(Evaluation, "flow") == set(PRESETS)
+    assert choices(Flow, "method") == {*METHODS, "precomputed"}
+    assert choices(Flow, "format") == {*extraction.FORMATS, "png"}
+    assert choices(tasks.SRRecipe, "pixel") == set(tasks.PIXEL)
+    assert choices(tasks.SRRecipe, "gan") == set(tasks.ADVERSARIAL)
 
 
 def test_half_a_word_is_no_command_and_a_closed_pipe_no_error(arsr):

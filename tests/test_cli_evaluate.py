@@ -77,7 +77,7 @@ WRONG = [
     (("weizmann", "s.parquet", *RGB), "weizmann: give the folder of its clips"),
     (("weizmann", "s.parquet", *RGB, "--data", "absent"), "absent: no such file or folder"),
     (("embedded", "s.parquet", *RGB), "rgb.safetensors: no such recogniser"),
-    (("embedded", "s.parquet", *RGB, "--clips", "4"), "no clips of "),
+    (("embedded", "s.parquet", "-r", __file__, "--clips", "4"), "no clips of "),
     (("embedded", "s.parquet", *RGB, "--protocol", "half"), "invalid choice 'half' for argument '--protocol'"),
     (("embedded", "s.parquet", *RGB, "-m", "magic"), "unknown method 'magic'"),
     (("embedded", "s.parquet", *RGB, "-m", "vdsr", "--weights", "vdsr"), "expected METHOD=FILE"),

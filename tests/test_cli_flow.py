@@ -178,7 +178,10 @@ def test_command(clip, tmp_path):
         (["absent.mp4", "out"], "absent.mp4"),
         (["in.mkv", "out", "--method", "raft"], "give weights=FILE"),
         (["in.mkv", "out", "--method", "raft", "--preset", "fast"], "unexpected keyword argument 'warps'"),
-        (["in.mkv", "out", "--preset", "slow"], "unknown preset 'slow'; choose one of reference, fast"),
+        (
+            ["in.mkv", "out", "--preset", "slow"],
+            "invalid choice 'slow' for argument '--preset'. Expected one of ('reference', 'fast');",
+        ),
         (["in.mkv", "out", "--device", "quantum"], "got 'quantum'"),
     ],
 )

@@ -248,7 +248,7 @@ CASES: dict[str, Callable[[], object]] = {
     "recognition.protocol.bilinear": lambda: protocol.bilinear(image(), (20, 20)),
     "recognition.protocol.crop": lambda: protocol.crop(rand(2, 3, 256, 340), PROTOCOLS["full"]),
     "recognition.protocol.mirrored": lambda: protocol.mirrored(rand(2, 10, 32, 32)),
-    "recognition.augment.augment": lambda: recognition.augment(
+    "recognition.augmentation.augment": lambda: recognition.augment(
         rand(2, 3, 3, 64, 64),
         rand(2, 3, 10, 64, 64),
         crop=32,
@@ -440,8 +440,8 @@ HOST = {  # public functions that are not run here, by module or name, and why
     "recognition.protocol.starts": "numbers of frames, on the host",
     "recognition.protocol.train_starts": "numbers of frames, on the host",
     "recognition.recogniser": "sets up a training; run by the recipes",
-    "sr.build": "run for every method",
-    "sr.load": "files",
+    "sr.building.build": "run for every method",
+    "sr.building.load": "files",
     "sr.methods.find": "a name",
     "sr.engine": "run by `upscale`",
     "sr.namings": "files",

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from arsr import evaluate, manifest, records, reproduce, scores
 from arsr.data import folders
 from arsr.embedded import generated
-from arsr.reproduce import Study
+from arsr.evaluation import TABLE4, Study
 from arsr_core import recognition, sr, video
 from arsr_core.errors import InputError
 
@@ -61,7 +61,7 @@ def study(data, out, **changed):
 
 
 def test_the_plan_names_what_is_there_and_what_is_not(data, tmp_path):
-    found, missing = reproduce.prepare(study(data, tmp_path, methods=reproduce.TABLE4, datasets=("hmdb51", "ucf101")))
+    found, missing = reproduce.prepare(study(data, tmp_path, methods=TABLE4, datasets=("hmdb51", "ucf101")))
     assert [(c.dataset, c.network, c.methods) for c in found] == [
         ("hmdb51", network, ("hr", "bicubic", "vdsr")) for network in ("tsn", "st-resnet")
     ]

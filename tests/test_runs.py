@@ -12,6 +12,7 @@ from arsr import manifest
 from arsr.data import pairs
 from arsr.training import runs
 from arsr.training.loop import fit
+from arsr.training.recipes import RECIPES
 from arsr.training.runs import Run
 from arsr_core import losses, sr
 from arsr_core.errors import InputError
@@ -170,7 +171,7 @@ def test_missing_data_and_starts(tmp_path):
 def test_the_command(tmp_path):
     command = [str(Path(sys.executable).with_name("arsr")), "train"]
     listed = subprocess.run([*command, "--list"], capture_output=True, text=True)
-    assert listed.returncode == 0 and all(name in listed.stdout for name in runs.RECIPES)
+    assert listed.returncode == 0 and all(name in listed.stdout for name in RECIPES)
     wrong = subprocess.run([*command, "nosuch"], capture_output=True, text=True)
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
 

@@ -427,7 +427,7 @@ def test_discriminator_learns_to_tell_noise_from_flat():
 
 
 def test_a_network_without_its_attributes_is_refused_by_their_names(monkeypatch):
-    method = sr.METHODS["vdsr"]
-    monkeypatch.setitem(sr.METHODS, "vdsr", replace(method, build=lambda: torch.nn.Conv2d(3, 3, 1), hyper={}))
+    monkeypatch.setattr("arsr_core.sr.networks.vdsr.VDSR", lambda: torch.nn.Conv2d(3, 3, 1))
+    monkeypatch.setitem(sr.METHODS, "vdsr", replace(sr.METHODS["vdsr"], hyper={}))
     with pytest.raises(InputError, match="Conv2d: no attribute scale, frames, margin, footprint"):
         sr.build("vdsr")

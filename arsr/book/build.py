@@ -114,7 +114,7 @@ class Build:
     @cached_property
     def chapters(self) -> list[Path]:
         """The pages that are notebooks."""
-        return [page for page in self.pages if "kernelspec" in notebooks.notebook(page).metadata]
+        return [page for page in self.pages if re.match(r"---\n(.+\n)*?kernelspec:", page.read_text(encoding="utf-8"))]
 
     @cached_property
     def versions(self) -> list[object]:

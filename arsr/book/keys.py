@@ -66,6 +66,7 @@ def reached(names: Iterable[str]) -> list[Path]:
         if name in known and name not in modules:
             modules.add(name)
             waiting += [*graph.find_modules_directly_imported_by(name), name.rpartition(".")[0]]
+            waiting += graph.find_children(name) if name.startswith("arsr_core.") else []  # loaded when asked for
     found = set()
     for place in (ABOVE.joinpath(*name.split(".")) for name in modules):
         beside = place.iterdir() if place.is_dir() else place.parent.glob(f"{place.name}.*")

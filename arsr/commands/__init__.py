@@ -37,6 +37,12 @@ def typed() -> str:
     return shlex.join(["arsr", *sys.argv[1:]])
 
 
+def hint(line: str) -> None:
+    """What begins, for a person who waits: torch takes seconds to load, and bars show later still."""
+    if sys.stderr.isatty():
+        say(line)
+
+
 def say(line: str) -> None:
     """A line for the person, not for a pipe."""
     print(line, file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes
 
 from arsr.book import build as book
-from arsr.commands import Set, assignments, say
+from arsr.commands import Set, assignments, hint, say
 from arsr.settings import Flag, Positional, spelled
 from arsr_core.errors import InputError
 
@@ -29,6 +29,7 @@ class Book:
 
     def __call__(self) -> None:
         config = replace(self.config, overrides=assignments(self.set_))
+        hint(f"{config.profile}: looking for chapters that changed")
         index, executed = book.build(config, say, self.jobs)
         if self.figures:
             say(f"figures: {len(book.export_figures(config, executed))} files copied to {config.root / 'figures'}")
@@ -58,6 +59,7 @@ class Run:
         found = [c for c in config.chapters if c.stem == self.chapter or c.stem.startswith(f"{self.chapter}-")]
         if len(found) != 1:
             raise InputError(f"no chapter {self.chapter!r}; choose one of {', '.join(c.stem for c in config.chapters)}")
+        hint(f"{found[0].stem}: to execute with profile {config.profile}, unless it is there")
         with book.alone(config):
             folder = book.execute(config, found, say)[found[0]]
         if self.keep:

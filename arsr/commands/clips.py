@@ -3,11 +3,12 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from arsr.commands import say
+from arsr.commands import hint, say
 from arsr.settings import Flag, Positional, spelled
 from arsr_core.errors import InputError
+from arsr_core.sr import METHODS
 
 
 @dataclass
@@ -21,17 +22,21 @@ class Upscale:
 
     source: Annotated[Positional[Path], spelled(metavar="IN")]  # a video, or a folder of images
     target: Annotated[Positional[Path], spelled(metavar="OUT")]  # OUT.mp4, .mov or .mkv; keeps rate and sound
-    method: str = "bicubic"  # bicubic, vdsr, rcan, srgan, esrgan, sosr, spmc, duf16 ...
+    method: Literal[*METHODS] = "bicubic"  # the network
     weights: Path | None = None  # file of weights; bicubic needs none
-    padding: str = "replicate"  # beyond the ends of a clip: replicate, reflect or black
+    padding: Literal["replicate", "reflect", "black"] = "replicate"  # beyond the ends of a clip
     device: str | None = None  # cpu, cuda, cuda:1 ...; default: cuda where there is one
-    precision: str = "auto"  # auto, float32 or bfloat16
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: as the hardware likes
     tile: int = 0  # largest side, in px, of the pieces; 0: as memory asks
     batch: int = 0  # frames at a time; 0: as memory allows
     lossless: Flag[bool] = False  # write without loss (and without sound); large
     fps: float | None = None  # rate of a folder of images; for a video: drops its sound
 
     def __call__(self) -> None:
+        if self.weights is None and self.method != "bicubic":
+            raise InputError(f"{self.method} needs weights, --weights FILE; 'arsr weights import' converts public ones")
+        _check(self.source, self.target)
+        hint(f"{self.source}: to four times its size by {self.method}")
         from arsr_core import devices, sr
         from arsr_core.sr import upscaling
 
@@ -55,9 +60,9 @@ class Flow:
 
     source: Annotated[Positional[Path], spelled(metavar="IN")]  # a video, or a folder of images
     target: Annotated[Positional[Path], spelled(metavar="OUT")]  # OUT.mp4, .mov or .mkv in colours, or a folder
-    format: str | None = None  # of a folder: flo, kitti, png, uint8, uint8-jpg
-    method: str = "tvl1"  # tvl1, raft, or precomputed: IN is a folder of flow files
-    preset: str = "reference"  # of tvl1: reference or fast
+    format: Literal["flo", "kitti", "png", "uint8", "uint8-jpg"] | None = None  # of a folder
+    method: Literal["tvl1", "raft", "precomputed"] = "tvl1"  # precomputed: IN is a folder of flow files
+    preset: Literal["reference", "fast"] = "reference"  # of tvl1
     weights: Path | None = None  # of raft: a file; default: torch's cache
     download: Flag[bool] = False  # fetch raft's weights if need be, 21 MB
     bound: float | None = None  # of 8 bits (20) or full colour (5), in px
@@ -66,10 +71,11 @@ class Flow:
     fps: float | None = None  # rate of OUT; a folder of images has none
 
     def __call__(self) -> None:
+        if self.method != "precomputed":
+            _check(self.source, self.target)
+        hint(f"{self.source}: flow by {self.method}")
         from arsr_core import devices, flow
 
-        if self.preset not in flow.PRESETS:
-            raise InputError(f"unknown preset {self.preset!r}; choose one of {', '.join(flow.PRESETS)}")
         options, device = dict(flow.PRESETS[self.preset]), devices.device(self.device)
         if self.method == "tvl1":
             workers = self.workers or len(os.sched_getaffinity(0))
@@ -80,3 +86,12 @@ class Flow:
         chosen = dict(method=self.method, format=self.format, bound=self.bound, fps=self.fps)
         flow.extract(self.source, self.target, **chosen, **options)
         say(f"written: {self.target}")
+
+
+def _check(source: Path, target: Path) -> None:
+    """InputError for what is no video and what cannot become one, before torch loads."""
+    from arsr_core import video
+
+    if target.suffix.lower() not in ("", *video.LOSSLESS):
+        raise InputError(f"{target}: expected .mp4, .mov or .mkv, or no suffix for a folder of images")
+    video.probe(source)

@@ -3,15 +3,17 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes
 
 from arsr.commands import say
-from arsr.data import pairs
+from arsr.data import windows
+from arsr.names import DATASETS
 from arsr.settings import Flag, Positional, spelled
 from arsr_core.errors import InputError
 
+REAL = [name for name in DATASETS if name != "embedded"]
 Out = Annotated[Positional[Path], spelled(metavar="OUT")]
 
 
@@ -24,7 +26,7 @@ class Check:
       arsr data check weizmann data/weizmann --decode
     """
 
-    kind: Annotated[Positional[str], spelled(metavar="KIND")]  # ucf101, hmdb51, weizmann or ut_interaction
+    kind: Annotated[Positional[Literal[*REAL]], spelled(metavar="KIND")]  # ucf101, hmdb51, weizmann ...
     root: Annotated[Positional[Path], spelled(metavar="ROOT")]  # the data set's folder
     splits: Path | None = None  # folder of the official split files
     split: int = 1  # official split
@@ -49,7 +51,7 @@ class Generate:
 
     out: Out  # folder to write to: OUT/ACTION/SPLIT-INDEX.mkv
     count: int = 18  # clips; 18 is one of each action
-    split: str = "test"  # train or test
+    split: Literal["train", "test"] = "test"  # whose actors, scenes and tempi
     frames: int = 24  # frames of each clip
     seed: int = 0  # seed of the whole set
 
@@ -82,13 +84,14 @@ class Pairs:
     """
 
     out: Out  # folder to write to; of an interrupted preparation: goes on
-    config: OmitArgPrefixes[pairs.Pairs]
+    config: OmitArgPrefixes[windows.Pairs]
     workers: int = 1  # of TV-L1 on a CPU: pairs of frames at a time
     device: str | None = None  # of TV-L1: cpu, cuda ...; default: cuda where there is one
 
     def __call__(self) -> None:
-        from arsr_core import devices
-
         if self.workers < 1:
             raise InputError(f"data pairs: expected 1 worker or more, got {self.workers}")
+        from arsr.data import pairs
+        from arsr_core import devices
+
         print(pairs.store_pairs(self.config, self.out, workers=self.workers, device=str(devices.device(self.device))))

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes
 
-from arsr import evaluate, processes, records, reproduce, scores
-from arsr.commands import say, typed
+from arsr.commands import hint, say, typed
+from arsr.evaluation import Evaluation, Study
 from arsr.settings import Flag, Many, spelled
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS
@@ -29,7 +29,7 @@ class Evaluate:
       arsr evaluate weizmann scores.parquet --data data/weizmann -r 'runs/{fold}/weights.safetensors' --protocol light
     """
 
-    config: OmitArgPrefixes[evaluate.Evaluation]
+    config: OmitArgPrefixes[Evaluation]
     method: Method = ()  # hr, vdsr ..., sosr+tosr (frames, flow); default: hr, bicubic
     weights: Annotated[Many[tuple[str, ...]], spelled(metavar="METHOD=FILE")] = ()  # weights of an SR method
     protocol: Literal[*PROTOCOLS, ""] = ""  # full, light, small, lite; default: lite if embedded, else full
@@ -42,6 +42,12 @@ class Evaluate:
         protocol = PROTOCOLS[self.protocol or ("lite" if self.config.dataset == "embedded" else "full")]
         methods = self.method or self.config.methods
         config = replace(self.config, methods=methods, weights=named, protocol=protocol)
+        config.require_source()
+        if not any("{fold}" in name for name in config.recognisers):
+            config.files("")
+        hint(f"{config.dataset}: {', '.join(methods)}, seen by {len(config.recognisers)} recognisers, {protocol.name}")
+        from arsr import evaluate, processes, scores
+
         frame, _ = scores.load(evaluate.evaluate(config, provenance=evaluate.provenance_of(config, typed())))
         if not processes.this().is_main_process:
             return
@@ -72,7 +78,7 @@ class Reproduce:
       arsr reproduce --profile embedded --clips 36 --out _build/embedded-study
     """
 
-    study: OmitArgPrefixes[reproduce.Study]
+    study: OmitArgPrefixes[Study]
     stage: Literal["prepare", "scores", "tables", "all"] = "all"  # how far: the plan, the scores, the tables
     dry_run: Flag[bool] = False  # print the plan and stop: the stage prepare
     dataset: Many[tuple[str, ...]] = ()  # hmdb51, ucf101; default: both
@@ -84,6 +90,9 @@ class Reproduce:
         chosen = {"datasets": self.dataset} if self.dataset else {}
         chosen |= {"methods": self.method} if self.method else {}
         study = replace(self.study, shipped=self.root / "weights", **chosen)
+        hint(f"{study.profile}: looking for what there is")
+        from arsr import processes, records, reproduce
+
         code = records.commit(self.root, "arsr", "arsr_core") if self.keep else None
         found, missing = reproduce.prepare(study)
         data, note = ", ".join(study.datasets), None

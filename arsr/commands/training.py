@@ -5,11 +5,9 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-from arsr import processes
-from arsr.commands import Set, assignments, say, typed
+from arsr.commands import Set, assignments, hint, say, typed
 from arsr.settings import Flag, Many
-from arsr.training import runs
-from arsr.training.recipes import RECIPES
+from arsr.training.recipes import RECIPES, Run
 
 TELLING = ("method", "stream", "backbone", "start", "pixel", "feature", "adversarial", "warp")
 
@@ -43,7 +41,7 @@ class Train:
       arsr train tsn-flow --profile small --data data/weizmann --dataset weizmann --fold lena
     """
 
-    run: OmitArgPrefixes[runs.Run]
+    run: OmitArgPrefixes[Run]
     set_: Set = ()  # another value of one of the recipe's settings
     ship: Flag[bool] = False  # copy the weights to weights/, with an entry in its manifest
     test: Many[tuple[Path, ...]] = ()  # with --ship: a clip to measure PSNR on
@@ -51,6 +49,10 @@ class Train:
 
     def __call__(self) -> None:
         run = replace(self.run, weights=self.root / "weights", settings=assignments(self.set_))
+        hint(f"{run.name}: {run.settled.steps:,} steps, to {run.folder}")
+        from arsr import processes
+        from arsr.training import runs
+
         path, curve = runs.train(run, say=say)
         if not processes.this().is_main_process:
             return

@@ -20,7 +20,7 @@ from arsr.training.tasks import save_sr
 from arsr_core import degrade, losses, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
-from arsr_core.recognition.augment import Augmentation, augment
+from arsr_core.recognition import Augmentation, augment
 
 OF = 4  # Figure 8's alpha counts the quarters of LR clips
 SHARES = tuple(range(OF + 1))

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import nn
@@ -93,7 +94,8 @@ def fit(
     rates = {name: [group["lr"] for group in its.param_groups] for name, its in optimizers.items()}
     nets = {name: engine.prepare(net) for name, net in models.items()}  # wrapped where processes share the work
     seen = nets if isinstance(model, dict) else nets["loss"]  # by a loss
-    averages = {name: _average(net, plan.ema) for name, net in models.items() if plan.ema}
+    mean = {"multi_avg_fn": get_ema_multi_avg_fn(plan.ema)} if plan.ema else {}  # of weights; buffers are the last's
+    averages = {name: AveragedModel(net, **mean) for name, net in models.items() if mean}
     step, rows, checkpoint = 0, [], None
     if folder:
         identity = _identity(recipe, plan, optimizers, losses | {"anneal": anneal}, models)
@@ -109,7 +111,10 @@ def fit(
         for current, batch in enumerate(_batches(data, plan, engine, step), step):
             batch, terms = send_to_device(batch, engine.device, non_blocking=True), {}
             waited += time.monotonic() - asked
-            torch.manual_seed(_mix(plan.seed, current, engine.process_index))
+            # torch.manual_seed notes the caller's stack for each kind of device that is not there, at every step
+            torch.default_generator.manual_seed(seed := _mix(plan.seed, current, engine.process_index))
+            if engine.device.type == "cuda":
+                torch.cuda.manual_seed(seed)
             for net in nets.values():
                 net.train()
             with autocast:
@@ -186,11 +191,6 @@ def _engine(plan: Schedule, samples: int) -> Accelerator:
     return engine
 
 
-def _average(net: nn.Module, decay: float) -> AveragedModel:
-    """The exponential moving average of its weights; buffers are copies of the last."""
-    return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay))
-
-
 def _identity(recipe, plan, optimizers, functions, models) -> dict[str, dict]:
     """What decides the weights, but for those that the networks start from, which the checkpoint holds."""
     trained = [x for model in models.values() for x in (*model.modules(), *model.parameters())]
@@ -224,8 +224,8 @@ def _visits(samples: int, plan: Schedule, step: int) -> list[int]:
 
 
 @lru_cache(maxsize=2)
-def _permutation(samples: int, seed: int, epoch: int) -> torch.Tensor:
-    return torch.randperm(samples, generator=torch.Generator().manual_seed(_mix(seed, epoch)))
+def _permutation(samples: int, seed: int, epoch: int) -> np.ndarray:  # whose numbers are looked up fast
+    return torch.randperm(samples, generator=torch.Generator().manual_seed(_mix(seed, epoch))).numpy()
 
 
 def _mix(*numbers: int) -> int:

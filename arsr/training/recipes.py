@@ -1,10 +1,79 @@
-"""The recipes of recipes.yaml by name and profile, checked."""
+"""What can be trained: the recipes of recipes.yaml by name and profile, and a run of one. None of it needs torch."""
 
+from collections.abc import Mapping
+from dataclasses import field, replace
 from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import yaml
+from annotated_types import Ge
+from pydantic import Strict
 
-from arsr.training.tasks import RecogniserRecipe, SRRecipe
+from arsr.settings import Many, Positional, Suppress, settings, spelled
+from arsr_core.errors import InputError
+from arsr_core.recognition import PROTOCOLS, Augmentation
+from arsr_core.sr import METHODS
+
+Count = Annotated[int, Strict(), Ge(1)]
+Number = Annotated[float, Strict()]
+SUFFIXES = {"paper": "", "small": "-small", "embedded": "-lite", "video": "-video"}  # of the names of weights
+
+
+@settings
+class SRRecipe:
+    """L = pixel_weight pixel + feature L_feature + adversarial L_adversarial, or ToSR's loss on pairs of frames."""
+
+    method: Literal[*METHODS]  # the network, as sr.METHODS names it
+    lite: bool  # its small form
+    steps: Count
+    batch: Count
+    patch: Count  # HR, px
+    rate: Number
+    pixel: Literal["mse", "wmse", "wmse_normalised", "wmse_code", "l1", "huber"] = "mse"
+    pixel_weight: Number = 1.0
+    feature: Number = 0.0
+    adversarial: Number = 0.0
+    gan: Literal["relativistic", "standard"] = "relativistic"  # standard: SRGAN's
+    judge: Number = 1.0  # the discriminator's rate over the generator's
+    warp: tuple[Number, Number, Number] | None = None  # weights of L_SR, L_warp-SR, L_warp-HR; (1, 0, 0): the control
+    start: str | None = None  # the recipe whose weights it starts from
+    milestones: tuple[Count, ...] = ()  # steps where the rate falls by `factor`; none: half a cosine
+    factor: Number = 0.5
+    clip: Number | None = None  # norm of the gradient
+
+    def __post_init__(self):
+        if self.warp and (self.feature or self.adversarial):
+            raise InputError("a recipe has ToSR's loss or the spatial ones, not both")
+
+
+@settings
+class RecogniserRecipe:
+    """How one stream of TSN is trained, or ST-ResNet."""
+
+    stream: Literal["rgb", "flow", "both"]  # both: ST-ResNet
+    backbone: str
+    protocol: Literal[*PROTOCOLS]  # size of the frames, crop, length of the stack
+    steps: Count
+    batch: Count
+    rate: Number  # learning rate
+    decay: Number  # of the weights
+    dropout: Number = 0.0  # before the classifier; ST-ResNet's are those of its streams
+    imagenet: bool | str = False  # start from ImageNet weights: those of a package, or of a file
+    start: tuple[str, ...] = ()  # names of the weights of ST-ResNet's two streams, or of one with other classes
+    optimizer: Literal["sgd", "adamw"] = "sgd"  # sgd: with momentum 0.9 and `parameter_groups`
+    milestones: tuple[Count, ...] = ()  # steps where the rate falls to a tenth; none: half a cosine
+    segments: Count = 3
+    clip: Number | None = None
+    partial_bn: bool = False
+    frozen: Annotated[int, Strict(), Ge(0)] = 0  # leading parts of the backbone that keep their ImageNet weights
+    smoothing: Number = 0.0  # of the labels
+    augmentation: Augmentation = Augmentation()
+
+    def __post_init__(self):
+        if (len(self.start) == 2) != (self.stream == "both") or len(self.start) > 2:
+            raise InputError(f"expected two streams for ST-ResNet to start from, or at most one for TSN, got {self}")
+
 
 _TABLE = yaml.safe_load((files("arsr.training") / "recipes.yaml").read_text(encoding="utf-8"))
 RECIPES: dict[str, dict[str, RecogniserRecipe | SRRecipe]] = {
@@ -12,3 +81,49 @@ RECIPES: dict[str, dict[str, RecogniserRecipe | SRRecipe]] = {
     for name, profiles in _TABLE.items()
     if not name.startswith(".")
 }
+
+
+@settings
+class Run:
+    """One training: which recipe, on what, from which seed."""
+
+    recipe: Annotated[Positional[str], spelled(metavar="RECIPE")]  # its name; --list shows them
+    profile: str = "embedded"  # embedded, video (super-resolution), small (recognisers) or paper
+    data: Many[tuple[Path, ...]] = ()  # a data set's folder; for SR, folders of clips, or one of 'arsr data pairs'
+    dataset: str | None = None  # hmdb51, ucf101, weizmann or ut_interaction
+    splits: Path | None = None  # folder of the official split files
+    fold: str | None = None  # the group to leave out: an actor, a sequence
+    seed: int = 0  # of weights, order and augmentation
+    start: Path | None = None  # weights to start from; default: the recipe's, in `out` or `weights`
+    out: Path = Path("_build/train")  # folder of prepared data, checkpoints and weights
+    precision: Literal["float32", "bfloat16"] = "float32"
+    workers: int = 0  # processes that load data
+    weights: Suppress[Path] = Path("weights")  # folder of the shipped weights
+    settings: Suppress[Mapping[str, Any]] = field(default_factory=dict)  # other values of the recipe's fields
+
+    def __post_init__(self):
+        if self.recipe not in RECIPES:
+            raise InputError(f"no recipe {self.recipe!r}; 'arsr train --list' shows them: {', '.join(RECIPES)}")
+        if self.profile not in (profiles := RECIPES[self.recipe]):
+            raise InputError(f"{self.recipe} has no profile {self.profile!r}; expected one of {', '.join(profiles)}")
+        _ = self.settled  # checks the settings
+
+    @property
+    def settled(self) -> RecogniserRecipe | SRRecipe:
+        """The recipe with the run's own settings."""
+        return replace(RECIPES[self.recipe][self.profile], **self.settings)
+
+    @property
+    def fork(self) -> str:
+        """What tells its name from that of the recipe and profile: the fold and the seed."""
+        return (f"-without-{self.fold}" if self.fold else "") + (f"-seed{self.seed}" if self.seed else "")
+
+    @property
+    def name(self) -> str:
+        """Of the folder and of the shipped file."""
+        return self.recipe + SUFFIXES[self.profile] + self.fork
+
+    @property
+    def folder(self) -> Path:
+        """Of the checkpoint, the loss curves, the weights."""
+        return self.out / self.name

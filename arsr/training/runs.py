@@ -2,10 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, field, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import pandas
 
@@ -13,10 +12,8 @@ from arsr import manifest, processes, records, scores
 from arsr.data import clips, folders, pairs, snippets, stores
 from arsr.embedded import generated
 from arsr.evaluate import Evaluation, evaluate
-from arsr.settings import Many, Positional, Suppress, settings, spelled
 from arsr.training import checkpoint, tasks
-from arsr.training.recipes import RECIPES
-from arsr.training.tasks import RecogniserRecipe, SRRecipe
+from arsr.training.recipes import SUFFIXES, RecogniserRecipe, Run, SRRecipe
 from arsr_core import degrade, devices, files, flow, sr, video
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
@@ -30,53 +27,6 @@ PAIRS = {
     "embedded": {"embedded": 360, "clip_frames": 4, "windows": 3},
     "video": {"clip_frames": 24, "windows": 8, "preset": "fast"},
 }
-SUFFIXES = {"paper": "", "small": "-small", "embedded": "-lite", "video": "-video"}  # of the names of weights
-
-
-@settings
-class Run:
-    """One training: which recipe, on what, from which seed."""
-
-    recipe: Annotated[Positional[str], spelled(metavar="RECIPE")]  # its name; --list shows them
-    profile: str = "embedded"  # embedded, video (super-resolution), small (recognisers) or paper
-    data: Many[tuple[Path, ...]] = ()  # a data set's folder; for SR, folders of clips, or one of 'arsr data pairs'
-    dataset: str | None = None  # hmdb51, ucf101, weizmann or ut_interaction
-    splits: Path | None = None  # folder of the official split files
-    fold: str | None = None  # the group to leave out: an actor, a sequence
-    seed: int = 0  # of weights, order and augmentation
-    start: Path | None = None  # weights to start from; default: the recipe's, in `out` or `weights`
-    out: Path = Path("_build/train")  # folder of prepared data, checkpoints and weights
-    precision: Literal["float32", "bfloat16"] = "float32"
-    workers: int = 0  # processes that load data
-    weights: Suppress[Path] = Path("weights")  # folder of the shipped weights
-    settings: Suppress[Mapping[str, Any]] = field(default_factory=dict)  # other values of the recipe's fields
-
-    def __post_init__(self):
-        if self.recipe not in RECIPES:
-            raise InputError(f"no recipe {self.recipe!r}; 'arsr train --list' shows them: {', '.join(RECIPES)}")
-        if self.profile not in (profiles := RECIPES[self.recipe]):
-            raise InputError(f"{self.recipe} has no profile {self.profile!r}; expected one of {', '.join(profiles)}")
-        _ = self.settled  # checks the settings
-
-    @property
-    def settled(self) -> RecogniserRecipe | SRRecipe:
-        """The recipe with the run's own settings."""
-        return replace(RECIPES[self.recipe][self.profile], **self.settings)
-
-    @property
-    def fork(self) -> str:
-        """What tells its name from that of the recipe and profile: the fold and the seed."""
-        return (f"-without-{self.fold}" if self.fold else "") + (f"-seed{self.seed}" if self.seed else "")
-
-    @property
-    def name(self) -> str:
-        """Of the folder and of the shipped file."""
-        return self.recipe + SUFFIXES[self.profile] + self.fork
-
-    @property
-    def folder(self) -> Path:
-        """Of the checkpoint, the loss curves, the weights."""
-        return self.out / self.name
 
 
 def train(run: Run, *, say: Callable[[str], None] = print) -> tuple[Path, pandas.DataFrame]:

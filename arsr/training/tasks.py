@@ -9,38 +9,34 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge
-from pydantic import Strict
 from safetensors.torch import save
 from torch import nn
 
 from arsr import processes
 from arsr.data.pairs import PairSet
 from arsr.data.snippets import Snippets, to_float
-from arsr.settings import settings
 from arsr.training.loop import cosine, fit, halved
+from arsr.training.recipes import RecogniserRecipe, SRRecipe
 from arsr_core import losses, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256, write_atomically
-from arsr_core.recognition import PROTOCOLS, TSN, Augmentation, STResNet, augment
+from arsr_core.recognition import PROTOCOLS, TSN, STResNet, augment
 from arsr_core.sr import METHODS
 from arsr_core.sr.networks import discriminator
 
 if TYPE_CHECKING:
     import pandas
 
-Count = Annotated[int, Strict(), Ge(1)]
-Number = Annotated[float, Strict()]
 Batch, Networks = dict[str, torch.Tensor], dict[str, nn.Module]
 Logged = tuple[torch.Tensor, dict[str, torch.Tensor]]  # a loss, and terms to log
 
 # Super-resolution -------------------------------------------------------------------------------------------
 
-PIXEL = {  # (sr, hr, flow) -> loss
+PIXEL = {  # of each name in SRRecipe: (sr, hr, flow) -> loss
     "mse": lambda sr, hr, flow: losses.mse(sr, hr),
     "wmse": lambda sr, hr, flow: losses.wmse(sr, hr, flow),
     "wmse_normalised": lambda sr, hr, flow: losses.wmse(sr, hr, flow, variant="normalised"),
@@ -55,33 +51,6 @@ ADVERSARIAL = {  # of the generator and of the discriminator: (D(real), D(fake))
         lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
     ),
 }
-
-
-@settings
-class SRRecipe:
-    """L = pixel_weight pixel + feature L_feature + adversarial L_adversarial, or ToSR's loss on pairs of frames."""
-
-    method: Literal[*METHODS]  # the network, as sr.METHODS names it
-    lite: bool  # its small form
-    steps: Count
-    batch: Count
-    patch: Count  # HR, px
-    rate: Number
-    pixel: Literal[*PIXEL] = "mse"
-    pixel_weight: Number = 1.0
-    feature: Number = 0.0
-    adversarial: Number = 0.0
-    gan: Literal[*ADVERSARIAL] = "relativistic"  # or "standard", SRGAN's
-    judge: Number = 1.0  # the discriminator's rate over the generator's
-    warp: tuple[Number, Number, Number] | None = None  # weights of L_SR, L_warp-SR, L_warp-HR; (1, 0, 0): the control
-    start: str | None = None  # the recipe whose weights it starts from
-    milestones: tuple[Count, ...] = ()  # steps where the rate falls by `factor`; none: half a cosine
-    factor: Number = 0.5
-    clip: Number | None = None  # norm of the gradient
-
-    def __post_init__(self):
-        if self.warp and (self.feature or self.adversarial):
-            raise InputError("a recipe has ToSR's loss or the spatial ones, not both")
 
 
 def spatial(batch: Batch, nets: Networks, recipe: SRRecipe, features: nn.Module | None) -> Logged:
@@ -148,34 +117,6 @@ def sr_task(
 
 
 # Recognisers ------------------------------------------------------------------------------------------------
-
-
-@settings
-class RecogniserRecipe:
-    """How one stream of TSN is trained, or ST-ResNet."""
-
-    stream: Literal["rgb", "flow", "both"]  # both: ST-ResNet
-    backbone: str
-    protocol: Literal[*PROTOCOLS]  # size of the frames, crop, length of the stack
-    steps: Count
-    batch: Count
-    rate: Number  # learning rate
-    decay: Number  # of the weights
-    dropout: Number = 0.0  # before the classifier; ST-ResNet's are those of its streams
-    imagenet: bool | str = False  # start from ImageNet weights: those of a package, or of a file
-    start: tuple[str, ...] = ()  # names of the weights of ST-ResNet's two streams, or of one with other classes
-    optimizer: Literal["sgd", "adamw"] = "sgd"  # sgd: with momentum 0.9 and `parameter_groups`
-    milestones: tuple[Count, ...] = ()  # steps where the rate falls to a tenth; none: half a cosine
-    segments: Count = 3
-    clip: Number | None = None
-    partial_bn: bool = False
-    frozen: Annotated[int, Strict(), Ge(0)] = 0  # leading parts of the backbone that keep their ImageNet weights
-    smoothing: Number = 0.0  # of the labels
-    augmentation: Augmentation = Augmentation()
-
-    def __post_init__(self):
-        if (len(self.start) == 2) != (self.stream == "both") or len(self.start) > 2:
-            raise InputError(f"expected two streams for ST-ResNet to start from, or at most one for TSN, got {self}")
 
 
 def recognising(batch: Batch, nets: Networks, recipe: RecogniserRecipe, crop: int) -> Logged:

@@ -4,7 +4,7 @@ Flow is (N, 2, H, W) float, channel 0 = u (x, to the right), 1 = v (y, down), in
 its file when it is first asked for, so that a loss which warps needs no flow method, no video and no OpenCV.
 """
 
-from importlib import import_module
+import lazy_loader
 
 FILES = {
     "coding": ("encode_uint8", "stack"),
@@ -17,17 +17,4 @@ FILES = {
     "vectors": ("speed",),
     "warping": ("warp",),
 }
-__all__ = sorted(name for names in FILES.values() for name in names)
-
-
-def __getattr__(name: str) -> object:
-    """A public name, from its file (PEP 562)."""
-    for file, names in FILES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{file}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    """The public names, for completion."""
-    return __all__
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=FILES)

@@ -1,42 +1,10 @@
 """Test protocols: which snippets of a clip are seen, at what size, in which crops."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 
 from arsr_core.errors import InputError
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What decides a score besides the network; written into every record."""
-
-    name: str
-    snippets: int  # a clip
-    crops: int  # 1: the centre; 10: corners and centre, each mirrored too
-    size: tuple[int, int]  # (H, W) of the frames, before flow is computed
-    crop: int  # side
-    flow_frames: int = 5  # fields in a stack
-    bound: float = 20.0  # px of flow that 8 bits cover, either way
-
-    def __post_init__(self):
-        counts = self.snippets, self.crop, self.flow_frames
-        if min(counts) < 1 or self.crops not in (1, 10) or self.crop > min(self.size) or self.bound <= 0:
-            raise InputError(f"expected positive numbers, 1 or 10 crops that the frames hold, got {self}")
-
-
-PROTOCOLS = {
-    p.name: p
-    for p in (
-        Protocol("full", snippets=25, crops=10, size=(256, 340), crop=224),  # TSN's
-        Protocol("light", snippets=5, crops=1, size=(256, 340), crop=224),
-        # real clips on two CPU cores: Weizmann, and clips made square by `data.clips.square`
-        Protocol("small", snippets=5, crops=1, size=(176, 220), crop=160, bound=10.0),
-        Protocol("small-square", snippets=5, crops=1, size=(144, 144), crop=128, bound=10.0),
-        Protocol("lite", snippets=5, crops=1, size=(120, 160), crop=112, bound=10.0),  # embedded clips as they are
-    )
-}
+from arsr_core.recognition.settings import Protocol
 
 
 def starts(frames: int, protocol: Protocol, length: int = 1) -> torch.Tensor:

@@ -2,16 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from torch import nn
+from pkgutil import resolve_name
 
 from arsr_core.errors import InputError
-from arsr_core.sr.networks.duf import DUF
-from arsr_core.sr.networks.rcan import RCAN
-from arsr_core.sr.networks.rrdb import RRDBNet
-from arsr_core.sr.networks.spmc import SPMC
-from arsr_core.sr.networks.srgan import MSRResNet
-from arsr_core.sr.networks.vdsr import VDSR, Bicubic
 
 
 @dataclass(frozen=True)
@@ -21,29 +14,34 @@ class Method:
     name: str
     title: str
     paper: str
-    build: Callable[..., nn.Module]  # with the attributes that `sr.build` names, and a row in `namings.FAMILIES`
+    network: str  # its file in `networks`, and class: with what `sr.build` names, and a row in `namings.FAMILIES`
     hyper: dict
     lite: dict
     frames: int = 1  # LR frames that make one SR frame
 
+    @property
+    def build(self) -> Callable:
+        """The network's class; loaded when it is asked for, as the table itself needs no torch."""
+        return resolve_name(f"arsr_core.sr.networks.{self.network}")
 
-# builder, published size, small size, LR frames
-VDSR_20 = VDSR, dict(layers=20, features=64), dict(layers=8, features=32)
+
+# network, published size, small size, LR frames
+VDSR_20 = "vdsr:VDSR", dict(layers=20, features=64), dict(layers=8, features=32)
 RCAN_200 = (
-    RCAN,
+    "rcan:RCAN",
     dict(groups=10, blocks=20, features=64, reduction=16),
     dict(groups=2, blocks=3, features=32, reduction=8),
 )
-GENERATOR = MSRResNet, dict(blocks=16, features=64), dict(blocks=4, features=32)
-RRDB = RRDBNet, dict(features=64, blocks=23, growth=32), dict(features=32, blocks=2, growth=16)
-SPMC_3 = SPMC, dict(frames=3, features=32, motion=24), dict(frames=3, features=12, motion=12), 3
+GENERATOR = "srgan:MSRResNet", dict(blocks=16, features=64), dict(blocks=4, features=32)
+RRDB = "rrdb:RRDBNet", dict(features=64, blocks=23, growth=32), dict(features=32, blocks=2, growth=16)
+SPMC_3 = "spmc:SPMC", dict(frames=3, features=32, motion=24), dict(frames=3, features=12, motion=12), 3
 LITE = dict(width=64, momentum=0.1, bilinear=True)  # of VSR-DUF, for short training
-DUF_16 = DUF, dict(blocks=6, features=64, growth=32, width=256), dict(blocks=4, features=24, growth=12, **LITE), 7
-DUF_28 = DUF, dict(blocks=12, features=64, growth=16, width=256), dict(blocks=6, features=24, growth=8, **LITE), 7
-DUF_52 = DUF, dict(blocks=24, features=64, growth=16, width=256), dict(blocks=8, features=24, growth=8, **LITE), 7
+DUF_16 = "duf:DUF", dict(blocks=6, features=64, growth=32, width=256), dict(blocks=4, features=24, growth=12, **LITE), 7
+DUF_28 = "duf:DUF", dict(blocks=12, features=64, growth=16, width=256), dict(blocks=6, features=24, growth=8, **LITE), 7
+DUF_52 = "duf:DUF", dict(blocks=24, features=64, growth=16, width=256), dict(blocks=8, features=24, growth=8, **LITE), 7
 
 ROWS = (
-    Method("bicubic", "Bicubic", "Keys, IEEE TASSP 1981", Bicubic, {}, {}),
+    Method("bicubic", "Bicubic", "Keys, IEEE TASSP 1981", "vdsr:Bicubic", {}, {}),
     Method("vdsr", "VDSR", "Kim, Lee and Lee, CVPR 2016", *VDSR_20),
     Method("rcan", "RCAN", "Zhang et al., ECCV 2018", *RCAN_200),
     Method("srresnet", "SRResNet", "Ledig et al., CVPR 2017", *GENERATOR),

@@ -1,26 +1,13 @@
 """TSN's training augmentation: multi-scale corner crops and mirroring, and, as an option, lost resolution."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 from arsr_core.errors import require
 from arsr_core.recognition.protocol import bilinear, mirrored
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What is drawn at random for each training sample."""
-
-    scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)  # of the shorter side; height and width by neighbouring ones
-    mirror: float = 0.5  # share of the samples
-    degrade: float = 0.0  # share of the samples whose frames lose resolution: recognisers then bear LR better
-    degrade_scale: float = 2.0  # at most this, drawn evenly from 1; below the tests' 4, so that no method is favoured
-
-
-AUGMENTATIONS = {"rgb": Augmentation(), "flow": Augmentation(scales=(1, 0.875, 0.75))}  # TSN's
+from arsr_core.recognition.settings import AUGMENTATIONS, Augmentation
 
 
 def augment(
