@@ -27,8 +27,12 @@ ENVIRONMENT = {
 
 def notebook(chapter: Path) -> Any:
     """The text notebook as an nbformat node, with cell ids that depend on the position alone."""
+    # jsonschema's rules for addresses, which no notebook has, would take two seconds to load
+    sys.modules.setdefault("rfc3987_syntax", None)
+    import jupytext
+
     try:
-        node = deepcopy(_parsed(chapter.read_text(encoding="utf-8")))
+        node = deepcopy(_read(jupytext.reads, chapter.read_text(encoding="utf-8")))
     except Exception as error:
         raise InputError(f"{chapter}: not a MyST text notebook ({error})") from error
     for number, cell in enumerate(node.cells):
@@ -37,12 +41,8 @@ def notebook(chapter: Path) -> Any:
 
 
 @cache
-def _parsed(text: str) -> Any:
-    # jsonschema's rules for addresses, which no notebook has, would take two seconds to load
-    sys.modules.setdefault("rfc3987_syntax", None)
-    import jupytext
-
-    return jupytext.reads(text, "md")
+def _read(reads: Callable, text: str) -> Any:
+    return reads(text, "md")
 
 
 def code(chapter: Path) -> list[tuple[str, list[str]]]:
