@@ -5,7 +5,7 @@
 All train the same fresh lite network with Adam on the MSE, in float32, on the same batches: windows of embedded clips,
 prepared once and held in memory, drawn at random by a torch loader. None logs to a file or writes a checkpoint; ours
 and Lightning's look at the loss every twentieth step. `one` is a single convolution, so that what is timed is the loop.
-In one process, in an order that rotates; processor seconds, on a GPU the clock's; a ratio is the median over rounds,
+In one process, in an order that rotates; processor seconds, on a GPU the clock's; a ratio is the median of the rounds,
 below 1: ours is faster.
 
 Lightning is no part of the project: without it its column is left out. To have it for a while, pip install it with

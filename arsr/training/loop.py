@@ -4,8 +4,6 @@ All that is random is a function of (seed, step): the order of the samples, thei
 was killed and goes on therefore takes the very steps that it would have taken.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import platform
@@ -14,22 +12,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import pandas
 import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
 from annotated_types import Ge, Gt, Lt
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
 
 from arsr import processes
 from arsr.settings import settings
 from arsr.training.checkpoint import CHECKPOINT, Checkpoint, fingerprint
 from arsr_core.errors import InputError, describe
-
-if TYPE_CHECKING:
-    import pandas
-    from accelerate import Accelerator
 
 Loss = Callable[[Any, Any], torch.Tensor | tuple[torch.Tensor, dict[str, torch.Tensor]]]
 
@@ -80,10 +78,6 @@ def fit(
 
     >>> curve = fit(net, pairs, loss=lambda batch, net: (net(batch["lr"]) - batch["hr"]).abs().mean(), steps=9, batch=4)
     """
-    import pandas
-    from accelerate.utils import send_to_device
-    from tqdm import tqdm
-
     plan = Schedule(**schedule)
     models, losses, optimizers = (x if isinstance(x, dict) else {"loss": x} for x in (model, loss, optimizer))
     if models.keys() != losses.keys():
@@ -181,8 +175,6 @@ def halved(*milestones: int, factor: float = 0.5) -> Callable[[int], float]:
 
 
 def _engine(plan: Schedule, samples: int) -> Accelerator:
-    from accelerate import Accelerator
-
     engine = Accelerator(cpu=processes.this().device.type == "cpu")
     if plan.batch % engine.num_processes:
         raise InputError(f"{plan.batch} samples a step do not divide among {engine.num_processes} processes")

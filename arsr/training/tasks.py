@@ -3,14 +3,13 @@
 A task is a dict of the arguments of `loop.fit`. To train with a loss of your own, call `fit` yourself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save
@@ -27,9 +26,6 @@ from arsr_core.files import sha256, write_atomically
 from arsr_core.recognition import PROTOCOLS, TSN, STResNet, augment
 from arsr_core.sr import METHODS
 from arsr_core.sr.networks import discriminator
-
-if TYPE_CHECKING:
-    import pandas
 
 Batch, Networks = dict[str, torch.Tensor], dict[str, nn.Module]
 Logged = tuple[torch.Tensor, dict[str, torch.Tensor]]  # a loss, and terms to log
