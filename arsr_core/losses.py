@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from arsr_core.errors import InputError, require
-from arsr_core.flow.vectors import speed
-from arsr_core.flow.warping import warp
+from arsr_core.flow.warping import speed, warp
 
 # Pixel losses -----------------------------------------------------------------------------------------------
 

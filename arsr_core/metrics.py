@@ -11,8 +11,7 @@ import torch.nn.functional as F
 
 from arsr_core.colour import rgb_to_y, to_grey
 from arsr_core.errors import InputError, require
-from arsr_core.flow.vectors import speed
-from arsr_core.flow.warping import warp
+from arsr_core.flow.warping import speed, warp
 
 FLOWS, MASKS = "N 2 H W | N T-1 2 H W", "N 1 H W | N T-1 1 H W"
 

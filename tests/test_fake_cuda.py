@@ -212,7 +212,7 @@ CASES: dict[str, Callable[[], object]] = {
     "degrade.modcrop": lambda: degrade.modcrop(image(), 5),
     "degrade.quantise": lambda: degrade.quantise(image()),
     "errors.require_range": lambda: errors.require_range("here", image()) or image(),
-    "flow.vectors.speed": lambda: flow.speed(motion()),
+    "flow.warping.speed": lambda: flow.speed(motion()),
     "flow.warping.warp": lambda: flow.warp(image(), motion()),
     "flow.masks.occlusion": lambda: flow.occlusion(motion(), motion()),
     "flow.masks.motion_boundary": lambda: flow.motion_boundary(motion()),

@@ -14,7 +14,6 @@ FILES = {
     "files": ("read", "write"),
     "masks": ("motion_boundary", "occlusion", "reliable"),
     "methods": ("METHODS", "estimate", "stream"),
-    "vectors": ("speed",),
-    "warping": ("warp",),
+    "warping": ("speed", "warp"),
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=FILES)

@@ -5,7 +5,7 @@ import math
 import torch
 
 from arsr_core.errors import InputError, require
-from arsr_core.flow.vectors import speed
+from arsr_core.flow.warping import speed
 
 # red, yellow, green, cyan, blue, magenta, red; and the steps from each to the next
 _CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0))

@@ -1,9 +1,14 @@
-"""Backward warping: bring the next frame back onto this one."""
+"""Backward warping: bring the next frame back onto this one; and how far that is."""
 
 import torch
 import torch.nn.functional as F
 
 from arsr_core.errors import InputError, describe, require
+
+
+def speed(flow: torch.Tensor) -> torch.Tensor:
+    """The length of each flow vector, sqrt(u^2 + v^2), in pixels: float (..., 2, H, W) -> (..., 1, H, W)."""
+    return torch.hypot(*flow.unbind(-3)).unsqueeze(-3)  # a norm over values a frame apart takes fifty times as long
 
 
 def warp(image: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
