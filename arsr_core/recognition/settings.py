@@ -23,17 +23,15 @@ class Protocol:
             raise InputError(f"expected positive numbers, 1 or 10 crops that the frames hold, got {self}")
 
 
-PROTOCOLS = {
-    p.name: p
-    for p in (
-        Protocol("full", snippets=25, crops=10, size=(256, 340), crop=224),  # TSN's
-        Protocol("light", snippets=5, crops=1, size=(256, 340), crop=224),
-        # real clips on two CPU cores: Weizmann, and clips made square by `data.clips.square`
-        Protocol("small", snippets=5, crops=1, size=(176, 220), crop=160, bound=10.0),
-        Protocol("small-square", snippets=5, crops=1, size=(144, 144), crop=128, bound=10.0),
-        Protocol("lite", snippets=5, crops=1, size=(120, 160), crop=112, bound=10.0),  # embedded clips as they are
-    )
-}
+_ROWS = (
+    Protocol("full", snippets=25, crops=10, size=(256, 340), crop=224),  # TSN's
+    Protocol("light", snippets=5, crops=1, size=(256, 340), crop=224),
+    # real clips on two CPU cores: Weizmann, and clips made square by `data.clips.square`
+    Protocol("small", snippets=5, crops=1, size=(176, 220), crop=160, bound=10.0),
+    Protocol("small-square", snippets=5, crops=1, size=(144, 144), crop=128, bound=10.0),
+    Protocol("lite", snippets=5, crops=1, size=(120, 160), crop=112, bound=10.0),  # embedded clips as they are
+)
+PROTOCOLS = {row.name: row for row in _ROWS}
 
 
 @dataclass(frozen=True)
