@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+import types
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +45,17 @@ def test_code_fits_the_page_and_uses_public_names(chapter):
     assert "getsource" not in "".join(lines)
     names = [node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, ast.Attribute | ast.alias)]
     assert [n for n in names if re.match("_[a-z]", getattr(n, "attr", None) or getattr(n, "name", ""))] == []
+
+
+@pytest.mark.parametrize("chapter", [*CHAPTERS, BOOK / "explore.md"], ids=lambda chapter: chapter.stem)
+def test_what_code_takes_from_the_packages_is_there(chapter):
+    tree = ast.parse("\n".join(line for _, lines in _cells(chapter) for line in lines if line[0] != "%"))
+    ours = {}
+    exec("\n".join(ast.unparse(n) for n in ast.walk(tree) if "arsr" in str(getattr(n, "module", ""))), ours)
+    modules = {name: module for name, module in ours.items() if isinstance(module, types.ModuleType)}
+    named = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+    used = [(n.value.id, n.attr) for n in named if n.value.id in modules]
+    assert [f"{name}.{attr}" for name, attr in used if not hasattr(modules[name], attr)] == []
 
 
 def test_code_is_as_clean_as_the_packages(tmp_path):
