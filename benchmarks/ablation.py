@@ -46,7 +46,7 @@ def main() -> None:
         files |= mine
     if not processes.this().is_main_process:
         return
-    tests = [ablation.reference(clip.frames[8:16]) for clip in generated.clips(given.steady, split="test")]
+    tests = [ablation.reference(clip.read(range(8, 16))) for clip in generated.clips(given.steady, split="test")]
     models = {name: sr.load(ablation.method(name), file) for name, file in files.items()}
     models |= {"bicubic": sr.load("bicubic"), "hr": None}
     values = {name: ablation.measure(model, tests) for name, model in models.items()}

@@ -173,7 +173,7 @@ def transferred(
 @torch.inference_mode()
 def psnr(file: Path, tests: list[Clip]) -> np.ndarray:
     """Of the middle frame of each clip, dB."""
-    hr = torch.stack([video.to_tensor(clip.read()[12:13])[0, 0] for clip in tests])
+    hr = torch.stack([video.to_tensor(clip.read((12,)))[0, 0] for clip in tests])
     made = sr.load(METHOD, file)(degrade.to_lr(hr, 4, eight_bit=True))
     return metrics.psnr(degrade.quantise(made)[:, None], hr[:, None]).numpy()
 

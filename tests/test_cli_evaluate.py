@@ -60,7 +60,7 @@ def test_scores_a_table_and_the_command(arsr, files, tmp_path):
 
 
 def test_unreadable_clips_are_named(arsr, files, monkeypatch):
-    def torn():
+    def torn(numbers):
         raise evaluate.InputError("clip 3: damaged after frame 7")
 
     clips, classes = evaluate.dataset_clips(evaluate.Evaluation("embedded", "s", ("r",), clips=18))

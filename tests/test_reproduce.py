@@ -76,7 +76,7 @@ def test_the_plan_in_words_passes_by_what_cannot_be_read(data, tmp_path, monkeyp
     assert re.search(r"about \d+\.\d\d h at most, by 2 of this device", text)
     clips, classes = evaluate.dataset_clips(found[0])
 
-    def damaged():
+    def damaged(numbers):
         raise InputError("damaged")
 
     torn = [replace(clip, read=damaged) for clip in clips]

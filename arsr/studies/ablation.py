@@ -117,7 +117,7 @@ def score(
     config.out is a folder: each network has a file of scores there, so what was interrupted goes on. The clips are made
     or read once and kept.
     """
-    clips = [replace(clip, read=cache(clip.read)) for clip in clips]
+    clips = [replace(clip, read=cache(clip.read), count=cache(clip.count)) for clip in clips]
     jobs = {name: ((method(name),), {method(name): file}) for name, file in files.items()}
     jobs |= {"references": (tuple(references), {})} if references else {}
     frames = []

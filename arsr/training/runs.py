@@ -96,7 +96,7 @@ def measure(run: Run, path: Path, tests: tuple[Path, ...] = ()) -> dict[str, flo
             scores.load(out)[0], stream={"rgb": "spatial", "flow": "temporal", "both": "fused"}[recipe.stream]
         )
         return {"accuracy hr embedded": scores.accuracy(rows).value}
-    shown = {"embedded": [c.frames[:9] for c in generated.clips(TEST_CLIPS, split="test")]}
+    shown = {"embedded": [c.read(range(9)) for c in generated.clips(TEST_CLIPS, split="test")]}
     shown |= {test.name: [video.read(test, stop=15).frames] for test in tests}
     found = {}
     for title, network in {"psnr": sr.load(recipe.method, path), "bicubic psnr": sr.load("bicubic")}.items():
