@@ -1,5 +1,6 @@
 """The build, on a book of two small chapters in a temporary folder."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -380,6 +381,32 @@ def test_pages_that_fail_the_build(tmp_path, root, text, message):
     assert re.search(message, str(error.value), re.S)
     assert not (config.folder / "html").exists()
     assert not list(config.folder.glob(".pages-*"))
+
+
+def test_what_changed_is_made_again_as_if_all_were(tmp_path, root):
+    config = plain_build(tmp_path, root, "# F\n\n(label)=\n## Target\n\nAn uncommon word.\n")
+    other, chapter = tmp_path / "book" / "records.md", tmp_path / "book" / "00-first.md"
+    other.write_text("# Plain\n\n{ref}`label`\n\n```{records}\n```\n")
+    html = book.build(config, say=lambda line: None)[0].parent
+    made = (html / "book" / "records.html").stat().st_mtime_ns
+
+    chapter.write_text(text := chapter.read_text().replace("uncommon", "plain"))
+    book.build(config, say=lambda line: None)
+    assert (html / "book" / "records.html").stat().st_mtime_ns == made  # its page stays
+    assert "uncommon" not in (html / "searchindex.js").read_text()
+    before = digest(html)
+
+    for broken in (text.replace("(label)=\n", ""), text + "\n[missing](nowhere.md)\n"):
+        chapter.write_text(broken)
+        for _ in range(2):  # what has failed hides no warning, neither its own nor another page's
+            with pytest.raises(ChapterError, match="undefined label: 'label'|nowhere"):
+                book.build(config, say=lambda line: None)
+        assert digest(html) == before
+
+    chapter.write_text(text.replace("Target", "A new heading"))
+    book.build(config, say=lambda line: None)
+    again, _ = book.build(dataclasses.replace(config, out=tmp_path / "again"), say=lambda line: None)
+    assert digest(html) == digest(again.parent) and "A new heading" in (html / "book" / "records.html").read_text()
 
 
 def test_bad_builds(built, tmp_path):

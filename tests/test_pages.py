@@ -59,6 +59,9 @@ OUTSIDE = [
     "<style>b { background: image-set('https://example.org/a.png' 1x) }</style>",
     '<body background="https://example.org/a.png"></body>',
     '<svg><filter><feImage href="https://example.org/a.png"/></filter></svg>',
+    "<IMG ALT='>' SRC=https://example.org/a.png>",
+    '<img title="a < b" alt=\'"\' src="https&#58;//example.org/a.png">',
+    '<script>a</script><style>b { color: red } c { background: url(//example.org/a.png) }</style >',
 ]
 INSIDE = [
     '<a href="https://example.org">a link is no load</a>',
@@ -71,6 +74,9 @@ INSIDE = [
     '<audio src="data:audio/mpeg;base64,AAAA,//uQx"></audio>',
     '<script>const home = "https://example.org/"; // a comment about https://example.org/x</script>',
     '<meta http-equiv="refresh" content="0; url=book/00-introduction.html">',
+    '<meta property="og:image" content="https://example.org/a.png">',
+    '<!-- <img src="https://example.org/a.png"> -->',
+    '<p title=\'<img src="https://example.org/a.png">\'></p>',
 ]
 
 

@@ -152,7 +152,7 @@ def build(config: Build, say: Say = print, jobs: int = 0) -> tuple[Path, Execute
     with alone(config):
         executed = execute(config, config.chapters, say, jobs)
         index = render(config, executed, say)
-        for folder in {*(config.folder / "chapters").iterdir()} - {*executed.values()}:
+        for folder in {*config.folder.glob("chapters/*")} - {*executed.values()}:
             shutil.rmtree(folder, ignore_errors=True)
     return index, executed
 

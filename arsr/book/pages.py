@@ -37,6 +37,7 @@ def setup(app: Any) -> dict[str, object]:
     """Connect the extension to Sphinx."""
     app.connect("builder-inited", _load)
     app.connect("env-get-updated", _shown_elsewhere, priority=900)  # after numbers are given
+    app.connect("html-collect-pages", _forget)
     app.connect("html-page-context", _finish_page, priority=900)  # after the theme
     app.connect("build-finished", _finish)
     for name in LINKS:
@@ -193,6 +194,14 @@ def _shown_elsewhere(app: Any, env: Any) -> list[str]:
     shown = env.titles, env.tocs, env.toc_secnumbers, env.toc_fignumbers, labels, equations, cited
     before, env.arsr_shown = getattr(env, "arsr_shown", ""), keys.digest(*shown)
     return [] if env.arsr_shown == before else sorted(env.found_docs)
+
+
+def _forget(app: Any) -> list:
+    """A word that no page has any more leaves the search index, as if all pages were made anew."""
+    for found in (app.builder.indexer._mapping, app.builder.indexer._title_mapping):
+        for word in [word for word, pages in found.items() if not pages]:
+            del found[word]
+    return []
 
 
 _VIEWER_SCRIPT = re.compile("<script data-arsr-viewer-script>.*?</script>", re.DOTALL)

@@ -92,10 +92,8 @@ def measure(run: Run, path: Path, tests: tuple[Path, ...] = ()) -> dict[str, flo
         out = run.folder / f"test-{sha256(path)[:12]}.parquet"  # other weights, other scores
         options = dict(protocol=PROTOCOLS[recipe.protocol], flow="fast", clips=10 * TEST_CLIPS)
         evaluate(Evaluation("embedded", out, (str(path),), ("hr",), **options))
-        rows = scores.select(
-            scores.load(out)[0], stream={"rgb": "spatial", "flow": "temporal", "both": "fused"}[recipe.stream]
-        )
-        return {"accuracy hr embedded": scores.accuracy(rows).value}
+        stream = {"rgb": "spatial", "flow": "temporal", "both": "fused"}[recipe.stream]
+        return {"accuracy hr embedded": scores.accuracy(scores.select(scores.load(out)[0], stream=stream)).value}
     shown = {"embedded": [c.read(range(9)) for c in generated.clips(TEST_CLIPS, split="test")]}
     shown |= {test.name: [video.read(test, stop=15).frames] for test in tests}
     found = {}

@@ -1,7 +1,5 @@
 """Super-resolution x4: the networks that the paper compares, built at their size or smaller, loaded, run on clips.
 
-A name loads its file when it is first asked for: the table of methods needs no torch.
-
 >>> sr = upscale(load("vdsr", "vdsr.safetensors"), clip)  # (N, T, 3, H, W) -> (N, T, 3, 4H, 4W)
 """
 
