@@ -61,7 +61,7 @@ OUTSIDE = [
     '<svg><filter><feImage href="https://example.org/a.png"/></filter></svg>',
     "<IMG ALT='>' SRC=https://example.org/a.png>",
     '<img title="a < b" alt=\'"\' src="https&#58;//example.org/a.png">',
-    '<script>a</script><style>b { color: red } c { background: url(//example.org/a.png) }</style >',
+    "<script>a</script><style>b { color: red } c { background: url(//example.org/a.png) }</style >",
 ]
 INSIDE = [
     '<a href="https://example.org">a link is no load</a>',
@@ -76,7 +76,7 @@ INSIDE = [
     '<meta http-equiv="refresh" content="0; url=book/00-introduction.html">',
     '<meta property="og:image" content="https://example.org/a.png">',
     '<!-- <img src="https://example.org/a.png"> -->',
-    '<p title=\'<img src="https://example.org/a.png">\'></p>',
+    "<p title='<img src=\"https://example.org/a.png\">'></p>",
 ]
 
 
