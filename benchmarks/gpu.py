@@ -33,7 +33,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import _common
@@ -149,9 +149,16 @@ def evaluation(device: str, size: dict) -> Iterator[dict]:
     from arsr.embedded import generated
     from arsr_core.recognition import PROTOCOLS
 
-    protocol, shape = PROTOCOLS[size["protocol"]], (120, 160) if size is TINY else (240, 320)
+    protocol, shape = PROTOCOLS[size["protocol"]], (64, 80) if size is TINY else (240, 320)
     made = [generated.clip(i, size=shape, frames=size["length"]).frames for i in range(size["clips"])]
-    clips = [Clip(f"{i}", road.CLASSES[0], 0, f"{i}", lambda i=i: made[i]) for i in range(len(made))]
+
+    def clip(number: int, frames: np.ndarray) -> Clip:
+        def read(numbers: Sequence[int] | None = None) -> np.ndarray:
+            return frames if numbers is None else frames[list(numbers)]
+
+        return Clip(f"{number}", road.CLASSES[0], 0, f"{number}", read, frames.__len__)
+
+    clips = [clip(number, frames) for number, frames in enumerate(made)]
     with tempfile.TemporaryDirectory() as folder:
         streams, vdsr = road.networks(Path(folder), size["backbone"], protocol)
         config = evaluate.Evaluation(
