@@ -1,19 +1,22 @@
 """A step of `arsr.training.loop.fit` against the loops of others: plain torch, accelerate, PyTorch Lightning.
 
-    python benchmarks/loop.py [vdsr srresnet one] [--steps 20] [--repeats 12] [--threads 1] [--keep]
+    python benchmarks/loop.py [vdsr srresnet one] [--steps 20] [--repeats 10] [--threads 1] [--keep]
 
 All train the same fresh lite network with Adam on the MSE, in float32, on the same batches: windows of embedded clips,
 prepared once and held in memory, drawn at random by a torch loader. None logs to a file or writes a checkpoint; ours
 and Lightning's look at the loss every twentieth step. `one` is a single convolution, so that what is timed is the loop.
-In one process, in an order that rotates; processor seconds, on a GPU the clock's; a ratio is the median of the rounds,
-below 1: ours is faster.
+In one process, in an order that is drawn each round; processor seconds, on a GPU the clock's; a ratio is the median of
+the rounds, below 1: ours is faster. The memory that `fit` has taught the process to keep serves all loops here alike; a
+process of its own is a tenth slower in the others.
 
 Lightning is no part of the project: without it its column is left out. To have it for a while, pip install it with
 --no-deps --target FOLDER (pytorch-lightning, lightning-utilities, torchmetrics), and set PYTHONPATH to that folder.
 """
 
 import argparse
+import gc
 import logging
+import random
 import statistics
 import tempfile
 import time
@@ -148,6 +151,7 @@ def present() -> dict[str, Callable[[nn.Module, Windows, int], None]]:
 def seconds(loop: Callable, net: nn.Module, data: Windows, steps: int) -> float:
     """Of a step: the processor's, of all threads; on a GPU the clock's."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
+    gc.collect()  # what the loop before left
     began = clock()
     loop(net, data, steps)
     if torch.cuda.is_available():
@@ -159,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=NETWORKS, metavar="NETWORK", help=", ".join(NETWORKS))
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=12)
+    parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="write the times to results/ as measurements")
     given = parser.parse_args()
@@ -174,8 +178,7 @@ def main() -> None:
     for name in given.networks:
         times = {loop: [] for loop in loops}
         for number in range(given.repeats + 1):  # the first warms up
-            order = [*loops][number % len(loops) :] + [*loops][: number % len(loops)]  # each comes first, and last
-            for loop in order:
+            for loop in random.Random(number).sample([*loops], len(loops)):
                 times[loop].append(seconds(loops[loop], network(name), data, given.steps if number else 5))
         found[name] = {f"{loop}.seconds": statistics.median(values[1:]) for loop, values in times.items()}
         for loop in [*loops][1:]:
