@@ -5,9 +5,10 @@ Records are loaded when numbers are kept, so that what measures arsr_core alone 
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,19 @@ def run(main: Callable[[], None]) -> None:
     except InputError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def count(word: str) -> int:
+    """argparse's type of a whole number of at least 1."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {word}")
+    return int(word)
+
+
+def require_known(words: Iterable[str], known: Iterable[str]) -> None:
+    """InputError for a word that is not among those known; argparse's `choices` refuses an absent list."""
+    if unknown := [word for word in words if word not in (known := [*known])]:
+        raise InputError(f"unknown name {unknown[0]!r}; expected some of {', '.join(known)}")
 
 
 def weights(words: list[str]) -> dict[str, str]:

@@ -26,9 +26,9 @@ STREAMS = {"spatial": "tsn-rgb-lite", "temporal": "tsn-flow-lite"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spatial", type=int, default=360, help="clips")
+    parser.add_argument("--spatial", type=_common.count, default=360, help="clips")
     parser.add_argument("--temporal", type=int, default=180, help="clips")
-    parser.add_argument("--steady", type=int, default=36, help="clips")
+    parser.add_argument("--steady", type=_common.count, default=36, help="clips")
     parser.add_argument("--out", type=Path, default=_common.ROOT / "_build" / "ablation")
     parser.add_argument("--keep", action="store_true", help="write results/ablation-embedded.*")
     given = parser.parse_args()

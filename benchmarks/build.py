@@ -20,6 +20,8 @@ from pathlib import Path
 
 import _common
 
+from arsr_core.errors import InputError
+
 CHAPTER = "book/07-tosr-method.md"  # the one that is edited: the slowest
 WORDS = {
     "wall": ("seconds of the clock", "s"),
@@ -57,10 +59,12 @@ def cells(out: Path, most: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("first", type=Path, metavar="FIRST")
-    parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--turns", type=_common.count, default=1)
     parser.add_argument("--cells", type=int, default=12)
     parser.add_argument("--keep", action="store_true", help="write the times to results/ as measurements")
     given = parser.parse_args()
+    if not (given.first / ".venv" / "bin" / "arsr").is_file():
+        raise InputError(f"{given.first}: no .venv/bin/arsr in it; check the path, and type `make .venv/ready` there")
     source = _common.provenance("Speed of the build", "embedded clips (synthetic)", keep=given.keep)
     took = {"first": [], "cold": [], "unchanged": [], "edited": []}
     with tempfile.TemporaryDirectory() as folder:

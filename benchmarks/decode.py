@@ -63,7 +63,7 @@ def synthetic(path: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH")
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--repeats", type=_common.count, default=9)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = arguments.paths or [synthetic(Path(folder) / "synthetic.avi")]

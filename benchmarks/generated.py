@@ -19,7 +19,7 @@ def make(span: tuple[int, int, tuple[int, int]]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=72, help="clips a measurement")
+    parser.add_argument("--clips", type=_common.count, default=72, help="clips a measurement")
     count = parser.parse_args().clips
     for size in ((120, 160), (240, 320)):
         for processes in (1, 2):

@@ -256,8 +256,7 @@ def main() -> None:
     parser.add_argument("--report", type=Path, metavar="FILE", help="the numbers as JSON: read where it exists")
     parser.add_argument("--keep", action="store_true", help="write the numbers to results/ as measurements")
     given = parser.parse_args()
-    if unknown := sorted({*given.parts} - PARTS.keys()):
-        raise InputError(f"no part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
+    _common.require_known(given.parts, PARTS)
     if given.report and given.report.exists():
         found = json.loads(given.report.read_text())
     elif given.device == "cuda" and not torch.cuda.is_available():

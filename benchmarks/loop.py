@@ -162,11 +162,12 @@ def seconds(loop: Callable, net: nn.Module, data: Windows, steps: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=NETWORKS, metavar="NETWORK", help=", ".join(NETWORKS))
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=_common.count, default=20)
+    parser.add_argument("--repeats", type=_common.count, default=10)
+    parser.add_argument("--threads", type=_common.count, default=1)
     parser.add_argument("--keep", action="store_true", help="write the times to results/ as measurements")
     given = parser.parse_args()
+    _common.require_known(given.networks, NETWORKS)
     torch.set_num_threads(given.threads)
     device, loops, found = "cuda" if torch.cuda.is_available() else "cpu", present(), {}
     with tempfile.TemporaryDirectory() as folder:

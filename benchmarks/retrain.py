@@ -210,12 +210,13 @@ def end_to_end(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spatial", type=int, default=270, help="clips")
+    parser.add_argument("--spatial", type=_common.count, default=270, help="clips")
     parser.add_argument("--temporal", type=int, default=180, help="clips; 0: without this stream")
     parser.add_argument("--train", type=Path, default=ROOT / "_build" / "train" / "retrain")
     parser.add_argument("--out", type=Path, default=ROOT / "_build" / "retrain")
     parser.add_argument("--keep", action="store_true", help="write results/retraining-embedded.*")
     given = parser.parse_args()
+    _common.require_known(given.recipes, (name for name in RECIPES if "embedded" in RECIPES[name]))
     given.weights = ROOT / "weights"
     note = "lite networks, TV-L1 preset fast; recognisers trained on from the shipped ones"
     data = "embedded test clips (synthetic)"

@@ -33,9 +33,9 @@ WORDS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=6)
+    parser.add_argument("--clips", type=_common.count, default=6)
     parser.add_argument("--preset", choices=flow.PRESETS, default="fast")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=_common.count, default=3)
     parser.add_argument("--keep", action="store_true", help="write the times to results/ as measurements")
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -81,13 +81,14 @@ def timed(call: Callable[[], float | None], clock: Callable[[], float]) -> tuple
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", default=["vdsr", "sosr", "tosr"], metavar="RECIPE")
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=_common.count, default=30)
+    parser.add_argument("--repeats", type=_common.count, default=3)
+    parser.add_argument("--threads", type=_common.count, default=1)
     parser.add_argument("--workers", type=int, default=0, help="processes that load data for ours")
     parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
     parser.add_argument("--keep", action="store_true", help="write the times to results/ as measurements")
     given = parser.parse_args()
+    _common.require_known(given.recipes, (n for n, its in RECIPES.items() if isinstance(its.get("embedded"), SRRecipe)))
     torch.set_num_threads(given.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     clock = time.process_time if device.type == "cpu" and not given.workers else time.perf_counter

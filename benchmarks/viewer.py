@@ -129,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, help="a video; default: an embedded clip")
     parser.add_argument("--size", type=int, nargs=2, default=(240, 320), help="height and width of the embedded clip")
-    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--frames", type=_common.count, default=16)
     parser.add_argument("--keep", action="store_true", help="write the numbers to results/ as measurements")
     given = parser.parse_args()
     if given.keep and given.clip:

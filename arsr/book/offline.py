@@ -1,18 +1,10 @@
 """Pages load nothing from the network: what an element, a style sheet or an inline script would fetch is found."""
 
 import re
-from collections.abc import Iterator
-from html import unescape
+from html.parser import HTMLParser
 from pathlib import Path
 
 LOADING = ("src", "poster", "background", "data", "href", "xlink:href", "style", "srcset")
-# a comment, a script or style with its text, or any other start tag; quotes hold a > back after = alone
-MARKUP = re.compile(
-    r"""<!--.*?-->|<(?P<name>(?P<raw>script|style)(?=[\s/>])|[a-z][^\s/>]*+)"""
-    r"""(?P<how>(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+)>(?(raw)(?P<text>.*?)</(?P=raw)\s*>)""",
-    re.IGNORECASE | re.DOTALL,
-)
-ATTRIBUTE = re.compile(r"""([^\s=/>"']+)\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""")
 _HOST = r"(?:(?:https?|wss?):)?//[\w-][\w.-]+"
 _CSS = re.compile(rf"""(?:url\(|image-set\(|@import)\s*['"]?\s*({_HOST}[^'")\s]*)""", re.IGNORECASE)
 _SCRIPT = re.compile(
@@ -30,27 +22,29 @@ def outside_loads(folder: Path) -> list[tuple[str, str]]:
     found = []
     for path in sorted(p for p in folder.rglob("*") if p.suffix in (".html", ".css", ".svg")):
         text = path.read_text(encoding="utf-8", errors="replace")
-        loads = _CSS.findall(text) if path.suffix == ".css" else _page(text)
+        loads = _CSS.findall(text) if path.suffix == ".css" else _Loads(text).found
         found += [(str(path.relative_to(folder)), address) for address in loads]
     return found
 
 
-def attributes(how: str) -> dict[str, str]:
-    """The attributes of a tag that have a value.
+class _Loads(HTMLParser):
+    """What a page would fetch from another host, in `found`."""
 
-    >>> attributes(' hidden CLASS="a b" title=">" href=x.html?a&amp;b')
-    {'class': 'a b', 'title': '>', 'href': 'x.html?a&b'}
-    """
-    return {name.lower(): unescape(value.strip("\"'")) for name, value in ATTRIBUTE.findall(how)}
+    def __init__(self, text: str):
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(text)
+        self.close()
 
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        link = tag == "a" or values.get("rel") == "canonical"  # leads elsewhere, loads nothing
+        refresh = values.get("content", "").lower().partition("url=")[2] if "http-equiv" in values else ""
+        loads = [value for name, value in values.items() if name in LOADING and not (link and name.endswith("href"))]
+        addresses = [*loads, *values.get("srcset", "").split(","), refresh]
+        self.found += [a.strip() for a in addresses if re.match(_HOST, a.strip(), re.IGNORECASE)]
+        self.found += _CSS.findall(values.get("style", ""))
 
-def _page(text: str) -> Iterator[str]:
-    for tag in (tag for tag in MARKUP.finditer(text) if tag["name"] and ("//" in tag[0] or "&" in tag[0])):
-        name, found, inner = tag["name"].lower(), attributes(tag["how"]), tag["text"] or ""
-        link = name == "a" or found.get("rel") == "canonical"  # leads elsewhere, loads nothing
-        refresh = found.get("content", "").lower().partition("url=")[2] if "http-equiv" in found else ""
-        loads = [value for key, value in found.items() if key in LOADING and not (link and key.endswith("href"))]
-        addresses = [*loads, *found.get("srcset", "").split(","), refresh]
-        yield from (a.strip() for a in addresses if re.match(_HOST, a.strip(), re.IGNORECASE))
-        yield from _CSS.findall(found.get("style", "") + (inner if name == "style" else ""))
-        yield from _SCRIPT.findall(inner if name == "script" else "")
+    def handle_data(self, data: str) -> None:
+        pattern = {"style": _CSS, "script": _SCRIPT}.get(self.cdata_elem)
+        self.found += pattern.findall(data) if pattern else []

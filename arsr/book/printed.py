@@ -12,8 +12,14 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 from arsr.book.filling import fill
-from arsr.book.offline import ATTRIBUTE, MARKUP, attributes
 
+# a comment, a script or style with its text, or any other start tag; quotes hold a > back after = alone
+_MARKUP = re.compile(
+    r"""<!--.*?-->|<(?P<name>(?P<raw>script|style)(?=[\s/>])|[a-z][^\s/>]*+)"""
+    r"""(?P<how>(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+)>(?(raw)(?P<text>.*?)</(?P=raw)\s*>)""",
+    re.IGNORECASE | re.DOTALL,
+)
+_ATTRIBUTE = re.compile(r"""([^\s=/>"']+)\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""")
 _HEAD = re.compile(r'<section[^>]*? id="([^"]*)"|<h2[^>]*>(.*?)</h2>', re.DOTALL)
 
 
@@ -27,8 +33,8 @@ def join(folder: Path, names: list[str], title: str) -> str:
     styles, scripts, pages = {}, {}, []
     for name in names:
         text = (folder / f"{name}.html").read_text(encoding="utf-8")
-        for tag in (tag for tag in MARKUP.finditer(text) if tag["name"] in ("link", "script")):
-            how = attributes(tag["how"])
+        for tag in (tag for tag in _MARKUP.finditer(text) if tag["name"] in ("link", "script")):
+            how = _attributes(tag["how"])
             if how.get("rel") == "stylesheet":
                 styles[urljoin(name, how["href"])] = None
             elif "mathjax" in how.get("src", "") or "window.MathJax" in (tag["text"] or ""):  # mathematics alone stays
@@ -36,13 +42,18 @@ def join(folder: Path, names: list[str], title: str) -> str:
         article = text[text.index(">", text.index("<article")) + 1 : text.rindex("</article>")]
         article = re.sub(r'<script\b.*?</script>|<a class="headerlink".*?</a>', "", article, flags=re.DOTALL)
         article = article.replace('<details class="records" open>', '<details class="records">')  # a hundred pages
-        body, heads, section = MARKUP.sub(partial(_moved, name, names), article), [], ""
+        body, heads, section = _MARKUP.sub(partial(_moved, name, names), article), [], ""
         for opened, head in _HEAD.findall(body):
             section = opened or section
             heads += [(section, head)] if head else []
         head = re.search(r"<h1[^>]*>(.*?)</h1>", body, re.DOTALL)[1]
         pages.append({"anchor": _anchor(name), "title": head, "heads": heads, "body": body})
     return fill("print", title=title, styles=[*styles, "_static/print.css"], scripts=scripts, pages=pages)
+
+
+def _attributes(how: str) -> dict[str, str]:
+    """The attributes of a tag that have a value."""
+    return {name.lower(): unescape(value.strip("\"'")) for name, value in _ATTRIBUTE.findall(how)}
 
 
 def _moved(name: str, names: list[str], tag: re.Match) -> str:
@@ -62,7 +73,7 @@ def _moved(name: str, names: list[str], tag: re.Match) -> str:
             return found[0]
         return f'{found[1]}="{escape(value)}"'
 
-    return tag[0].replace(how := tag["how"] or "", ATTRIBUTE.sub(moved, how), 1)
+    return tag[0].replace(how := tag["how"] or "", _ATTRIBUTE.sub(moved, how), 1)
 
 
 def _anchor(name: str, identifier: str = "") -> str:
