@@ -27,12 +27,14 @@ def device(name: str | torch.device | None = None) -> torch.device:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 natively, so that it is faster than float32."""
+    """Whether the hardware multiplies bfloat16 faster than float32: a GPU that has it, a CPU with AMX.
+
+    AVX-512's bfloat16 alone (measured on a Xeon without AMX) takes 1.6 times as long as float32.
+    """
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
 
 
 def memory(device: torch.device, root: Path = Path("/")) -> int:

@@ -7,6 +7,9 @@ A synthetic clip of 4 frames, 3x60x80 -> 3x240x320, through networks of their pu
 time does not depend on them. All in one process; repeats alternate, so that a noisy machine slows all alike; a ratio
 is the median over the repeats, below 1: `upscale` is faster. On a CPU seconds are the processor's, of all threads.
 
+RRDBNet and RCAN are also compiled by OpenVINO where it can be imported: `openvino.ratio` is its time over the plain
+forward's, compiled before, and `openvino.loss` the PSNR that it costs.
+
 spandrel's and BasicSR's networks join where they can be imported, in plain float32, and ours take their weights:
 `apart` is the largest difference of the two float32 results, of their deviation. BasicSR 1.4.2 does not import with
 torchvision 0.17 or later, which lacks its `functional_tensor`.
@@ -35,7 +38,9 @@ from torch import nn
 
 from arsr.embedded import generated
 from arsr_core import degrade, metrics, video
+from arsr_core.errors import InputError
 from arsr_core.sr import METHODS, build, namings
+from arsr_core.sr.compiled import Compiled
 from arsr_core.sr.upscaling import upscale, upscale_frames
 
 NETWORKS = ("esrgan", "rcan", "srgan", "vdsr", "spmc", "duf16", "duf28", "duf52")  # esrgan is RRDBNet, srgan SRResNet
@@ -102,6 +107,11 @@ def compare(name: str, clip: torch.Tensor, repeats: int, precision: str) -> dict
     model = model.to(clip.device)
     calls = {"ours": lambda: upscale(model, clip, precision=precision), "eager": lambda: eager(model, clip, frames)}
     calls |= {peer: lambda network=network: eager(network, clip, frames) for peer, network in theirs.items()}
+    try:
+        compiled = Compiled(model, half=precision != "float32") if clip.device.type == "cpu" else None
+        calls |= {"openvino": lambda: eager(compiled, clip, frames)} if compiled else {}
+    except InputError as error:
+        print(f"{name}: {error}")
     for call in calls.values():  # warm up
         call()
     times = {key: [] for key in calls}
@@ -121,13 +131,14 @@ def compare(name: str, clip: torch.Tensor, repeats: int, precision: str) -> dict
     return found
 
 
-def loss(model: nn.Module, precision: str) -> float:
-    """PSNR in float32 less that in `precision`, mean over three embedded clips."""
+def loss(model: nn.Module, **settings: str) -> float:
+    """PSNR in float32 less that with these settings, mean over three embedded clips."""
     lost = []
     for made in generated.clips(3, split="test", seed=0):
         hr = degrade.modcrop(video.to_tensor(made.frames[:7]), 4)
         lr = degrade.to_lr(hr, 4, eight_bit=True)
-        exact, other = (metrics.psnr(upscale(model, lr, precision=p), hr).mean() for p in ("float32", precision))
+        ways = {"precision": "float32"}, settings
+        exact, other = (metrics.psnr(upscale(model, lr, **way), hr).mean() for way in ways)
         lost.append((exact - other).item())
     return statistics.mean(lost)
 
@@ -175,6 +186,8 @@ WORDS = {  # the last words of a record's key: its description after the method'
     "seconds": ("seconds for a frame with sr.upscale", "s"),
     "ratio": ("that time over the plain float32 forward's", ""),
     "loss": ("PSNR that sr.upscale costs against float32, trained weights", "dB"),
+    "openvino.ratio": ("time compiled by OpenVINO over the plain float32 forward's", ""),
+    "openvino.loss": ("PSNR that OpenVINO costs against float32, trained weights", "dB"),
     **{f"{peer}.ratio": (f"time of sr.upscale over that of {peer}'s float32 forward", "") for peer in PEERS},
     **{
         f"{peer}.apart": (f"largest difference of our and {peer}'s float32 result, of its deviation", "")
@@ -218,7 +231,8 @@ def main() -> None:
 
     trained = manifest.at_hand(_common.ROOT / "weights", _common.weights(options.weights))
     print(f"torch {torch.__version__}, {options.device}, {options.threads} thread(s), seconds a frame, ratios")
-    columns = ("seconds", "ratio", "spandrel.ratio", "spandrel.apart", "basicsr.ratio", "basicsr.apart", "loss")
+    peer = ("spandrel.ratio", "spandrel.apart", "basicsr.ratio", "basicsr.apart")
+    columns = ("seconds", "ratio", "openvino.ratio", *peer, "loss", "openvino.loss")
     print(f"{'network':8}", *(f"{column:>14}" for column in columns))
     torch.manual_seed(0)
     clip = degrade.imresize(torch.rand(1, FRAMES, 3, 15, 20), 4).clamp(0, 1).to(options.device)  # soft, as images are
@@ -226,7 +240,10 @@ def main() -> None:
     for name in options.networks:
         found[name] = compare(name, clip, options.repeats, options.precision)
         if name in trained:
-            found[name]["loss"] = loss(trained[name].network.to(options.device), options.precision)
+            network = trained[name].network.to(options.device)
+            found[name]["loss"] = loss(network, precision=options.precision)
+            if "openvino.ratio" in found[name]:
+                found[name]["openvino.loss"] = loss(network, precision=options.precision, backend="openvino")
         cells = (f"{found[name][c]:14.2g}" if c in found[name] else f"{'-':>14}" for c in columns)
         print(f"{name:8}", *cells, flush=True)
     return keep(found, options) if options.keep else None

@@ -81,7 +81,7 @@ OPTIONS = {  # what a user may type; a name that goes, or changes, breaks somebo
     "book": "--profile --data --root --out --set -p --jobs --figures",
     "run": "CHAPTER --profile --data --root --out --set -p --keep",
     "claims": "--root --out",
-    "upscale": "IN OUT --method --weights --padding --device --precision --tile --batch --lossless --fps",
+    "upscale": "IN OUT --method --weights --padding --device --precision --backend --tile --batch --lossless --fps",
     "flow": "IN OUT --format --method --preset --weights --download --bound --workers --device --fps",
     "train": "RECIPE --profile --data --dataset --splits --fold --seed --start --out --set -p --precision --workers "
     "--ship --test --root",

@@ -47,3 +47,9 @@ def test_memory_where_there_are_no_control_groups(tmp_path):
 def test_a_torch_without_capabilities_computes_in_float32(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert not devices.multiplies_bfloat16(CPU)
+
+
+@pytest.mark.parametrize(("has", "faster"), [({"avx512_bf16": True}, False), ({"amx_bf16": True}, True), ({}, False)])
+def test_bfloat16_is_faster_with_amx_alone(monkeypatch, has, faster):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    assert devices.multiplies_bfloat16(CPU) is faster

@@ -282,6 +282,29 @@ def test_bfloat16_costs_less_than_a_fiftieth_of_a_decibel(model):
     assert abs(loss) < 0.02
 
 
+@pytest.mark.parametrize("name", ["esrgan", "rcan"])
+def test_openvino_costs_less_than_a_fiftieth_of_a_decibel_and_takes_any_size(name):
+    pytest.importorskip("openvino")
+    model = load(name, f"weights/{name}-lite.safetensors")
+    for height, width in ((30, 40), (17, 23)):
+        hr = degrade.imresize(clip(1, 2, 3, height // 2, width // 2), 8).clamp(0, 1)  # soft, as images are
+        lr = degrade.to_lr(degrade.modcrop(hr, 4), 4, eight_bit=True)
+        exact, other = (upscale(model, lr, **way) for way in (EXACT, {"backend": "openvino"}))
+        lost = metrics.psnr(exact, hr) - metrics.psnr(other, hr)
+        assert exact.shape == other.shape and lost.abs().max() < 0.02
+        float32 = upscale(model, lr, backend="openvino", **EXACT)
+        torch.testing.assert_close(float32, exact, atol=1e-4, rtol=0)
+    torch.testing.assert_close(upscale(model, lr, backend="openvino"), other, atol=0, rtol=0)  # the same twice
+
+
+def test_openvino_is_refused_where_it_does_not_serve(monkeypatch):
+    with pytest.raises(InputError, match=r"^upscale: openvino serves RRDBNet and RCAN, got VDSR; use backend torch$"):
+        upscale(build("vdsr"), clip(1, 1, 3, 8, 8), backend="openvino")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(InputError, match=r"^upscale: openvino is not installed; pip install openvino, or use backend"):
+        upscale(build("rcan", **METHODS["rcan"].lite), clip(1, 1, 3, 8, 8), backend="openvino")
+
+
 def test_auto_precision_follows_the_hardware(monkeypatch):
     x = clip(1, 1, 3, 8, 8)
     for native, precision in ((True, "bfloat16"), (False, "float32")):
@@ -621,6 +644,7 @@ def test_bad_clips(x, message):
     [
         ({"padding": "zeros"}, "padding as 'replicate', 'reflect', 'black'; got 'zeros'"),
         ({"precision": "float16"}, "precision as 'auto', 'float32', 'bfloat16'; got 'float16'"),
+        ({"backend": "onnx"}, "backend as 'torch', 'openvino'; got 'onnx'"),
         ({"tile": 0}, "tile as None or a whole number from 1; got 0"),
         ({"tile": "big"}, "got 'big'"),
         ({"batch": 0}, "batch as None or a whole number from 1; got 0"),

@@ -27,6 +27,7 @@ class Upscale:
     padding: Literal["replicate", "reflect", "black"] = "replicate"  # beyond the ends of a clip
     device: str | None = None  # cpu, cuda, cuda:1 ...; default: cuda where there is one
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: as the hardware likes
+    backend: Literal["torch", "openvino"] = "torch"  # openvino: RRDBNet, RCAN on a CPU with AMX
     tile: int = 0  # largest side, in px, of the pieces; 0: as memory asks
     batch: int = 0  # frames at a time; 0: as memory allows
     lossless: Flag[bool] = False  # write without loss (and without sound); large
@@ -40,7 +41,8 @@ class Upscale:
         from arsr_core import devices, sr
         from arsr_core.sr import upscaling
 
-        settings = dict(padding=self.padding, precision=self.precision, device=devices.device(self.device))
+        settings = dict(padding=self.padding, precision=self.precision, backend=self.backend)
+        settings |= dict(device=devices.device(self.device))
         settings |= dict(tile=self.tile or None, batch=self.batch or None, fps=self.fps, lossless=self.lossless)
         upscaling.upscale_video(sr.load(self.method, self.weights), self.source, self.target, **settings)
         say(f"written: {self.target}")

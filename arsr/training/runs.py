@@ -115,7 +115,7 @@ def ship(
     """Measure trained weights; copy them and their curves to `weights/`, with an entry there; from committed code."""
     recipe = run.settled
     recogniser = isinstance(recipe, RecogniserRecipe)
-    real = [run.dataset or "real clips"] if run.data else []
+    real = [run.dataset or " and ".join(path.name for path in run.data)] if run.data else []
     entry = manifest.Entry(
         name=run.name,
         file=f"{run.name}.safetensors",

@@ -11,6 +11,7 @@ from torch import nn
 
 from arsr_core import devices
 from arsr_core.errors import InputError
+from arsr_core.sr.compiled import Compiled
 
 # The frame that stands for frame i of a clip of n frames; None: a black one
 PADDINGS: dict[str, Callable[[int, int], int | None]] = {
@@ -31,9 +32,11 @@ class Settings:
     batch: int | None = None
     device: str | torch.device | None = None
     precision: str = "auto"
+    backend: str = "torch"
 
     def __post_init__(self):
-        for name, known in (("padding", PADDINGS), ("precision", ("auto", "float32", "bfloat16"))):
+        known_of = {"padding": PADDINGS, "precision": ("auto", "float32", "bfloat16"), "backend": ("torch", "openvino")}
+        for name, known in known_of.items():
             if (value := getattr(self, name)) not in known:
                 raise InputError(f"upscale: expected {name} as {', '.join(map(repr, known))}; got {value!r}")
         for name in ("tile", "batch"):
@@ -66,7 +69,10 @@ def engine(
     native = settings.precision == "auto" and devices.multiplies_bfloat16(device)
     half = settings.precision == "bfloat16" or native
     channels_last = half or model.frames == 1  # measured: 3-D convolutions in float32 are slower with it
-    network = _twin(model, device, channels_last)
+    if settings.backend == "openvino":
+        network = Compiled(_twin(model, device, channels_last=False), half)
+    else:
+        network = _twin(model, device, channels_last)
 
     def run(clips: Iterable[Iterable[torch.Tensor]]) -> Iterator[torch.Tensor]:
         windows = chain.from_iterable(_windows(clip, model.frames, settings.padding, wanted) for clip in clips)
