@@ -444,8 +444,10 @@ def test_malformed_sources_are_named(tmp_path, root):
 
 def test_two_builds_into_one_folder_do_not_meet(built):
     config = book.Build(built[0])
-    with book.alone(config), pytest.raises(InputError, match="another build runs here"):
-        book.build(config, say=lambda line: None)
+    command = [sys.executable, "-m", "arsr", "book", "--root", str(built[0])]
+    with book.alone(config):
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and f"in use by process {os.getpid()} on" in done.stderr
 
 
 def test_table_of_contents_names_an_absent_page(tmp_path, root):
