@@ -46,6 +46,9 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, real)
+    except InputError as error:
+        error.args = (str(error).replace(str(temporary), str(path)),)
+        raise
     except OSError as error:
         raise Unwritable(f"{path}: cannot be written ({error.strerror or error}); {remedy(error)}") from error
     finally:

@@ -25,6 +25,7 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
@@ -187,7 +188,7 @@ def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int
     forks = len(changed) > 1 and threads == 1 and sys.platform == "linux"  # other threads would be lost in a fork
     server = kernels.Server(config.root / "book", environment) if forks else nullcontext(kernels)
     running: list[subprocess.Popen] = [server] if forks else []
-    with server as kernel, ThreadPoolExecutor(jobs) as pool:
+    with patch.dict(os.environ, environment), server as kernel, ThreadPoolExecutor(jobs) as pool:
         more = (environment, names, kernel.launch_kernel, running)
         futures = [pool.submit(notebooks.run, c, folders[c], config.chapter_parameters(c), *more) for c in changed]
         try:

@@ -117,7 +117,7 @@ def run(
             said = f"{failure}\n{log.read_text(errors='replace')[-4000:] if log.exists() else ''}"
             places.require_space(target, said)
         node = json.loads(executed.read_text(encoding="utf-8")) if executed.exists() else {"cells": []}
-        _check(name, _renamed(node["cells"], {str(scratch): str(target)}))
+        _check(name, node["cells"])
         if failure:
             raise ChapterError(f"{name}: {said}") from failure
         cells = [round(c["metadata"]["papermill"]["duration"], 2) for c in node["cells"] if c["cell_type"] == "code"]
