@@ -35,12 +35,16 @@ def own(folder: Path, what: str) -> Iterator[None]:
     """`claim` a folder and work there `alone`; where nothing comes of it, nothing stays."""
     with _made(folder):
         mark = claim(folder, what)
-        with _locked(folder, 0):
-            try:
+        try:
+            with _locked(folder, 0):
+                mark.touch()  # another, which left nothing, may have removed it
                 yield
-            finally:
-                if {path.name for path in folder.iterdir()} == {mark.name, LOCK}:
-                    mark.unlink()
+        finally:
+            for path in folder.iterdir():
+                with suppress(OSError):  # a file, or something is in it
+                    path.rmdir()
+            if [path.name for path in folder.iterdir()] == [mark.name]:
+                mark.unlink()
 
 
 @contextmanager

@@ -17,13 +17,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -184,11 +185,13 @@ def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int
     jobs = min(jobs or cores, len(changed))
     # sums of floats depend on the threads: embedded chapters always have one, whatever runs beside them
     threads = 1 if config.profile == "embedded" else max(1, cores // jobs)
-    environment = _environment(config) | {"OMP_NUM_THREADS": str(threads)}
     forks = len(changed) > 1 and threads == 1 and sys.platform == "linux"  # other threads would be lost in a fork
-    server = kernels.Server(config.root / "book", environment) if forks else nullcontext(kernels)
-    running: list[subprocess.Popen] = [server] if forks else []
-    with patch.dict(os.environ, environment), server as kernel, ThreadPoolExecutor(jobs) as pool:
+    with (
+        _environment(threads) as environment,
+        kernels.Server(config.root / "book", environment) if forks else nullcontext(kernels) as kernel,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        running: list[subprocess.Popen] = [kernel] if forks else []
         more = (environment, names, kernel.launch_kernel, running)
         futures = [pool.submit(notebooks.run, c, folders[c], config.chapter_parameters(c), *more) for c in changed]
         try:
@@ -204,13 +207,15 @@ def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int
     return folders
 
 
-def _environment(config: Build) -> dict[str, str]:
-    """The kernels': folders for settings that can be written to, else what is said of that would be on the pages."""
+@contextmanager
+def _environment(threads: int) -> Iterator[dict[str, str]]:
+    """The kernels', with folders for settings where the home is read-only: remarks on that would be on the pages."""
     logging.getLogger("matplotlib").setLevel("ERROR")
     import matplotlib
 
-    matplotlib.get_cachedir()  # sets MPLCONFIGDIR where the home is read-only, as in containers
-    return os.environ | notebooks.ENVIRONMENT | {"IPYTHONDIR": str(config.folder / ".ipython")}
+    matplotlib.get_cachedir()  # sets MPLCONFIGDIR there
+    with TemporaryDirectory() as settings, patch.dict(os.environ, {"IPYTHONDIR": settings}):
+        yield os.environ | notebooks.ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}
 
 
 def chapter_key(config: Build, chapter: Path) -> str:
