@@ -42,7 +42,10 @@ FILES = ("IN", "--data", "--splits", "--start", "--test", "--weights")
 
 def main() -> None:
     """Run the command; wrong input ends with one line and code 2, a failing chapter with code 1."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end as after Ctrl-C: kernels and scratch folders go
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # which Windows lacks
+        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup
+            # end as after Ctrl-C: kernels and scratch folders go
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         parse(sys.argv[1:])()
     except InputError as error:

@@ -10,11 +10,10 @@ it was killed; `torchrun` or `accelerate launch` shares the clips among processe
 
 import hashlib
 import os
-import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
@@ -25,9 +24,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from arsr import processes, records, scores
+from arsr import places, processes, records, scores
 from arsr.data import clips as sources
-from arsr.data import flow_cache, folders
+from arsr.data import flow_cache, folders, stores
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
 from arsr.evaluation import Evaluation
@@ -55,8 +54,8 @@ def evaluate(
     clips, classes: None takes those of config.dataset. A clip that cannot be read, or is too short for a stack of
     flow, has a row with the reason instead of scores, and is tried again by the next run. One run at a time writes to
     a file; several files load together. progress: a bar on stderr; None: on a terminal, after two seconds.
-    Raises InputError for clips that `check` refuses, recognisers of other classes or made for other flow, and a file
-    that holds scores of another kind.
+    Raises InputError for clips that `check` refuses, recognisers of other classes or made for other flow, a file that
+    holds scores of another kind or of other clips by these names, and one that another run writes to.
     """
     from tqdm import tqdm
 
@@ -66,29 +65,32 @@ def evaluate(
     clips = sorted(clips, key=lambda clip: (config.fold(clip), clip.label, clip.name))
     state = processes.this(config.device)
     device = state.device if config.device is None or state.num_processes > 1 else devices.device(config.device)
-    pipeline = Pipeline(config, tuple(classes), device, config.fold(clips[0]))
-    header = pipeline.header(clips, provenance or provenance_of(config))
     out = Path(config.out)
+    if out.suffix != ".parquet" or (out.exists() and not out.is_file()):
+        raise InputError(f"{out}: expected a file of scores, OUT.parquet; choose another name")
     parts = out.with_name(f"{out.name}.parts")
 
     def files() -> list[Path]:
         return [path for path in (out, *sorted(parts.glob("[!.]*.parquet"))) if path.exists()]  # not half-written ones
 
-    kept, _ = scores.load(*files(), header=header)
-    done = {scores.key(row) for row in kept[kept["status"] == "ok"].to_dict("records")}
-    with state.split_between_processes(clips) as mine:
-        todo = [(clip, units) for clip in mine if (units := pipeline.missing(clip, done))]
-        disable = True if not state.is_main_process else None if progress is None else not progress
-        with tqdm(total=len(mine), initial=len(mine) - len(todo), unit="clip", delay=2, disable=disable) as bar:
-            for rows in pipeline.run(todo):
-                rows = [row for row in rows if scores.key(row) not in done]
-                name = hashlib.sha256(repr([scores.key(row) for row in rows]).encode()).hexdigest()[:24]
-                scores.save(parts / f"{name}.parquet", rows, header)
-                bar.update()
-    state.wait_for_everyone()
-    if state.is_main_process and parts.exists():
-        scores.save(out, *scores.load(*files()))
-        shutil.rmtree(parts)
+    with places.own(parts, "scores") if state.is_main_process else nullcontext():
+        pipeline = Pipeline(config, tuple(classes), device, config.fold(clips[0]))
+        header = pipeline.header(clips, provenance or provenance_of(config))
+        kept, _ = scores.load(*files(), header=header)
+        done = {scores.key(row) for row in kept[kept["status"] == "ok"].to_dict("records")}
+        with state.split_between_processes(clips) as mine:
+            todo = [(clip, units) for clip in mine if (units := pipeline.missing(clip, done))]
+            disable = True if not state.is_main_process else None if progress is None else not progress
+            with tqdm(total=len(mine), initial=len(mine) - len(todo), unit="clip", delay=2, disable=disable) as bar:
+                for rows in pipeline.run(todo):
+                    rows = [row for row in rows if scores.key(row) not in done]
+                    name = hashlib.sha256(repr([scores.key(row) for row in rows]).encode()).hexdigest()[:24]
+                    scores.save(parts / f"{name}.parquet", rows, header.of(rows))
+                    bar.update()
+        state.wait_for_everyone()
+        if state.is_main_process and any(parts.glob("[!.]*.parquet")):
+            scores.save(out, *scores.load(*files()))
+            places.clear(parts)
     state.wait_for_everyone()
     return out
 
@@ -251,8 +253,8 @@ class Pipeline:
         self.networks = {m: None if m == "hr" else sr.load(m, config.weights.get(m)).to(device) for m in names}
         self.hashes = {m: sha256(path) for m, path in config.weights.items()}
         self.flow = {"method": "tvl1", "backend": config.backend, **asdict(flow.TVL1(**flow.PRESETS[config.flow]))}
-        self.cache = flow_cache.Cache(config.cache) if config.cache else None
         self.use(fold)
+        self.cache = flow_cache.Cache(config.cache) if config.cache else None
         self.coupled = "both" in self.recognisers  # ST-ResNet: its streams see each other
         self.network = config.network or ("st-resnet" if self.coupled else "tsn")
         self.units = _units(config.methods, self.recognisers)
@@ -283,7 +285,8 @@ class Pipeline:
             for kind, path in zip(self.recognisers, self.config.files(fold), strict=True)
         }
         how = dict(protocol=asdict(self.config.protocol), flow=self.flow, precision=self.config.precision)
-        files = dict(weights=self.hashes, recognisers=recognisers)
+        sources = {clip.name: stores.digest(clip.path) for clip in clips if clip.path}
+        files = dict(weights=self.hashes, recognisers=recognisers, clips=sources)
         return scores.Header(classes=self.classes, **how, **files, runs=(provenance,))
 
     def missing(self, clip: Clip, done: set[tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

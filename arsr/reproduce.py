@@ -10,13 +10,14 @@ No frame is written. Flow that several recognisers see is cached, in at most 50 
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
-from arsr import claims, evaluate, manifest, processes, records, scores
+from arsr import claims, evaluate, manifest, places, processes, records, scores
 from arsr.data import folders
 from arsr.evaluation import Evaluation, Study
 from arsr.names import pair
@@ -118,14 +119,15 @@ def score(found: Sequence[Evaluation], provenance: records.Provenance, say: Call
     main = processes.this(found[0].device).is_main_process
     cache = found[0].out.parent / "flow" if len(found) > 1 else None
     jobs = [*product(found[0].methods, found)]
-    for number, (method, config) in enumerate(jobs, 1):
-        if main:
-            say(f"{number} of {len(jobs)}: {config.dataset}, {config.network}, {method}")
-        weights = {name: path for name, path in config.weights.items() if name in pair(method)}
-        one = dict(methods=(method,), weights=weights, cache=cache)
-        evaluate.evaluate(replace(config, **one), provenance=provenance)
-    if main and cache:
-        shutil.rmtree(cache, ignore_errors=True)
+    with places.own(found[0].out.parent, "study") if main else nullcontext():
+        for number, (method, config) in enumerate(jobs, 1):
+            if main:
+                say(f"{number} of {len(jobs)}: {config.dataset}, {config.network}, {method}")
+            weights = {name: path for name, path in config.weights.items() if name in pair(method)}
+            one = dict(methods=(method,), weights=weights, cache=cache)
+            evaluate.evaluate(replace(config, **one), provenance=provenance)
+        if main and cache:
+            shutil.rmtree(cache, ignore_errors=True)
 
 
 def kept(config: Evaluation) -> tuple[pd.DataFrame, scores.Header] | None:

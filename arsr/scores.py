@@ -43,6 +43,7 @@ SCHEMA = pa.schema(
         ("scores", pa.list_(pa.float32())),  # before softmax, one a class; empty where unreadable
     ]
 )
+HASHES = ("weights", "recognisers", "clips")  # in a header, of what rows are made of
 RESAMPLES = 9_999
 
 
@@ -57,6 +58,7 @@ class Header(BaseModel):
     precision: str
     weights: dict[str, str] = {}  # SR method: hash of its weights
     recognisers: dict[str, str] = {}  # network/stream/fold: hash of its weights
+    clips: dict[str, str] = {}  # clip: hash of its file
     runs: tuple[Provenance, ...]  # one for each machine and commit that added rows
 
     def joined(self, other: Header) -> Header:
@@ -65,12 +67,17 @@ class Header(BaseModel):
         for name in ("classes", "protocol", "flow", "precision"):
             if ours[name] != theirs[name]:
                 raise InputError(f"scores of another {name}: {ours[name]} and {theirs[name]}")
-        for name in ("weights", "recognisers"):
+        for name in HASHES:
             if clash := sorted(k for k in ours[name].keys() & theirs[name].keys() if ours[name][k] != theirs[name][k]):
                 raise InputError(f"scores made with other {name} of {', '.join(clash)}; keep them in another file")
-        hashes = {name: dict(sorted((ours[name] | theirs[name]).items())) for name in ("weights", "recognisers")}
+        hashes = {name: dict(sorted((ours[name] | theirs[name]).items())) for name in HASHES}
         runs = {run.model_dump_json(): run for run in (*self.runs, *other.runs)}
         return self.model_copy(update=hashes | {"runs": tuple(runs[text] for text in sorted(runs))})
+
+    def of(self, rows: Iterable[dict]) -> Header:
+        """With the clips of these rows alone, but for unreadable ones, which may be repaired."""
+        seen = {row["clip"] for row in rows if row["status"] == "ok"}
+        return self.model_copy(update={"clips": {clip: its for clip, its in self.clips.items() if clip in seen}})
 
 
 # The file ---------------------------------------------------------------------------------------------------

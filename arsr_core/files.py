@@ -3,16 +3,20 @@
 import errno
 import hashlib
 import os
+import platform
 import re
 import shutil
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from arsr_core.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # processes are numbered by machine
 
 
 class Unwritable(InputError):
@@ -23,26 +27,50 @@ class Unwritable(InputError):
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """A name beside `path` to write to: the file takes its own name when the block ends well, else it goes.
 
-    Readers see the old file or the new one. The block may also make a folder, whose target is absent or empty. Raises
-    Unwritable, an InputError, with the target where it cannot be written.
+    Readers see the old file or the new one. The block may also make a folder, whose target is absent or empty. A link
+    is written through. What a killed process left in the folder goes. Raises Unwritable, an InputError, with the target
+    where it cannot be written.
 
     >>> with atomic("_build/numbers.txt") as temporary:
     ...     _ = temporary.write_text("1 2 3")
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
+    real = Path(os.path.realpath(path))
+    temporary = real.parent / f".{real.name}.{os.getpid()}-{threading.get_native_id()}-{HOST}.tmp{real.suffix}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not (real.is_file() or real.is_dir()) and real.exists():
+            raise OSError(errno.ENODEV, "a device or pipe, no file")
+        real.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(real.parent)
         yield temporary
         if temporary.is_file():
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, real)
+    except InputError as error:
+        error.args = (str(error).replace(str(temporary), str(path)),)
+        raise
     except OSError as error:
         raise Unwritable(f"{path}: cannot be written ({error.strerror or error}); {remedy(error)}") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Once a process: remove what `atomic` left in a folder when its process, on this machine, was killed."""
+    for path in folder.iterdir():
+        if left := re.match(rf"\..+\.(\d+)-\d+-{HOST}\.tmp", path.name):
+            with suppress(PermissionError):  # another user's
+                try:
+                    os.kill(int(left[1]), 0)
+                except ProcessLookupError:
+                    _remove(path)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
@@ -55,8 +83,7 @@ def require_target(path: Path, folder: bool = False) -> None:
     """InputError unless a file, or with folder=True a new or empty folder, can take this name in an existing folder."""
     if not path.parent.is_dir():
         raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
-    taken = path.is_file() or (path.is_dir() and any(path.iterdir())) if folder else path.is_dir()
-    if taken:
+    if path.exists() and not (path.is_dir() and not any(path.iterdir()) if folder else path.is_file()):
         raise InputError(f"{path}: exists and would be overwritten; remove it or choose another name")
 
 

@@ -22,6 +22,7 @@ from arsr.data.clips import Clip
 from arsr.evaluate import Evaluation
 from arsr.names import SCORES, STREAMS
 from arsr_core import degrade, flow, recognition, sr, video
+from arsr_core import files as core_files
 from arsr_core.errors import InputError
 from arsr_core.recognition import Protocol
 
@@ -389,7 +390,8 @@ def test_killed_and_continued_by_two_processes(config, files, tmp_path):
     assert victim.wait() == -signal.SIGKILL and not out.exists()
     kept = {p.name: p.stat().st_mtime_ns for p in out.parent.glob("scores.parquet.parts/*.parquet")}
     assert 0 < len(kept) < 5
-    (out.parent / "scores.parquet.parts" / ".torn.tmp.parquet").write_bytes(b"PAR1")  # what a kill leaves half-written
+    torn = f".torn.parquet.{victim.pid}-1-{core_files.HOST}.tmp.parquet"
+    (out.parent / "scores.parquet.parts" / torn).write_bytes(b"PAR1")  # what a kill leaves half-written
 
     import socket
 

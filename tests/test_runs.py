@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from arsr import manifest
-from arsr.data import pairs
+from arsr.data import pairs, stores
 from arsr.training import runs
 from arsr.training.loop import fit
 from arsr.training.recipes import RECIPES
@@ -133,9 +133,9 @@ def test_the_hash_of_a_folder_is_of_its_contents(tmp_path):
     for name in "ab":
         (tmp_path / name / "deep").mkdir(parents=True)
         (tmp_path / name / "deep" / "x").write_text("1")
-    assert runs.digest(tmp_path / "a") == runs.digest(tmp_path / "b")
+    assert stores.digest(tmp_path / "a") == stores.digest(tmp_path / "b")
     (tmp_path / "b" / "deep" / "x").write_text("2")
-    assert runs.digest(tmp_path / "a") != runs.digest(tmp_path / "b")
+    assert stores.digest(tmp_path / "a") != stores.digest(tmp_path / "b")
 
 
 @pytest.mark.parametrize(

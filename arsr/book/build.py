@@ -8,6 +8,7 @@ _build/<profile>/html/                       the pages
 
 import filecmp
 import json
+import logging
 import os
 import platform
 import re
@@ -18,16 +19,18 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
-from arsr import ChapterError, manifest, paper, records
+from arsr import ChapterError, manifest, paper, places, records
 from arsr.book import kernels, keys, notebooks
 from arsr.settings import Suppress
 from arsr_core import files
@@ -50,7 +53,7 @@ class Build:
     root: Path = Path(".")  # the project's checkout
     profile: str = "embedded"  # parameter file in book/params: embedded, small or paper
     data: Path | None = None  # folder of real clips, for the profiles that need one
-    out: Path | None = None  # build folder; default: _build/PROFILE
+    out: Path | None = None  # build folder, new or a build's; default: _build/PROFILE
     overrides: Suppress[dict[str, object]] = field(default_factory=dict)  # parameters that win over the profile's
 
     def __post_init__(self):
@@ -150,6 +153,9 @@ def build(config: Build, say: Say = print, jobs: int = 0) -> tuple[Path, Execute
     _ = config.parameters  # before any work: a wrong profile or data folder stops here,
     records.load_folder(config.root / "results")  # and so do damaged records
     with alone(config):
+        for parent in (parent for name in ("html", "read", "source") for parent, *_ in os.walk(config.folder / name)):
+            if not os.access(parent, os.W_OK | os.X_OK):  # the old pages stay whole
+                raise InputError(f"{parent}: no permission to replace what it holds; chmod u+w, or add --out OTHER")
         executed = execute(config, config.chapters, say, jobs)
         index = render(config, executed, say)
         for folder in {*config.folder.glob("chapters/*")} - {*executed.values()}:
@@ -157,41 +163,35 @@ def build(config: Build, say: Say = print, jobs: int = 0) -> tuple[Path, Execute
     return index, executed
 
 
-@contextmanager
-def alone(config: Build) -> Iterator[None]:
-    """Two builds into one folder would take each other's files away: the second gets InputError."""
-    from filelock import FileLock, Timeout
-
-    config.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(config.folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise InputError(f"{config.folder}: another build runs here; wait for it, or add --out OTHER_FOLDER") from None
+def alone(config: Build) -> AbstractContextManager[None]:
+    """The build folder, which nobody else has made or writes to: builds take each other's files away, and others'."""
+    return places.own(config.folder, "book")
 
 
 def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int = 0) -> Executed:
     """Run each chapter whose key has no folder yet, `alone`; returns chapter -> folder of its execution."""
     folders = {c: config.folder / "chapters" / f"{c.stem}-{chapter_key(config, c)}" for c in chapters}
-    changed = [chapter for chapter, folder in folders.items() if not folder.is_dir()]
+    changed = [chapter for chapter, folder in folders.items() if not notebooks.whole(folder)]
+    for left in (*config.folder.glob("chapters/.*"), *(folders[chapter] for chapter in changed)):
+        shutil.rmtree(left, ignore_errors=True)  # of a killed build, or damaged
     for chapter in folders:
         if chapter not in changed:
             say(f"{chapter.stem}: unchanged")
     if not changed:
         return folders
-    import jupyter_client  # takes long to load
-
     names = {str(config.data.resolve()): "DATA"} if config.data else {}
     names |= {str(config.root): "."}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     jobs = min(jobs or cores, len(changed))
     # sums of floats depend on the threads: embedded chapters always have one, whatever runs beside them
     threads = 1 if config.profile == "embedded" else max(1, cores // jobs)
-    environment = os.environ | notebooks.ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}
     forks = len(changed) > 1 and threads == 1 and sys.platform == "linux"  # other threads would be lost in a fork
-    server = kernels.Server(config.root / "book", environment) if forks else nullcontext(jupyter_client)
-    running: list[subprocess.Popen] = [server] if forks else []
-    with server as kernel, ThreadPoolExecutor(jobs) as pool:
+    with (
+        _environment(threads) as environment,
+        kernels.Server(config.root / "book", environment) if forks else nullcontext(kernels) as kernel,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        running: list[subprocess.Popen] = [kernel] if forks else []
         more = (environment, names, kernel.launch_kernel, running)
         futures = [pool.submit(notebooks.run, c, folders[c], config.chapter_parameters(c), *more) for c in changed]
         try:
@@ -205,6 +205,17 @@ def execute(config: Build, chapters: Iterable[Path], say: Say = print, jobs: int
                 time.sleep(0.1)
             raise
     return folders
+
+
+@contextmanager
+def _environment(threads: int) -> Iterator[dict[str, str]]:
+    """The kernels', with folders for settings where the home is read-only: remarks on that would be on the pages."""
+    logging.getLogger("matplotlib").setLevel("ERROR")
+    import matplotlib
+
+    matplotlib.get_cachedir()  # sets MPLCONFIGDIR there
+    with TemporaryDirectory() as settings, patch.dict(os.environ, {"IPYTHONDIR": settings}):
+        yield os.environ | notebooks.ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}
 
 
 def chapter_key(config: Build, chapter: Path) -> str:
@@ -283,8 +294,18 @@ def assemble(config: Build, executed: Executed, found: dict[str, Any]) -> Path:
         before = last / path.relative_to(source)
         if before.is_file() and filecmp.cmp(path, before, shallow=False):
             shutil.copystat(before, path)  # what is as it was keeps its time: its page is not read again
-    shutil.rmtree(last, ignore_errors=True)
-    return source.rename(last)
+    _replace(last, source)
+    return last
+
+
+def _replace(folder: Path, made: Path) -> None:
+    """Give a folder's name to another, which is complete; the old one goes after that."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    made.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def status(config: Build, executed: Executed) -> dict[str, Any]:
@@ -322,7 +343,7 @@ def render(config: Build, executed: Executed, say: Say = print) -> Path:
     frame = keys.digest(found["build"]["package"], found["versions"], keys.content(*(config.root / f for f in FRAME)))
     commands = [config.command(chapter) for chapter in executed]
     key = keys.digest(frame, found, commands, keys.content(config.root / "book"))
-    before = stamp.read_text().split() if html.is_dir() and stamp.is_file() else [""]
+    before = (html.is_dir() and stamp.is_file() and stamp.read_text(errors="replace").split()) or [""]
     if before == [frame, key]:
         say("pages: unchanged")
         return html / "index.html"
@@ -335,18 +356,19 @@ def render(config: Build, executed: Executed, say: Say = print) -> Path:
             shutil.copytree(read, work / "_build")
             shutil.copytree(html, work / "_build" / "html", ignore=shutil.ignore_patterns("_static"))  # made anew
         # jsonschema's rules for addresses, which no notebook has, would take two seconds to load
-        main = "import sys; sys.modules['rfc3987_syntax'] = None; from jupyter_book.cli.main import main; main()"
+        main = f"import sys; sys.modules['rfc3987_syntax'] = None; {kernels.ENDS}; "
+        main += "from jupyter_book.cli.main import main; main()"
         command = [sys.executable, "-c", main, "build", source, "--path-output", work, "-n", "-W", "--keep-going"]
         environment = os.environ | {"SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
             log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+            places.require_space(html, log)
             lines = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|error:|network", line)]
             raise ChapterError("Jupyter Book failed:\n" + ("\n".join(lines) or log[-4000:]))
         stamp.unlink(missing_ok=True)
-        for made, name in ((work / "_build" / "html", html), (work / "_build", read)):
-            shutil.rmtree(name, ignore_errors=True)
-            made.rename(name)
+        _replace(html, work / "_build" / "html")
+        _replace(read, work / "_build")
         files.write_atomically(stamp, f"{frame} {key}")
     finally:
         shutil.rmtree(work, ignore_errors=True)

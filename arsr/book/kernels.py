@@ -1,5 +1,6 @@
-"""Kernels that need not wait for imports: forked from a process that has the heavy libraries loaded."""
+"""Kernels that end with the build; many need not wait for imports: a process forks them that has these loaded."""
 
+import ctypes
 import gc
 import json
 import os
@@ -10,7 +11,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -23,7 +24,23 @@ sys.path.remove("")  # a kernel puts it elsewhere
 import {LOADED}
 from {__name__} import serve
 serve()"""
+ENDS = f"from {__name__} import end_with_parent; end_with_parent()"
 NO_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # pyarrow's would be the only one, and lost in a fork
+
+
+def end_with_parent() -> None:
+    """Let this process end with the one that started it, even by kill -9; but for Linux ipykernel sees to that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def launch_kernel(command: list[str], **how: Any) -> subprocess.Popen:
+    """jupyter_client's, for a kernel that ends with the thread that calls this."""
+    from jupyter_client import launch_kernel
+
+    place = command.index("-m")
+    start = f"{ENDS}; import runpy; runpy.run_module({command[place + 1]!r}, run_name='__main__', alter_sys=True)"
+    return launch_kernel([*command[:place], "-c", start, *command[place + 2 :]], **how)
 
 
 @dataclass
@@ -78,6 +95,7 @@ def serve() -> None:
 def _launch(command: list[str], env: dict[str, str], cwd: str, log: str) -> None:
     from ipykernel import kernelapp
 
+    end_with_parent()
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(os.dup2(os.open(log, os.O_WRONLY), 1), 2)

@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from arsr import ChapterError
+from arsr import ChapterError, places
+from arsr.book import keys
 from arsr_core import files
 from arsr_core.errors import InputError
 
@@ -89,6 +90,7 @@ def run(
     """
     import papermill
     from jupyter_client import AsyncKernelManager
+    from traitlets import Unicode
 
     papermill.log.logger.setLevel("CRITICAL")  # it raises what it logs
     name, started, failure = chapter.stem, time.monotonic(), None
@@ -98,6 +100,8 @@ def run(
         how = {"env": environment | {"ARSR_OUTPUT": str(scratch)}, "cwd": chapter.parent, "stderr": subprocess.STDOUT}
 
         class Manager(AsyncKernelManager):
+            connection_file = Unicode(str(scratch / "kernel.json"))
+
             async def _async_launch_kernel(self, command: list[str], **_: Any) -> None:
                 with log.open("w") as stdout:
                     running.append(launch(command, stdout=stdout, **how))
@@ -109,16 +113,32 @@ def run(
             papermill.execute_notebook(notebook(chapter), executed, dict(sorted(parameters.items())), **settings)
         except Exception as error:
             failure = error
+        if failure:
+            said = f"{failure}\n{log.read_text(errors='replace')[-4000:] if log.exists() else ''}"
+            places.require_space(target, said)
         node = json.loads(executed.read_text(encoding="utf-8")) if executed.exists() else {"cells": []}
         _check(name, node["cells"])
         if failure:
-            raise ChapterError(f"{name}: {failure}\n{log.read_text(errors='replace')[-4000:]}") from failure
+            raise ChapterError(f"{name}: {said}") from failure
         cells = [round(c["metadata"]["papermill"]["duration"], 2) for c in node["cells"] if c["cell_type"] == "code"]
         executed.write_text(text(tidy(node, {str(scratch): "OUTPUT"} | names)), encoding="utf-8")
         log.unlink()
         seconds = round(time.monotonic() - started, 1)
-        (scratch / "run.json").write_text(json.dumps({"seconds": seconds, "cells": cells}))
+        about = {"seconds": seconds, "cells": cells, "files": _content(scratch)}
+        (scratch / "run.json").write_text(json.dumps(about))
     return f"{name}: executed in {seconds:.0f} s"
+
+
+def whole(folder: Path) -> bool:
+    """Whether a folder holds what `run` has put there, unchanged."""
+    try:
+        return json.loads((folder / "run.json").read_text())["files"] == _content(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _content(folder: Path) -> str:
+    return keys.content(*sorted(path for path in folder.iterdir() if path.name != "run.json"))
 
 
 def _check(chapter: str, cells: list[dict]) -> None:

@@ -188,12 +188,15 @@ def _load(app: Any) -> None:
 
 
 def _shown_elsewhere(app: Any, env: Any) -> list[str]:
-    """All pages are written again where one changes what others show of it: titles, headings, numbers, labels."""
+    """All pages are written again where one changes what others show of it: titles, headings, numbers, labels.
+
+    One always is: where no page changes, Sphinx makes no _static either.
+    """
     labels, equations = env.domaindata["std"]["labels"], env.domaindata["math"]["objects"]
     cited = [(citation.key, citation.citation_id) for citation in env.domaindata["cite"]["citations"]]
     shown = env.titles, env.tocs, env.toc_secnumbers, env.toc_fignumbers, labels, equations, cited
     before, env.arsr_shown = getattr(env, "arsr_shown", ""), keys.digest(*shown)
-    return [] if env.arsr_shown == before else sorted(env.found_docs)
+    return [app.config.root_doc] if env.arsr_shown == before else sorted(env.found_docs)
 
 
 def _forget(app: Any) -> list:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes
 
+from arsr import places
 from arsr.commands import say
 from arsr.data import windows
 from arsr.names import DATASETS
@@ -64,10 +65,11 @@ class Generate:
         if self.count < 1:
             raise InputError(f"data generate: expected a count of 1 or more, got {self.count}")
         made = generated.clips(self.count, split=self.split, frames=self.frames, seed=self.seed)
-        for clip in tqdm(made, total=self.count, unit="clip", delay=2, disable=None):
-            folder = self.out / clip.action
-            folder.mkdir(parents=True, exist_ok=True)
-            video.write(folder / f"{self.split}-{clip.index:05d}.mkv", clip.frames, clip.fps)
+        with places.own(self.out, "clips"):
+            for clip in tqdm(made, total=self.count, unit="clip", delay=2, disable=None):
+                folder = self.out / clip.action
+                folder.mkdir(parents=True, exist_ok=True)
+                video.write(folder / f"{self.split}-{clip.index:05d}.mkv", clip.frames, clip.fps)
         say(f"{self.count} clips written below {self.out}")
 
 

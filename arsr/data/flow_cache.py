@@ -4,6 +4,7 @@ Own code, since `diskcache` pickles, is no longer maintained, and its SQLite doe
 """
 
 import os
+import re
 import time
 import warnings
 import zlib
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 
 from arsr.data.stores import content_key
+from arsr.places import claim
 from arsr_core import __version__
 from arsr_core.errors import InputError
 from arsr_core.files import atomic
@@ -46,6 +48,7 @@ class Cache:
         if limit <= 0:
             raise InputError(f"cache: limit must be positive bytes, got {limit}")
         self.folder, self.limit = Path(folder), int(limit)
+        claim(self.folder, "flow")  # whose entries will be removed
         self._unseen = self.limit  # bytes written since the last look; as much as to look at the first entry
 
     def get(self, key: str, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
@@ -92,6 +95,8 @@ class Cache:
         return entry
 
     def _path(self, key: str) -> Path:
+        if not re.fullmatch("[0-9a-f]{64}", key):
+            raise InputError(f"cache: expected a key that cache_key made, got {key!r}")
         return self.folder / key[:2] / f"{key}.npz"
 
     def _evict(self) -> None:

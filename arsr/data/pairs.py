@@ -42,7 +42,10 @@ def store_pairs(config: Pairs, out: str | Path, *, workers: int = 1, device: str
     another number or size) are left out and reported. Raises InputError as `stores.fill` does.
     """
     how = dict(config=config, workers=workers, device=device)
-    sources = [stores.Source(name, {}, partial(_prepare, name, source, **how)) for name, source in find(config)]
+    sources = []
+    for name, source in find(config):
+        origins = (source, *_flow_folder(name, source, config)) if isinstance(source, Path) else ()
+        sources.append(stores.Source(name, {}, partial(_prepare, name, source, **how), origins))
     words = "{windows:,} windows of {clips:,} clips, {size:.2f} GB; warping helps in {warping:,}, pairs for a warp loss"
     return stores.fill(out, config, sources, words)
 
@@ -126,10 +129,15 @@ def _estimate(stored: np.ndarray, rows: np.ndarray, config: Pairs, workers: int,
         yield from flow.tvl1(*pairs, workers=workers, **flow.PRESETS[config.preset]).cpu().numpy()
 
 
+def _flow_folder(name: str, clip: Path, config: Pairs) -> list[Path]:
+    """Where the flow files of a clip lie, if flow is given."""
+    inner = Path(config.flow or "", *Path(name).parts[1:] or (name,))
+    return [inner if clip.is_dir() else inner.with_suffix("")] if config.flow else []
+
+
 def _read_flow(name: str, clip: Path, config: Pairs, count: int, drawn: np.ndarray) -> Iterator[np.ndarray]:
     """The flow of each frame drawn, (2, H, W), from a folder named as the clip, of a file for each of its pairs."""
-    inner = Path(config.flow, *Path(name).parts[1:] or (name,))
-    folder = inner if clip.is_dir() else inner.with_suffix("")
+    [folder] = _flow_folder(name, clip, config)
     paths, expected = files.listing(folder), count - config.spacing
     if len(paths) != expected:
         raise InputError(
@@ -222,6 +230,7 @@ class PairSet(torch.utils.data.Dataset):
                 f"{folder}: prepared for {self.config.frames} frames or fewer, an odd number; asked for {frames}"
             )
         self.frames, self.pair, self.augment, self.seed = frames, pair, augment, seed
+        self.content = stores.content_key(rows)
         self.paths = [Path(folder) / row["file"] for row in rows if "file" in row]
         tables = []
         for number, path in enumerate(self.paths):

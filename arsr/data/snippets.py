@@ -49,6 +49,7 @@ def store_clips(
             clip.name,
             {"action": clip.action, "label": clip.label, "group": clip.group},
             partial(_prepare, clip, **how),
+            (clip.path,) if clip.path else (),
         )
         for clip in clips
     ]
@@ -92,6 +93,7 @@ class Snippets(torch.utils.data.Dataset):
         names = {row["label"]: row["action"] for row in rows}
         self.classes = [names[label] for label in sorted(names)]
         self.rows = [row for row in rows if "file" in row and keep(row)]
+        self.content = stores.content_key(self.rows)
         if stream != "rgb" and made.flow is None:
             raise InputError(f"{self.folder}: prepared without flow; store the clips again, with it")
         self.protocol = made.protocol

@@ -7,6 +7,7 @@ index.json              a row a clip, with the reason where it cannot serve; wri
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +21,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from tqdm import tqdm
 
+from arsr import places
 from arsr_core.errors import InputError
-from arsr_core.files import Unwritable, write_atomically
+from arsr_core.files import Unwritable, sha256, write_atomically
 
 T = TypeVar("T")
 
@@ -29,12 +31,14 @@ T = TypeVar("T")
 class Source(NamedTuple):
     """A clip to prepare: what the index says of it in any case, and how to make its arrays and what they add to that.
 
-    Where the clip cannot serve, `make` raises InputError with the reason.
+    Where the clip cannot serve, `make` raises InputError with the reason. What has been made of other files is made
+    again.
     """
 
     name: str  # unique in a store and the same on every machine
     about: dict[str, Any]
     make: Callable[[], tuple[dict[str, np.ndarray], dict[str, Any]]]
+    files: tuple[Path, ...] = ()  # files and folders that it is made of
 
 
 @dataclass(frozen=True)
@@ -68,16 +72,17 @@ def fill(
     _claim(folder, asdict(settings))
     rows, sizes, counts, skipped = [], [], Counter(), {}
     with tqdm(sources, unit="clip", delay=2, disable=None if progress is None else not progress) as bar:
-        for name, about, make in bar:
+        for name, about, make, origins in bar:
             path = folder / f"{key(name)}.safetensors"
             try:
-                made = _made(path)
-                if made is None:
+                made, source = _made(path), digest(*origins)
+                if made is None or made.get("source") != source:
                     arrays, made = make()
+                    made |= {"source": source, "content": hashlib.sha256(save(arrays)).hexdigest()}
                     write_atomically(path, save(arrays, {"made": json.dumps(made)}))
             except Unwritable:
                 raise
-            except InputError as error:
+            except (InputError, OSError) as error:
                 skipped[name] = str(error)
                 rows.append({"name": name, **about, "reason": str(error)})
                 continue
@@ -126,6 +131,16 @@ def content_key(value: object, data: bytes | memoryview = b"") -> str:
     return sha256.hexdigest()
 
 
+def digest(*tops: Path) -> str:
+    """One hash of files and of all files below folders, but for hidden ones, whatever their place."""
+    whole = hashlib.sha256()
+    for top in tops:
+        below = sorted(p for p in top.rglob("*") if p.is_file() and not p.name.startswith("."))
+        for path in [top] if top.is_file() else below:
+            whole.update(os.fsencode(f"{path.relative_to(top)} {sha256(path)}\n"))
+    return whole.hexdigest()
+
+
 def require_once(names: Sequence[str], remedy: str) -> None:
     """InputError for a name that comes more than once."""
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -143,22 +158,24 @@ def reasons(title: str, found: Mapping[str, str]) -> list[str]:
 def _claim(folder: Path, settings: dict) -> None:
     """Note the settings in a new folder; refuse one of other settings, or with something else in it."""
     path, given = folder / "settings.json", json.loads(json.dumps(settings))
-    if path.exists():
-        found = _read(path, "prepare the clips again")
-        names = [name for name in {**found, **given} if found.get(name) != given.get(name)]
-        if differing := [f"{name} {found.get(name)}, now {given.get(name)}" for name in names]:
-            raise InputError(f"{folder}: prepared with other settings ({'; '.join(differing)}); give another folder")
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: holds something else than prepared clips; give a new or empty folder")
-    else:
-        write_atomically(path, json.dumps(given, indent=1, ensure_ascii=False) + "\n")
+    if not path.exists():
+        begun = (places.LOCK, ".settings.json.")
+        if folder.exists() and not (folder.is_dir() and all(p.name.startswith(begun) for p in folder.iterdir())):
+            raise InputError(f"{folder}: holds something else than prepared clips; give a new or empty folder")
+        with places.alone(folder, wait=60):  # of two that begin at a time, the second finds the settings of the first
+            if not path.exists():
+                write_atomically(path, json.dumps(given, indent=1, ensure_ascii=False) + "\n")
+    found = _read(path, "prepare the clips again")
+    names = [name for name in {**found, **given} if found.get(name) != given.get(name)]
+    if differing := [f"{name} {found.get(name)}, now {given.get(name)}" for name in names]:
+        raise InputError(f"{folder}: prepared with other settings ({'; '.join(differing)}); give another folder")
 
 
 def _made(path: Path) -> dict | None:
     """What a clip's file adds to the index; None where it is missing or damaged."""
     try:
         with opened(path) as file:
-            return json.loads(file.metadata()["made"])
+            return dict(json.loads(file.metadata()["made"]))
     except (InputError, KeyError, TypeError, ValueError):
         return None
 

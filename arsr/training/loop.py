@@ -9,6 +9,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from arsr import processes
+from arsr import places, processes
 from arsr.settings import settings
 from arsr.training.checkpoint import CHECKPOINT, Checkpoint, fingerprint
 from arsr_core.errors import InputError, describe
@@ -68,11 +69,12 @@ def fit(
     anneal: step -> factor on every learning rate; half a cosine from 1 to 0 by default.
 
     data[n] is the sample of visit n = index + len(data) * epoch, so that a sample may differ between epochs; its
-    `to_batch`, if it has one, makes the batch on the device. The model ends with its trained weights, with `ema` those
-    of the average, in evaluation mode.
+    `to_batch`, if it has one, makes the batch on the device, and its `content`, a hash, tells it from other data. The
+    model ends with its trained weights, with `ema` those of the average, in evaluation mode.
 
     folder: gets the checkpoint, from which the same call goes on; None: nothing is written. recipe: what else the run
-    is. Raises InputError for a checkpoint of another recipe, schedule or loss, and for a loss that is not finite.
+    is. Raises InputError for a checkpoint of another recipe, schedule, loss or data, for a folder that another run
+    writes to, and for a loss that is not finite.
     On several GPUs or machines: `accelerate launch` or `torchrun` the command that calls this. Processes share each
     batch, so the result does not depend on their number, but for rounding and batch normalisation.
 
@@ -90,9 +92,10 @@ def fit(
     seen = nets if isinstance(model, dict) else nets["loss"]  # by a loss
     mean = {"multi_avg_fn": get_ema_multi_avg_fn(plan.ema)} if plan.ema else {}  # of weights; buffers are the last's
     averages = {name: AveragedModel(net, **mean) for name, net in models.items() if mean}
-    step, rows, checkpoint = 0, [], None
+    step, rows, checkpoint, writer = 0, [], None, nullcontext()
     if folder:
-        identity = _identity(recipe, plan, optimizers, losses | {"anneal": anneal}, models)
+        writer = places.alone(Path(folder)) if engine.is_main_process else writer
+        identity = _identity(recipe, plan, optimizers, losses | {"anneal": anneal}, models, data)
         parts = {"modules": models, "optimizers": optimizers, "averages": averages}
         checkpoint = Checkpoint(Path(folder) / CHECKPOINT, identity, parts)
         step, rows = checkpoint.restore()
@@ -102,7 +105,8 @@ def fit(
     quiet = not progress if progress is not None else None if engine.is_main_process else True
     torch.empty(31 << 20, dtype=torch.uint8)  # teaches glibc to keep what is freed, as in `video`: a tenth of a step
     saved = began = asked = time.monotonic()
-    with torch.random.fork_rng(), tqdm(total=plan.steps, initial=step, unit="step", delay=2, disable=quiet) as bar:
+    shown = dict(total=plan.steps, initial=step, unit="step", delay=2, disable=quiet)
+    with writer, torch.random.fork_rng(), tqdm(**shown) as bar:
         for current, batch in enumerate(_batches(data, plan, engine, step), step):
             batch, terms = send_to_device(batch, engine.device, non_blocking=True), {}
             waited += time.monotonic() - asked
@@ -184,12 +188,13 @@ def _engine(plan: Schedule, samples: int) -> Accelerator:
     return engine
 
 
-def _identity(recipe, plan, optimizers, functions, models) -> dict[str, dict]:
+def _identity(recipe, plan, optimizers, functions, models, data) -> dict[str, dict]:
     """What decides the weights, but for those that the networks start from, which the checkpoint holds."""
     trained = [x for model in models.values() for x in (*model.modules(), *model.parameters())]
     code = {name: fingerprint(function, but=trained) for name, function in functions.items()}
     return {
         "recipe": recipe or {},
+        "data": {"samples": len(data), "content": getattr(data, "content", None)},
         "schedule": {k: v for k, v in asdict(plan).items() if k not in ("log_every", "save_minutes", "workers")},
         "optimizer": {name: f"{type(its).__name__} {its.defaults}" for name, its in optimizers.items()},
         "code": code | {"python": platform.python_version().rpartition(".")[0]},  # whose bytecode it is

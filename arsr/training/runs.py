@@ -1,14 +1,14 @@
 """From the name of a recipe to a file of weights: the data prepared, the network trained, the weights shipped."""
 
-import hashlib
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas
 
-from arsr import manifest, processes, records, scores
+from arsr import manifest, places, processes, records, scores
 from arsr.data import clips, folders, pairs, snippets, stores
 from arsr.embedded import generated
 from arsr.evaluate import Evaluation, evaluate
@@ -31,13 +31,37 @@ PAIRS = {
 
 def train(run: Run, *, say: Callable[[str], None] = print) -> tuple[Path, pandas.DataFrame]:
     """Prepare the data where that is not done, then train or go on -> (file of weights, loss curves)."""
-    start = _starts(run)  # what lacks is said before the long preparation
-    with processes.this().main_process_first():  # the others find it prepared
-        store = prepared(run, say=say)
-    options = dict(start=start, without=run.fold, seed=run.seed, precision=run.precision, workers=run.workers)
-    path, curve = tasks.train(run.settled, store, run.folder, **options)
-    files.write_atomically(run.folder / "curve.csv", curve.to_csv(index=False))
+    start, state = _starts(run), processes.this()  # what lacks is said before the long preparation
+    if run.fold is not None:
+        _require_fold(run)
+    with places.own(run.folder, "training") if state.is_main_process else nullcontext():
+        with state.main_process_first():  # the others find it prepared
+            store = prepared(run, say=say)
+        options = dict(start=start, without=run.fold, seed=run.seed, precision=run.precision, workers=run.workers)
+        path, curve = tasks.train(run.settled, store, run.folder, **options)
+        files.write_atomically(run.folder / "curve.csv", curve.to_csv(index=False))
     return path, curve
+
+
+def _require_fold(run: Run) -> None:
+    """InputError for a fold that leaves out nothing."""
+    if isinstance(run.settled, SRRecipe):
+        raise InputError(f"{run.recipe}: super-resolution leaves out no fold; drop --fold {run.fold}")
+    groups = sorted({clip.group for clip in clips_of(run)})
+    if run.fold not in groups:
+        known = ", ".join(groups[:12]) + ", ..." * (len(groups) > 12)
+        raise InputError(f"{run.recipe}: no clips of a fold {run.fold!r}; expected one of {known}")
+
+
+def clips_of(run: Run) -> list[clips.Clip]:
+    """What a run of a recogniser's recipe trains on, the fold that it leaves out among it."""
+    if run.profile == "embedded":
+        return clips.embedded(EMBEDDED_CLIPS["rgb" if run.settled.stream == "rgb" else "flow"])
+    if len(run.data) != 1 or not run.dataset:
+        raise InputError(f"{run.recipe}, profile {run.profile}: give one folder and its data set, --data, --dataset")
+    split = run.dataset in folders.DATASETS and folders.DATASETS[run.dataset].splits
+    subset = "train" if split else "test"  # without a split every clip is in it, and a fold is left out
+    return folders.items(run.dataset, run.data[0], splits=run.splits, subset=subset)
 
 
 def _starts(run: Run) -> list[Path]:
@@ -64,17 +88,11 @@ def prepared(run: Run, *, say: Callable[[str], None] = print) -> Path:
         workers = len(os.sched_getaffinity(0))
         say(f"{store}: {pairs.store_pairs(config, store, workers=workers, device=str(devices.device()))}")
         return store
-    if run.profile == "embedded":
-        chosen, preset = clips.embedded(EMBEDDED_CLIPS["rgb" if recipe.stream == "rgb" else "flow"]), "fast"
-    elif len(run.data) == 1 and run.dataset:
-        split = run.dataset in folders.DATASETS and folders.DATASETS[run.dataset].splits
-        subset = "train" if split else "test"  # without a split every clip is in it, and a fold is left out
-        chosen, preset = folders.items(run.dataset, run.data[0], splits=run.splits, subset=subset), "reference"
-    else:
-        raise InputError(f"{run.recipe}, profile {run.profile}: give one folder and its data set, --data, --dataset")
+    chosen, preset = clips_of(run), "fast" if run.profile == "embedded" else "reference"
     parameters = None if recipe.stream == "rgb" else flow.PRESETS[preset]
     preparation = snippets.Preparation(PROTOCOLS[recipe.protocol], parameters)
-    store = run.out / f"clips-{run.dataset or 'embedded'}-{stores.content_key([asdict(preparation), len(chosen)])[:12]}"
+    about = [asdict(preparation), len(chosen), [str(path.resolve()) for path in run.data]]
+    store = run.out / f"clips-{run.dataset or 'embedded'}-{stores.content_key(about)[:12]}"
     say(f"{store}: {snippets.store_clips(chosen, store, preparation)}")
     return store
 
@@ -126,7 +144,7 @@ def ship(
         recipe=checkpoint.recipe(path.parent),
         seed=run.seed,
         data=" and ".join(real + ["embedded clips (synthetic)"] * (run.profile == "embedded")),
-        data_hash=digest(prepared(run, say=lambda line: None)),
+        data_hash=stores.digest(prepared(run, say=lambda line: None)),
         command=command,
         code=records.commit(root, "arsr", "arsr_core"),
         machine=records.machine(),
@@ -135,13 +153,6 @@ def ship(
     )
     files.write_atomically(run.weights / entry.file, path.read_bytes())
     manifest.keep_curve(run.weights, run.name, curve)
-    manifest.add(run.weights, entry)
+    with places.alone(run.weights, wait=60):  # another entry that is added at the time stays
+        manifest.add(run.weights, entry)
     return entry
-
-
-def digest(folder: Path) -> str:
-    """One hash of all the files of a prepared folder, whatever its place."""
-    whole = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
-        whole.update(f"{path.relative_to(folder)} {sha256(path)}\n".encode())
-    return whole.hexdigest()
