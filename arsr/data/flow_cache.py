@@ -4,6 +4,7 @@ Own code, since `diskcache` pickles, is no longer maintained, and its SQLite doe
 """
 
 import os
+import re
 import time
 import warnings
 import zlib
@@ -92,6 +93,8 @@ class Cache:
         return entry
 
     def _path(self, key: str) -> Path:
+        if not re.fullmatch("[0-9a-f]{64}", key):
+            raise InputError(f"cache: expected a key that cache_key made, got {key!r}")
         return self.folder / key[:2] / f"{key}.npz"
 
     def _evict(self) -> None:

@@ -54,10 +54,9 @@ class Checkpoint:
             return 0, []
         try:
             content = torch.load(self.path, map_location="cpu", weights_only=True)
-            given = content["identity"]
+            given = {part: dict(content["identity"].get(part, {})) for part in self.identity}
         except Exception as error:  # whatever a damaged archive raises
-            what = f"no checkpoint of this project ({type(error).__name__})"
-            raise InputError(f"{self.path}: {what}; remove it") from None
+            raise self._damaged(error) from None
         if differing := [
             f"{part}.{key}"
             for part, expected in self.identity.items()
@@ -68,10 +67,16 @@ class Checkpoint:
                 f"{self.path}: a checkpoint of another recipe (they differ in {', '.join(differing)}); "
                 "give another folder, or remove it to start anew"
             )
-        for kind, its in self.parts.items():
-            for name, part in its.items():
-                part.load_state_dict(content[kind][name])
-        return content["step"], content["rows"]
+        try:
+            for kind, its in self.parts.items():
+                for name, part in its.items():
+                    part.load_state_dict(content[kind][name])
+            return int(content["step"]), [dict(row) for row in content["rows"]]
+        except Exception as error:  # whatever foreign states raise
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(f"{self.path}: no checkpoint of this project ({type(error).__name__}); remove it")
 
 
 def recipe(folder: str | Path) -> dict:
