@@ -1,5 +1,6 @@
 """Data sets in their official folders: tiny ones that the tests make, and the official split files."""
 
+import os
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -129,8 +130,10 @@ def test_hmdb51_takes_names_verbatim(hmdb51):
 def test_names_in_any_encoding(hmdb51):
     path = hmdb51.parent / "testTrainMulti_7030_splits" / "wave_test_split1.txt"
     path.write_bytes(b"\xef\xbb\xbfR\xe4d_wave_f_cm_np1_fr_med_0.avi 2\n")  # a mark in front, and Latin-1
-    name = b"wave/R\xe4d_wave_f_cm_np1_fr_med_0.avi".decode("utf-8", "surrogateescape")
+    name = r"wave/R\udce4d_wave_f_cm_np1_fr_med_0.avi"  # as it can be printed
     assert folders.check("hmdb51", hmdb51).clips["missing"][name] == "no such file"
+    (hmdb51 / "wave" / os.fsdecode(b"R\xe4d_wave_f_cm_np1_fr_med_0.avi")).touch()
+    assert name in folders.check("hmdb51", hmdb51).clips["unreadable"]
 
 
 def test_weizmann_in_both_releases(weizmann, clip):

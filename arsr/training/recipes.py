@@ -18,7 +18,7 @@ from arsr_core.sr import METHODS
 
 Count = Annotated[int, Strict(), Ge(1)]
 Positive = Annotated[float, Strict(), Gt(0)]
-Weight = Annotated[float, Strict(), Ge(0)]  # of a part of a loss, or decay
+Weight = Annotated[float, Strict(), Ge(0)]  # of a part of a loss; a rate, a decay
 Share = Annotated[float, Strict(), Ge(0), Lt(1)]
 Bool = Annotated[bool, Strict()]
 NAMED = ("method", "lite", "stream")  # what the name of the weights says
@@ -34,7 +34,7 @@ class SRRecipe:
     steps: Count
     batch: Count
     patch: Count  # HR, px
-    rate: Positive
+    rate: Weight
     pixel: Literal["mse", "wmse", "wmse_normalised", "wmse_code", "l1", "huber"] = "mse"
     pixel_weight: Weight = 1.0
     feature: Weight = 0.0
@@ -61,7 +61,7 @@ class RecogniserRecipe:
     protocol: Literal[*PROTOCOLS]  # size of the frames, crop, length of the stack
     steps: Count
     batch: Count
-    rate: Positive  # learning rate
+    rate: Weight  # learning rate
     decay: Weight  # of the weights
     dropout: Share = 0.0  # before the classifier; ST-ResNet's are those of its streams
     imagenet: Bool | str = False  # start from ImageNet weights: those of a package, or of a file
