@@ -422,7 +422,7 @@ def test_bad_builds(built, tmp_path):
         book.build(book.Build(built[0], data=tmp_path))
     with pytest.raises(InputError, match="--set: height: expected a valid integer, got 'tall'"):
         book.build(book.Build(built[0], overrides={"height": "tall"}))
-    with pytest.raises(InputError, match="give the folder with --data"):
+    with pytest.raises(InputError, match="data_root is not set by --set: give it with --data"):
         book.build(book.Build(built[0], overrides={"data_root": "x"}))
     with pytest.raises(InputError, match="no chapter has a parameter weight; the chapters declare .*height"):
         book.build(book.Build(built[0], overrides={"weight": 1}))
