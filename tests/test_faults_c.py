@@ -595,7 +595,8 @@ VIEWS = {
 
 @pytest.mark.parametrize("name, value", VIEWS.values(), ids=VIEWS.keys())
 def test_traits_of_a_viewer_are_checked(name, value):
-    view = Viewer({"HR": frames(), "b": frames()})
+    view = Viewer({"HR": frames(), "b": frames()}, picked=(np.float32(3.0), np.int8(2)))
+    assert view.picked == (3, 2)
     with pytest.raises(TraitError, match=name):
         setattr(view, name, value)
     with pytest.raises(TraitError, match=name):

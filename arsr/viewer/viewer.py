@@ -3,7 +3,6 @@
 import html
 import json
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from numbers import Real
@@ -41,11 +40,11 @@ Array = torch.Tensor | np.ndarray
 
 
 class _Whole(traitlets.Int):
-    """A whole number, numpy's too; no text, and nothing that is rounded."""
+    """A whole number, whatever its type; no text, and nothing that would be rounded."""
 
     def validate(self, obj: object, value: object) -> int:
-        whole = hasattr(value, "__index__") and not isinstance(value, bool)
-        return super().validate(obj, operator.index(value) if whole else self.error(obj, value))
+        whole = isinstance(value, Real) and not isinstance(value, bool) and value % 1 == 0
+        return super().validate(obj, int(value) if whole else self.error(obj, value))
 
 
 class _Finite(traitlets.Float):
