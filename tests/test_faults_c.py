@@ -20,7 +20,6 @@ from arsr.book import chapter, notebooks, parameters, tables
 from arsr.commands import assignments
 from arsr.data import clips, flow_cache, folders, pairs, snippets, stores
 from arsr.training.loop import fit
-from arsr.training.recipes import Run
 from arsr.viewer import Viewer
 from arsr_core import recognition
 from arsr_core.errors import InputError
@@ -331,11 +330,8 @@ def test_a_recipe_is_checked_before_all_preparation(arsr, tmp_path, recipe, sett
 
 
 TRAININGS = {
-    "a fold that is a path": (["tsn-rgb", "--profile", "small", "--fold", "../../../misc/escaped"], "fold"),
-    "a fold that is hidden": (["tsn-rgb", "--profile", "small", "--fold", "..", "--data", "."], "fold"),
-    "a fold of embedded clips": (["tsn-rgb", "--fold", "lena"], "has no use for --fold; leave it out"),
+    "a split of super-resolution": (["vdsr", "--splits", "."], "vdsr, profile embedded: has no use for --splits"),
     "data of embedded clips": (["tsn-rgb", "--data", "."], "has no use for --data"),
-    "a fold of super-resolution": (["vdsr", "--fold", "lena"], "has no use for --fold"),
     "an unknown data set": (["tsn-rgb", "--profile", "small", "--dataset", "kinetics"], "kinetics"),
     "seed below 0": (["vdsr", "--seed", "-1"], "expected seed greater than or equal to 0, got -1"),
     "seed too large": (["tsn-rgb", "--seed", "99999999999"], "seed"),
@@ -447,7 +443,6 @@ def test_parameter_files_are_read_with_care(config, tmp_path, content):
 COMMANDS = {
     "claims outside the checkout": (["claims"], "no results here; run arsr in the project's checkout or add --root"),
     "claims --out ''": (["claims", "--out", ""], "--out: expected a value, got ''"),
-    "claims: out is a folder": (["claims", "--out", "folder"], "folder: a folder, expected a file to write"),
     "reproduce outside the checkout": (["reproduce", "--profile", "embedded"], "no weights here; run arsr in"),
     "book outside the checkout": (["book"], "no _config.yml here; run arsr in the project's checkout or add --root"),
     "evaluate into a.csv": (["evaluate", "embedded", "a.csv", "-r", "file"], "a.csv: expected a file to write, OUT.p"),
@@ -613,7 +608,3 @@ def test_the_budget_of_a_viewer_is_checked(budget):
 def test_the_scores_of_a_viewer_are_checked(given):
     with pytest.raises(InputError, match="finite score"):
         Viewer({"HR": frames()}, scores={"HR": given})
-
-
-def test_a_run_keeps_to_its_folder():
-    assert Run("tsn-rgb", "small", fold="set1_4").name == "tsn-rgb-small-without-set1_4"

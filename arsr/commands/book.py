@@ -94,8 +94,6 @@ class Claims:
         from arsr import claims, paper, records
         from arsr_core.files import write_atomically
 
-        if self.out and self.out.is_dir():
-            raise InputError(f"{self.out}: a folder, expected a file to write, such as claims.json")
         records.require_checkout(self.root, "results")
         found = claims.ledger(dict(paper.records()) | records.load_folder(self.root / "results"))
         for name, tiers in found.items():

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import Strict, StringConstraints
+from pydantic import Strict
 
 from arsr.names import DATASETS
 from arsr.settings import Many, Positional, Suppress, settings, spelled
@@ -103,8 +103,7 @@ class Run:
     data: Many[tuple[Path, ...]] = ()  # a data set's folder; for SR, folders of clips, or one of 'arsr data pairs'
     dataset: Literal[tuple(name for name in DATASETS if name != "embedded")] | None = None  # of recognisers
     splits: Path | None = None  # folder of the official split files
-    # the group to leave out: an actor, a sequence
-    fold: Annotated[str, StringConstraints(pattern=r"^\w[\w.+-]*$")] | None = None
+    fold: str | None = None  # the group to leave out: an actor, a sequence
     seed: Annotated[int, Ge(0), Lt(2**23)] = 0  # of weights, order and augmentation
     start: Path | None = None  # weights to start from; default: the recipe's, in `out` or `weights`
     out: Path = Path("_build/train")  # folder of prepared data, checkpoints and weights
@@ -120,9 +119,9 @@ class Run:
             raise InputError(f"{self.recipe} has no profile {self.profile!r}; expected one of {', '.join(profiles)}")
         if named := sorted(self.settings.keys() & {*NAMED}):
             raise InputError(f"{self.recipe}: {named[0]} is what its name stands for; choose another recipe or profile")
-        recipe, embedded = self.settled, self.profile == "embedded"  # which checks the settings
-        recogniser = isinstance(recipe, RecogniserRecipe)
-        idle = ("data", "dataset") * (recogniser and embedded) + ("splits", "fold") * (embedded or not recogniser)
+        recipe = self.settled  # which checks the settings
+        recogniser, embedded = isinstance(recipe, RecogniserRecipe), self.profile == "embedded"
+        idle = ("data", "dataset", "splits") if recogniser and embedded else () if recogniser else ("splits",)
         if unused := [name for name in idle if getattr(self, name)]:
             raise InputError(f"{self.recipe}, profile {self.profile}: has no use for --{unused[0]}; leave it out")
         if recogniser and isinstance(recipe.imagenet, str) and not Path(recipe.imagenet).is_file():
