@@ -17,6 +17,7 @@ from itertools import pairwise
 from unittest.mock import patch
 
 from arsr import ChapterError
+from arsr.printing import say
 from arsr_core import __version__
 from arsr_core.errors import InputError
 from arsr_core.files import remedy
@@ -49,7 +50,7 @@ def main() -> None:
     try:
         parse(sys.argv[1:])()
     except InputError as error:
-        _end(2, " ".join(str(error).split()))
+        _end(2, re.sub(r"\s*\n\s*", " ", str(error)))
     except ChapterError as error:
         _end(1, str(error))
     except BrokenPipeError:  # a reader such as `head` has seen enough
@@ -97,9 +98,12 @@ def parse(words: list[str]) -> Callable[[], None]:
 
 
 def glance(name: str, words: list[str]) -> None:
-    """InputError for a file that is not there, and for what is no device, before anything is loaded."""
+    """InputError for a file that is not there, for what is no device or nothing, before anything is loaded."""
     first = "IN" if name in ("upscale", "flow", "weights import") else "OUT"
+    words = [part for word in words for part in (word.split("=", 1) if word[:2] == "--" else [word])]
     for option, value in pairwise([first, *words]):
+        if not value:
+            raise InputError(f"{option}: expected a value, got ''")
         value = value.partition("=")[2] if (name, option) == ("evaluate", "--weights") else value  # of METHOD=FILE
         if option in FILES and value[:1] not in ("-", "") and not os.path.exists(value):
             raise InputError(f"{value}: no such file or folder; check the path")
@@ -115,5 +119,5 @@ def _plain(framed: str) -> str:
 
 
 def _end(code: int, message: str) -> None:
-    print(f"arsr: {message}", file=sys.stderr)
+    say(f"arsr: {message}")
     sys.exit(code)

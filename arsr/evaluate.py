@@ -31,6 +31,7 @@ from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
 from arsr.evaluation import Evaluation
 from arsr.names import SCORES, STREAMS, pair
+from arsr.printing import printable
 from arsr_core import degrade, devices, flow, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
@@ -298,7 +299,7 @@ class Pipeline:
         row = dict(dataset=self.config.dataset, network=self.network, method=method, fold=self.config.fold(clip))
         row |= dict(protocol=self.config.protocol.name, clip=clip.name, group=clip.group)
         row |= dict(label=clip.label, action=clip.action)
-        no, ok = dict(status="unreadable", reason=reason, scores=[]), dict(status="ok", reason="")
+        no, ok = dict(status="unreadable", reason=printable(reason), scores=[]), dict(status="ok", reason="")
         states = {s: ok | dict(scores=found[s].tolist()) if s in found else no for s in self.units[method]}
         return [row | dict(stream=stream) | state for stream, state in states.items()]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, MinLen
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 
 from arsr.names import DATASETS, pair
 from arsr.settings import Flag, Many, Positional, Suppress, settings, spelled
@@ -45,7 +45,8 @@ class Evaluation:
     flow: Annotated[Preset, spelled(name="preset")] = "reference"  # preset of TV-L1
     backend: Suppress[str] = "auto"  # of TV-L1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: SR as hardware likes; bfloat16: recognisers, too
-    network: str | None = None  # its name in the table; default: tsn or st-resnet
+    # its name in the table; default: tsn or st-resnet
+    network: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_+-]*$")] | None = None
     root: Annotated[Path | None, spelled(name="data")] = None  # the data set's folder
     splits: Path | None = None  # folder of the official split files
     split: int = 1  # official split
@@ -61,8 +62,11 @@ class Evaluation:
     def __post_init__(self):
         if not self.recognisers:
             raise InputError("no recognisers; expected the files of TSN's streams or of an ST-ResNet, -r FILE -r FILE")
-        if idle := sorted(self.weights.keys() - {name for method in self.methods for name in pair(method)}):
+        used = {name for method in self.methods for name in pair(method)}
+        if idle := sorted(self.weights.keys() - used):
             raise InputError(f"weights of {idle[0]}, but the methods are {', '.join(self.methods)}; name it there, too")
+        if lacking := sorted(used - {"hr", "bicubic", *self.weights}):
+            raise InputError(f"{lacking[0]} needs weights, --weights {lacking[0]}=FILE")
 
     def require_source(self) -> None:
         """InputError for a data set that is not known, and for real clips without a folder."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a look at the manifest waits for no torch
 class Entry(BaseModel):
     """One file of weights. `metrics` are means by name, `"psnr embedded"`; the records behind them have the rest."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$", description="the recipe, and the seed where there are several")
     file: str = Field(pattern=r"^[a-z0-9][a-z0-9.+-]*\.safetensors$")
@@ -61,8 +61,9 @@ def find(folder: str | Path, name: str) -> Path:
     """The file of an entry, if its bytes are those that the manifest names."""
     entries = load(folder)
     if name not in entries:
-        known = ", ".join(entries) or "nothing"
-        raise InputError(f"{folder}: no weights {name!r}; its manifest has {known}; train it first, 'arsr train'")
+        known = f"its manifest has {', '.join(entries)}" if entries else "no manifest there"
+        remedy = "train it first, 'arsr train'" if entries else "run arsr in the project's checkout or add --root"
+        raise InputError(f"{folder}: no weights {name!r}; {known}; {remedy}")
     path = Path(folder) / entries[name].file
     if not path.exists() or sha256(path) != entries[name].sha256:
         raise InputError(f"{path}: missing, or not the file that the manifest names; restore it from the repository")

@@ -10,10 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from arsr import reading
+from arsr.printing import printable
+from arsr.settings import check
 from arsr_core.errors import InputError
 from arsr_core.files import write_atomically
 
@@ -29,6 +32,9 @@ INFLUENTIAL = ("torch", "torchvision", "numpy", "scipy", "statsmodels", "pandas"
 INFLUENTIAL += ("numba", "opencv-contrib-python-headless", "av", "pillow", "scikit-image")
 
 
+Text = Annotated[str, AfterValidator(printable)]  # it reaches pages and terminals
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -37,14 +43,14 @@ class Provenance(_Strict):
     """Where a number comes from; `kind` is the badge that it carries on every page."""
 
     kind: Literal["paper", "recomputed", "measured"]
-    source: str = Field(min_length=1, description="table of the paper, chapter, or study")
-    profile: str | None = None
-    command: str | None = Field(None, description="what to type to get the number again")
-    data: str | None = Field(None, description="what the number was measured on")
-    machine: str | None = Field(None, description="what a measurement ran on")
-    code: str | None = Field(None, description="commit of the code that measured")
-    note: str | None = Field(None, description="substitutes and deviations, in words")
-    versions: dict[str, str] = {}
+    source: Text = Field(min_length=1, description="table of the paper, chapter, or study")
+    profile: Text | None = None
+    command: Text | None = Field(None, description="what to type to get the number again")
+    data: Text | None = Field(None, description="what the number was measured on")
+    machine: Text | None = Field(None, description="what a measurement ran on")
+    code: Text | None = Field(None, description="commit of the code that measured")
+    note: Text | None = Field(None, description="substitutes and deviations, in words")
+    versions: dict[Text, Text] = {}
 
     @model_validator(mode="after")
     def _complete(self):
@@ -70,8 +76,8 @@ class Record(_Strict):
     n: int | None = Field(None, ge=1)
     low: float | None = None
     high: float | None = None
-    interval: str | None = Field(None, description="how [low, high] was made, e.g. `Wilson`")
-    description: str = Field(min_length=1)
+    interval: Text | None = Field(None, description="how [low, high] was made, e.g. `Wilson`")
+    description: Text = Field(min_length=1)
     provenance: Provenance
 
     @model_validator(mode="after")
@@ -153,6 +159,13 @@ def commit(root: Path, *folders: str) -> str:
     return git("rev-parse", "--short=12", "HEAD")
 
 
+def require_checkout(root: Path, *names: str) -> None:
+    """InputError where one of the names is not in the folder, which then is none of the project's."""
+    for name in names:
+        if not (root / name).exists():
+            raise InputError(f"{root.resolve()}: no {name} here; run arsr in the project's checkout or add --root")
+
+
 def measured(source: str, command: str, data: str, code: str | None = None, **more: str | None) -> Provenance:
     """Where a number that is measured here and now comes from; more: its profile, a note. code: the `commit`."""
     here = dict(machine=machine(), versions=versions())
@@ -169,11 +182,8 @@ def save(records: Iterable[Record], path: str | os.PathLike) -> Path:
 
 def read_rows(path: Path, of: type[T], what: str) -> list[T]:
     """A JSON file that is a list of models; InputError that names the file, and what it is not, with the remedy."""
-    try:
-        return TypeAdapter(list[of]).validate_python(json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, ValidationError) as error:
-        name, _, remedy = what.partition("; ")
-        raise InputError(f"{path}: not {name} ({' '.join(str(error).split())}); {remedy}") from None
+    name, _, remedy = what.partition("; ")
+    return check(list[of], reading.data(path, remedy), f"{path}: not {name}", remedy)
 
 
 def load(path: str | os.PathLike) -> dict[str, Record]:

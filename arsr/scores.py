@@ -18,13 +18,14 @@ import os
 from collections.abc import Iterable, Sequence
 from itertools import pairwise, product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from annotated_types import MinLen
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from arsr.names import SCORES, STREAMS, pair
 from arsr.records import Provenance, Record, wilson
@@ -47,12 +48,18 @@ HASHES = ("weights", "recognisers", "clips")  # in a header, of what rows are ma
 RESAMPLES = 9_999
 
 
+def _once(classes: tuple[str, ...]) -> tuple[str, ...]:
+    if len({*classes}) < len(classes):
+        raise ValueError("a class comes twice")
+    return classes
+
+
 class Header(BaseModel):
     """What the rows of a file have in common; it lies in the file's schema metadata."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], MinLen(1), AfterValidator(_once)]
     protocol: dict
     flow: dict  # method and parameters
     precision: str
@@ -94,8 +101,7 @@ def save(path: str | os.PathLike, rows: pd.DataFrame | Iterable[dict], header: H
     Raises InputError for a key that occurs twice, a label that is no class, and scores of another length.
     """
     rows = sorted(rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows, key=key)
-    for row in rows:
-        _check(row, header.classes)
+    _check(pd.DataFrame(rows, columns=SCHEMA.names), header.classes)
     for one, two in pairwise(rows):
         if key(one) == key(two):
             raise InputError(f"{path}: two rows for {_name(one)}; expected one")
@@ -110,13 +116,13 @@ def load(*paths: str | os.PathLike, header: Header | None = None) -> tuple[pd.Da
 
     `scores` holds float32 arrays (classes,); `action` is categorical, with every class in label order. A row that two
     files hold counts once, and one with scores before an unreadable one: a damaged file may have been repaired. Raises
-    InputError for scores that contradict each other, and for files that are none.
+    InputError for scores that contradict each other, for files that are none, and as `save` does.
     """
     frames = [SCHEMA.empty_table().to_pandas()]
     for path in map(Path, paths):
-        table, its = _read(path)
+        rows, its = _read(path)
         header = its if header is None else header.joined(its)
-        frames.append(table.to_pandas())
+        frames.append(rows)
     if header is None:
         raise InputError("no file of scores was given")
     frame = pd.concat(frames).sort_values([*KEY, "status", "reason"], kind="stable")  # "ok" comes first
@@ -129,28 +135,39 @@ def load(*paths: str | os.PathLike, header: Header | None = None) -> tuple[pd.Da
     return frame.assign(action=pd.Categorical.from_codes(frame["label"].astype(int), header.classes)), header
 
 
-def _read(path: Path) -> tuple[pa.Table, Header]:
+def _read(path: Path) -> tuple[pd.DataFrame, Header]:
     if not path.is_file():
-        raise InputError(f"{path}: no such file of scores; 'arsr evaluate' writes it")
+        what = "a folder, or no plain file" if path.exists() else "no such file of scores"
+        raise InputError(f"{path}: {what}; 'arsr evaluate' writes it")
     try:
         table = pq.read_table(path)
         header = Header.model_validate_json((table.schema.metadata or {})[b"arsr"])
-        return table.select(SCHEMA.names).cast(SCHEMA), header
-    except (pa.ArrowException, OSError, KeyError, ValidationError) as error:
+        table = table.select(SCHEMA.names).cast(SCHEMA)
+        if lacking := [name for name in SCHEMA.names if table[name].null_count] or ["rows"] * (not len(table)):
+            raise InputError(f"no {lacking[0]} in it")
+        rows = table.to_pandas()
+        _check(rows, header.classes)
+        return rows, header
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not a file of scores ({reason}); write it again with 'arsr evaluate'") from error
 
 
-def _check(row: dict, classes: Sequence[str]) -> None:
-    label, scores = row["label"], row["scores"]
-    if not 0 <= label < len(classes) or classes[label] != row["action"]:
-        raise InputError(f"{_name(row)}: label {label} ({row['action']}) is none of the {len(classes)} classes")
-    if row["stream"] not in SCORES or row["status"] not in ("ok", "unreadable"):
-        raise InputError(f"{_name(row)}: stream {row['stream']!r}, status {row['status']!r}; expected {SCORES}, ok")
-    if row["status"] == "unreadable" and (len(scores) or not row["reason"]):
-        raise InputError(f"{_name(row)}: an unreadable clip has a reason and no scores")
-    if row["status"] == "ok" and (len(scores) != len(classes) or not np.isfinite(scores).all()):
-        raise InputError(f"{_name(row)}: expected {len(classes)} finite scores, got {np.asarray(scores).tolist()[:4]}")
+def _check(rows: pd.DataFrame, classes: Sequence[str]) -> None:
+    """InputError for the first row that is none: SCHEMA says what one holds, classes what label and scores mean."""
+    named, ok = rows["label"].map(dict(enumerate(classes))), rows["status"] == "ok"
+    whole = [len(s) == len(classes) and np.isfinite(s).all() for s in rows["scores"]]
+    faults = {
+        f"label {{label}} ({{action}}) is none of the {len(classes)} classes": named != rows["action"],
+        f"stream {{stream!r}}; expected one of {', '.join(SCORES)}": ~rows["stream"].isin(SCORES),
+        "status {status!r}; expected ok or unreadable": ~rows["status"].isin(("ok", "unreadable")),
+        "an unreadable clip has a reason and no scores": ~ok & (rows["scores"].map(len).gt(0) | rows["reason"].eq("")),
+        f"expected {len(classes)} finite scores, got {{scores}}": ok & ~np.array(whole, bool),
+    }
+    for words, wrong in faults.items():
+        if wrong.any():
+            row = rows[wrong].iloc[0].to_dict()
+            raise InputError(f"{_name(row)}: " + words.format_map(row | {"scores": list(row["scores"])[:4]}))
 
 
 def _name(row: dict | pd.Series) -> str:
@@ -283,7 +300,7 @@ def class_accuracy(frame: pd.DataFrame, *, groups: str | None = None, present_on
     sizes = np.bincount(frame["label"], minlength=len(classes))
     if not sizes.all() and not present_only:
         absent = ", ".join(classes[sizes == 0])
-        raise InputError(f"class_accuracy: no clips of {absent}; evaluate them, or ask for present classes only")
+        raise InputError(f"class_accuracy: no clips of {absent}; evaluate them, or take what there is (--present-only)")
     one_hot = np.eye(len(classes))[frame["label"]]  # (clips, classes)
     right = one_hot * correct(frame)[:, None]
     value = 100 * float(np.mean(right.sum(0)[sizes > 0] / sizes[sizes > 0]))

@@ -265,7 +265,7 @@ def test_damaged_records_stop_before_anything_is_executed(tmp_path, root):
     folder = make_book(tmp_path, root)
     (folder / "results").mkdir()
     (folder / "results" / "study.json").write_text("{")
-    with pytest.raises(InputError, match="study.json: not a record file"):
+    with pytest.raises(InputError, match="study.json: damaged or not JSON .*; restore it or run its study again"):
         book.build(book.Build(folder), say=pytest.fail)
 
 
@@ -419,9 +419,9 @@ def test_bad_builds(built, tmp_path):
         book.Build(tmp_path)
     with pytest.raises(InputError, match="profile embedded makes its own clips: drop --data"):
         book.build(book.Build(built[0], data=tmp_path))
-    with pytest.raises(InputError, match="parameter height: expected an int such as 2, got 'tall'"):
+    with pytest.raises(InputError, match="--set: height: expected a valid integer, got 'tall'"):
         book.build(book.Build(built[0], overrides={"height": "tall"}))
-    with pytest.raises(InputError, match="give the folder with --data"):
+    with pytest.raises(InputError, match="data_root is not set by --set: give it with --data"):
         book.build(book.Build(built[0], overrides={"data_root": "x"}))
     with pytest.raises(InputError, match="no chapter has a parameter weight; the chapters declare .*height"):
         book.build(book.Build(built[0], overrides={"weight": 1}))
@@ -430,7 +430,7 @@ def test_bad_builds(built, tmp_path):
 def test_malformed_sources_are_named(tmp_path, root):
     folder = make_book(tmp_path, root)
     (folder / "book" / "params" / "embedded.yaml").write_text("height: [")
-    with pytest.raises(InputError, match="embedded.yaml: not YAML"):
+    with pytest.raises(InputError, match="embedded.yaml: damaged or not YAML"):
         book.build(book.Build(folder))
     (folder / "book" / "params" / "embedded.yaml").write_text("- 3")
     with pytest.raises(InputError, match="expected `name: value` lines, got a list"):

@@ -27,10 +27,11 @@ def test_numbers_are_kept_with_their_source(tmp_path, monkeypatch):
         numbers.add("a.nan", float("nan"), "a rank correlation")
 
 
-def test_a_count_that_is_too_small_says_what_to_type():
-    assert chapter.at_least(1, clips=1, frames=3) is None
-    with pytest.raises(InputError, match="frames: expected 2 or more, got 1; give --set frames=2"):
-        chapter.at_least(2, clips=2, frames=1)
+def test_an_index_beyond_the_clips_says_what_there_is():
+    assert chapter.among(["a", "b"], show_clip=1) == 1
+    for wrong in (2, -1):
+        with pytest.raises(InputError, match=f"show_clip: expected 0 to 1, for there are 2 clips, got {wrong}; choose"):
+            chapter.among(["a", "b"], show_clip=wrong)
 
 
 def test_the_style_is_found_from_the_chapters_folder(root, monkeypatch):

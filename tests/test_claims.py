@@ -152,7 +152,7 @@ def test_rows_are_multiplied_out_in_the_order_that_the_file_states():
     [
         ({"side": "over"}, "claims.c.rows.0.side 'above', 'below' or 'against psnr', got 'over'"),
         ({"a": ["hrr"]}, "claims.c.rows.0.a.0 'hr', 'bicubic'"),
-        ({"margn": 2}, "claims.c.rows.0.margn: unexpected keyword"),
+        ({"margn": 2}, "no claims.c.rows.0.margn"),
         ({"records": ["x.{dataset}.{share}"]}, "claims.c.rows.0.records.0: string should match"),
         ({"records": ["x", "y", "z"]}, "claims.c.rows.0.records: .*at most 2"),
         ({"margin": -1}, "greater than or equal to 0, got -1"),

@@ -275,6 +275,7 @@ def test_choices_are_those_of_what_they_choose_from():
     from arsr.evaluation import Evaluation
     from arsr.training import tasks
     from arsr_core.flow import METHODS, PRESETS, extraction
+    from arsr_core.recognition import BACKBONES
 
     def choices(cls, name):  # of a Literal, perhaps annotated, perhaps | None
         hint = get_type_hints(cls)[name]
@@ -283,6 +284,7 @@ def test_choices_are_those_of_what_they_choose_from():
     assert choices(Flow, "preset") == choices(Evaluation, "flow") == set(PRESETS)
     assert choices(Flow, "method") == {*METHODS, "precomputed"}
     assert choices(Flow, "format") == {*extraction.FORMATS, "png"}
+    assert choices(tasks.RecogniserRecipe, "backbone") == set(BACKBONES)
     assert choices(tasks.SRRecipe, "pixel") == set(tasks.PIXEL)
     assert choices(tasks.SRRecipe, "gan") == set(tasks.ADVERSARIAL)
 

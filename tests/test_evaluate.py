@@ -525,7 +525,7 @@ def test_bad_recognisers(config, files, tmp_path):
     refused("one recogniser too many", recognisers=(*config.recognisers, str(files / "both.safetensors")))
     refused("no such recogniser", recognisers=("absent.safetensors",))
     refused("no recogniser known here", recognisers=(str(files / "vdsr.safetensors"),))
-    refused("no weights are shipped|give a file", methods=("vdsr",))
+    refused("vdsr needs weights, --weights vdsr=FILE", methods=("vdsr",))
 
 
 def test_other_scores_are_not_mixed_in(config, files, tmp_path):

@@ -143,7 +143,7 @@ def test_the_hash_of_a_folder_is_of_its_contents(tmp_path):
     [
         ({"recipe": "nosuch"}, "no recipe 'nosuch'"),
         ({"recipe": "vdsr", "profile": "small"}, "no profile 'small'"),
-        ({"recipe": "vdsr", "settings": {"speed": 1}}, "speed: unexpected keyword argument, got 1"),
+        ({"recipe": "vdsr", "settings": {"speed": 1}}, "SRRecipe: no speed; expected method, lite, steps"),
         ({"recipe": "vdsr", "settings": {"rate": "fast"}}, "expected rate a valid number, got 'fast'"),
         ({"recipe": "vdsr", "settings": {"steps": 1000.0}}, "expected steps a valid integer, got 1000.0"),
         ({"recipe": "vdsr", "settings": {"batch": True}}, "expected batch a valid integer, got True"),

@@ -120,8 +120,8 @@ def test_contradictions_are_refused(tmp_path):
         classes=CLASSES[::-1], protocol={}, flow={}, precision="float32", weights={"vdsr": "cd"}
     ).items():
         with pytest.raises(InputError, match=name):
-            scores.load(first, save("header", [], **{name: value}))
-    joined = scores.load(first, save("more", [], weights={"rcan": "ef"}))[1]
+            scores.load(first, save("header", [row("b", 1, [1, 2, 3])], **{name: value}))
+    joined = scores.load(first, save("more", [row("b", 1, [1, 2, 3])], weights={"rcan": "ef"}))[1]
     assert joined.weights == {"rcan": "ef", "vdsr": "ab"} and joined.runs == (MEASURED,)
 
 

@@ -39,7 +39,7 @@ def test_values_are_kept_and_nested_ones_read_from_plain_data():
         ((3,), {}, "Walk: expected gait a valid string, got 3"),
         (("slow",), {"steps": [{"side": "up"}]}, "Walk: expected steps.0.side 'left' or 'right', got 'up'"),
         (("slow",), {"steps": [{"side": "left", "length": -1}]}, "steps.0.length greater than or equal to 0, got -1"),
-        (("slow",), {"pace": 2}, "Walk: pace: unexpected keyword argument, got 2"),
+        (("slow",), {"pace": 2}, "Walk: no pace; expected gait, steps"),
         ((), {}, "Walk: gait is missing"),
         (("backward",), {}, "Walk: expected to go on; got 'backward'"),
     ],

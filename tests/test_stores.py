@@ -43,7 +43,7 @@ def test_what_cannot_serve_is_left_out_with_its_reason_and_tried_again(tmp_path)
     report = stores.fill(tmp_path, Settings(), [source("a"), source("b", refuse), source("c")], words)
     assert str(report) == "6 numbers of 2 clips\nleft out: 1 clips\n  b: nothing moves"
     settings, rows = stores.load(tmp_path, Settings, "fill it")
-    assert settings == Settings(3, ["a"])
+    assert settings == Settings(3, ("a",))
     assert rows[1] == {"name": "b", "label": 1, "reason": "nothing moves"}
     assert rows[2].items() >= {"name": "c", "label": 1, "numbers": 3}.items()
     with stores.opened(tmp_path / rows[2]["file"]) as file:

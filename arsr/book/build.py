@@ -28,10 +28,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-import yaml
-
-from arsr import ChapterError, manifest, paper, places, records
-from arsr.book import kernels, keys, notebooks
+from arsr import ChapterError, manifest, paper, places, reading, records
+from arsr.book import kernels, keys, notebooks, parameters
 from arsr.settings import Suppress
 from arsr_core import files
 from arsr_core.errors import InputError
@@ -59,9 +57,7 @@ class Build:
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root).resolve())
         _versions(PAGE_MAKERS)  # all that makes pages is there
-        for name in ("_config.yml", "_toc.yml", "book"):
-            if not (self.root / name).exists():
-                raise InputError(f"{self.root}: no {name} here; run arsr in the project's checkout or add --root")
+        records.require_checkout(self.root, "_config.yml", "_toc.yml", "book")
         if self.data is not None and not self.data.is_dir():
             raise InputError(f"{self.data}: no such data folder; give --data an existing folder of clips")
 
@@ -73,16 +69,18 @@ class Build:
     @cached_property
     def parameters(self) -> dict[str, object]:
         """The profile's parameters with the command line's overrides, checked against the chapters' own."""
-        path = self.root / "book" / "params" / f"{self.profile}.yaml"
-        if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-            raise InputError(f"unknown profile {self.profile!r}; choose one of {known} (files in book/params)")
-        values = _yaml(path) or {}
+        known = {path.stem: path for path in sorted((self.root / "book" / "params").glob("*.yaml"))}
+        if self.profile not in known:
+            names = ", ".join(known)
+            raise InputError(f"unknown profile {self.profile!r}; choose one of {names} (files in book/params)")
+        path = known[self.profile]
+        values = reading.data(path, "correct it") or {}
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected `name: value` lines, got a {type(values).__name__}")
-        if "data_root" in self.overrides:
-            raise InputError("data_root is not set by --set: give the folder with --data")
-        values |= {"profile": self.profile} | self.overrides
+        for name, option in (("data_root", "--data"), ("profile", "--profile")):
+            if name in self.overrides:
+                raise InputError(f"{name} is not set by --set: give it with {option}")
+        written, values = values, values | {"profile": self.profile} | self.overrides
         if self.data is not None:
             if "data_root" not in values:
                 raise InputError(f"profile {self.profile} makes its own clips: drop --data, or add --profile small")
@@ -90,20 +88,18 @@ class Build:
         if values.get("data_root", "") is None:
             raise InputError(f"profile {self.profile} needs real clips: add --data FOLDER (layout: {path})")
         declared = {k: v for chapter in self.chapters for k, v in notebooks.declared_parameters(chapter).items()}
-        for name in values.keys() - {"profile", "data_root"}:
-            if name not in declared:
-                known = ", ".join(sorted(declared))
-                raise InputError(f"no chapter has a parameter {name}; the chapters declare {known}")
-            if type(values[name]) is not type(default := declared[name]):
-                kind = "an int" if type(default) is int else f"a {type(default).__name__}"
-                raise InputError(f"parameter {name}: expected {kind} such as {default!r}, got {values[name]!r}")
+        if unknown := sorted(map(str, values.keys() - declared.keys() - {"profile", "data_root"})):
+            names = ", ".join(sorted(declared))
+            raise InputError(f"no chapter has a parameter {unknown[0]}; the chapters declare {names}")
+        parameters.require(str(path), written, declared)
+        parameters.require("--set", self.overrides, declared)
         return values
 
     @cached_property
     def pages(self) -> list[Path]:
         """The table of contents as paths, in reading order."""
         path = self.root / "_toc.yml"
-        toc = _yaml(path)
+        toc = reading.data(path, "correct it")
         try:
             names = [toc["root"], *(c["file"] for part in toc.get("parts", [toc]) for c in part.get("chapters", []))]
         except (TypeError, KeyError) as error:
@@ -117,7 +113,7 @@ class Build:
     @cached_property
     def chapters(self) -> list[Path]:
         """The pages that are notebooks."""
-        return [page for page in self.pages if re.match(r"---\n(.+\n)*?kernelspec:", page.read_text(encoding="utf-8"))]
+        return [page for page in self.pages if re.match(r"---\n(.+\n)*?kernelspec:", notebooks.source(page))]
 
     @cached_property
     def versions(self) -> list[object]:
@@ -134,13 +130,6 @@ class Build:
         words = ["arsr", "run", chapter.stem, "--profile", self.profile, *(["--data", "ROOT"] if self.data else [])]
         words += [word for name, value in self.overrides.items() for word in ("--set", f"{name}={json.dumps(value)}")]
         return shlex.join(words)
-
-
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({error})") from error
 
 
 def build(config: Build, say: Say = print, jobs: int = 0) -> tuple[Path, Executed]:
@@ -315,7 +304,8 @@ def status(config: Build, executed: Executed) -> dict[str, Any]:
     except InputError:
         code = "changed since its last commit, or no git checkout"
     chapters = [
-        {"chapter": chapter.stem, "key": folder.name.rpartition("-")[2]} | json.loads((folder / "run.json").read_text())
+        {"chapter": chapter.stem, "key": folder.name.rpartition("-")[2]}
+        | reading.data(folder / "run.json", f"remove {folder}")
         for chapter, folder in executed.items()
     ]
     return {

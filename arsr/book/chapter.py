@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,16 +23,18 @@ def style() -> None:
     set_matplotlib_formats("svg")
 
 
-def at_least(least: int, **parameters: int) -> None:
-    """InputError where a chapter's parameter is smaller, with what to type.
+def among(items: Sized, **parameter: int) -> int:
+    """The place of one of the items, as a parameter gives it, from 0; InputError where there are fewer.
 
-    >>> at_least(1, flow_pairs=0)
+    >>> among(["bend", "jump"], show_clip=4)
     Traceback (most recent call last):
-    arsr_core.errors.InputError: flow_pairs: expected 1 or more, got 0; give --set flow_pairs=1
+    arsr_core.errors.InputError: show_clip: expected 0 to 1, for there are 2 clips, got 4; choose with --set
     """
-    for name, value in parameters.items():
-        if value < least:
-            raise InputError(f"{name}: expected {least} or more, got {value}; give --set {name}={least}")
+    [(name, value)] = parameter.items()
+    if not 0 <= value < len(items):
+        there = f"expected 0 to {len(items) - 1}, for there are {len(items)} clips"
+        raise InputError(f"{name}: {there}, got {value}; choose with --set")
+    return value
 
 
 def output(kind: str) -> Path:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from arsr import ChapterError, places
+from arsr import ChapterError, places, reading
 from arsr.book import keys
 from arsr_core import files
 from arsr_core.errors import InputError
@@ -26,14 +26,20 @@ ENVIRONMENT = {
 }
 
 
+def source(page: Path) -> str:
+    """The text of a chapter or another page."""
+    return reading.text(page, "restore it")
+
+
 def notebook(chapter: Path) -> Any:
     """The text notebook as an nbformat node, with cell ids that depend on the position alone."""
     # jsonschema's rules for addresses, which no notebook has, would take two seconds to load
     sys.modules.setdefault("rfc3987_syntax", None)
     import jupytext
 
+    content = source(chapter)
     try:
-        node = deepcopy(_read(jupytext.reads, chapter.read_text(encoding="utf-8")))
+        node = deepcopy(_read(jupytext.reads, content))
     except Exception as error:
         raise InputError(f"{chapter}: not a MyST text notebook ({error})") from error
     for number, cell in enumerate(node.cells):
@@ -48,7 +54,7 @@ def _read(reads: Callable, text: str) -> Any:
 
 def code(chapter: Path) -> list[tuple[str, list[str]]]:
     """The code cells of a chapter, each as Python, its magics made calls, and with its tags."""
-    return _code(chapter, chapter.read_text(encoding="utf-8"))
+    return _code(chapter, source(chapter))
 
 
 @cache
@@ -176,7 +182,7 @@ def tidy(node: dict, names: dict[str, str]) -> dict:
 
 def retold(executed: Path, chapter: Path) -> dict:
     """An executed notebook with the prose, tags and captions that its chapter has by now; its code is the same."""
-    node = json.loads(executed.read_text(encoding="utf-8"))
+    node = reading.data(executed, f"remove {executed.parent}")
     ran, cells = iter([cell for cell in node["cells"] if cell["cell_type"] == "code"]), []
     for cell in notebook(chapter).cells:
         if cell.cell_type != "code":

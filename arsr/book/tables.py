@@ -15,6 +15,7 @@ import pandas as pd
 
 from arsr.book.filling import fill
 from arsr.names import SCORES, TITLES, title
+from arsr.printing import printable
 from arsr.records import Record
 
 KINDS = dict.fromkeys(("bicubic", "vdsr", "rcan", "srresnet", "srgan", "rrdb", "esrgan", "sosr"), "SISR")
@@ -83,10 +84,12 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     |---|---|
     | VDSR | 30.1 |
     """
-    return "\n".join(f"| {' | '.join(row)} |" if row else "|---" * len(heads) + "|" for row in (heads, (), *rows))
+    lines = [f"| {' | '.join(map(printable, row))} |" for row in (heads, *rows)]
+    return "\n".join([lines[0], "|---" * len(heads) + "|", *lines[1:]])
 
 
 def plain(frame: pd.DataFrame, name: str, label: str) -> pd.io.formats.style.Styler:
     """A data frame as an HTML table without its index: a Styler. name: unique in the chapter; label: what it shows."""
+    frame = frame.map(lambda cell: html.escape(printable(cell)) if isinstance(cell, str) else cell)  # names of files
     attributes = f'class="dataframe" aria-label="{html.escape(label, quote=True)}"'
     return frame.style.hide(axis="index").format(thousands=",").set_uuid(name).set_table_attributes(attributes)

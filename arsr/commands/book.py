@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes
 
 from arsr.book import build as book
-from arsr.commands import Set, assignments, hint, say
+from arsr.commands import Set, assignments, hint, say, tell
 from arsr.settings import Flag, Positional, spelled
 from arsr_core.errors import InputError
 
@@ -56,10 +56,14 @@ class Run:
         from arsr.book import filling
 
         config = replace(self.config, overrides=assignments(self.set_))
-        found = [c for c in config.chapters if c.stem == self.chapter or c.stem.startswith(f"{self.chapter}-")]
+        found = [c for c in config.pages if c.stem == self.chapter or c.stem.startswith(f"{self.chapter}-")]
         if len(found) != 1:
             raise InputError(f"no chapter {self.chapter!r}; choose one of {', '.join(c.stem for c in config.chapters)}")
+        if found[0] not in config.chapters:
+            raise InputError(f"{found[0].stem}: a page without code, nothing to run; 'arsr book' makes it")
         hint(f"{found[0].stem}: to execute with profile {config.profile}, unless it is there")
+        if idle := config.overrides.keys() - config.chapter_parameters(found[0]).keys():
+            raise InputError(f"{found[0].stem} has no parameter {min(idle)}; its first cell declares what it has")
         with book.alone(config):
             folder = book.execute(config, found, say)[found[0]]
         if self.keep:
@@ -67,7 +71,7 @@ class Run:
         for record in records.load_folder(folder / "records").values():
             say(f"{record.key}: {filling.value(record, filling.digits(record), record.low is not None)}")
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            print(path)
+            tell(path)
 
 
 @dataclass
@@ -90,11 +94,12 @@ class Claims:
         from arsr import claims, paper, records
         from arsr_core.files import write_atomically
 
+        records.require_checkout(self.root, "results")
         found = claims.ledger(dict(paper.records()) | records.load_folder(self.root / "results"))
         for name, tiers in found.items():
-            print(f"{name.upper():4} {claims.CLAIMS[name].statement}")
+            tell(f"{name.upper():4} {claims.CLAIMS[name].statement}")
             for tier, finding in tiers.items():
-                print(f"     {claims.TIERS[tier].title:15} {finding.verdict}")
+                tell(f"     {claims.TIERS[tier].title:15} {finding.verdict}")
         if self.out:
             write_atomically(self.out, json.dumps(claims.as_json(found), indent=1, ensure_ascii=False) + "\n")
             say(f"written: {self.out}")

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from annotated_types import Ge, Le
 from tyro.conf import OmitArgPrefixes
 
 from arsr import places
-from arsr.commands import say
+from arsr.commands import say, tell
 from arsr.data import windows
 from arsr.names import DATASETS
-from arsr.settings import Flag, Positional, spelled
-from arsr_core.errors import InputError
+from arsr.settings import Flag, Positional, settings, spelled
 
 REAL = [name for name in DATASETS if name != "embedded"]
 Out = Annotated[Positional[Path], spelled(metavar="OUT")]
@@ -37,11 +37,11 @@ class Check:
         from arsr.data import folders
 
         report = folders.check(**vars(self))
-        print(report)
+        tell(report)
         sys.exit(0 if report.complete else 1)
 
 
-@dataclass
+@settings
 class Generate:
     """Write embedded (synthetic) clips as lossless video files, to look at or to use elsewhere.
 
@@ -51,10 +51,10 @@ class Generate:
     """
 
     out: Out  # folder to write to: OUT/ACTION/SPLIT-INDEX.mkv
-    count: int = 18  # clips; 18 is one of each action
+    count: Annotated[int, Ge(1)] = 18  # clips; 18 is one of each action
     split: Literal["train", "test"] = "test"  # whose actors, scenes and tempi
-    frames: int = 24  # frames of each clip
-    seed: int = 0  # seed of the whole set
+    frames: Annotated[int, Ge(2), Le(10_000)] = 24  # frames of each clip
+    seed: Annotated[int, Ge(0)] = 0  # seed of the whole set
 
     def __call__(self) -> None:
         from tqdm import tqdm
@@ -62,8 +62,6 @@ class Generate:
         from arsr.embedded import generated
         from arsr_core import video
 
-        if self.count < 1:
-            raise InputError(f"data generate: expected a count of 1 or more, got {self.count}")
         made = generated.clips(self.count, split=self.split, frames=self.frames, seed=self.seed)
         with places.own(self.out, "clips"):
             for clip in tqdm(made, total=self.count, unit="clip", delay=2, disable=None):
@@ -73,7 +71,7 @@ class Generate:
         say(f"{self.count} clips written below {self.out}")
 
 
-@dataclass
+@settings
 class Pairs:
     """Prepare training pairs: the windows of HR frames that move most, with their flow.
 
@@ -87,13 +85,11 @@ class Pairs:
 
     out: Out  # folder to write to; of an interrupted preparation: goes on
     config: OmitArgPrefixes[windows.Pairs]
-    workers: int = 1  # of TV-L1 on a CPU: pairs of frames at a time
+    workers: Annotated[int, Ge(1)] = 1  # of TV-L1 on a CPU: pairs of frames at a time
     device: str | None = None  # of TV-L1: cpu, cuda ...; default: cuda where there is one
 
     def __call__(self) -> None:
-        if self.workers < 1:
-            raise InputError(f"data pairs: expected 1 worker or more, got {self.workers}")
         from arsr.data import pairs
         from arsr_core import devices
 
-        print(pairs.store_pairs(self.config, self.out, workers=self.workers, device=str(devices.device(self.device))))
+        tell(pairs.store_pairs(self.config, self.out, workers=self.workers, device=str(devices.device(self.device))))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes
 
-from arsr.commands import hint, say, typed
+from arsr.commands import hint, say, tell, typed
 from arsr.evaluation import Evaluation, Study
 from arsr.settings import Flag, Many, spelled
 from arsr_core.errors import InputError
@@ -35,6 +35,8 @@ class Evaluate:
     protocol: Literal[*PROTOCOLS, ""] = ""  # full, light, small, lite; default: lite if embedded, else full
 
     def __call__(self) -> None:
+        if self.config.out.suffix != ".parquet" or self.config.out.is_dir():
+            raise InputError(f"{self.config.out}: expected a file to write, OUT.parquet")
         named = dict(pair.partition("=")[::2] for pair in self.weights)
         if not all(named.values()):
             expected = "expected METHOD=FILE, e.g. --weights vdsr=vdsr.safetensors"
@@ -55,7 +57,7 @@ class Evaluate:
         groups = "group" if any("{fold}" in name for name in config.recognisers) else None
         table = scores.table(frame, pairs=pairs, groups=groups, present_only=config.present_only)
         columns = ["network", "method", "stream", "accuracy", "low", "high", "class_accuracy", "n", "unreadable"]
-        print(table[columns].to_string(index=False, float_format="%.2f"))
+        tell(table[columns].to_string(index=False, float_format="%.2f"))
         lost = frame[frame["status"] != "ok"].drop_duplicates(["clip", "reason"])
         for reason in lost["reason"][:20]:
             say(f"unreadable: {reason}")
@@ -93,6 +95,8 @@ class Reproduce:
         hint(f"{study.profile}: looking for what there is")
         from arsr import processes, records, reproduce
 
+        if study.profile == "embedded":
+            records.require_checkout(self.root, "weights")
         code = records.commit(self.root, "arsr", "arsr_core") if self.keep else None
         found, missing = reproduce.prepare(study)
         data, note = ", ".join(study.datasets), None
@@ -112,7 +116,7 @@ class Reproduce:
             return
         table, made = reproduce.tables(found, source)
         columns = ["dataset", "network", "method", "stream", "accuracy", "low", "high", "n", "unreadable"]
-        print(table[columns].to_string(index=False, float_format="%.2f"))
+        tell(table[columns].to_string(index=False, float_format="%.2f"))
         say(f"written: {records.save(made, study.out / 'records.json')}")
         if self.keep:
             say(f"kept: {', '.join(map(str, reproduce.keep(found, made, self.root / 'results')))}")

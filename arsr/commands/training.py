@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-from arsr.commands import Set, assignments, hint, say, typed
+from arsr import records
+from arsr.commands import Set, assignments, hint, say, tell, typed
 from arsr.settings import Flag, Many
 from arsr.training.recipes import RECIPES, Run
 
@@ -25,7 +26,7 @@ class List:
             recipe = next(iter(profiles.values()))
             told = {key: getattr(recipe, key) for key in TELLING if hasattr(recipe, key)}
             words = (f"{key} {value}" for key, value in told.items() if value != getattr(type(recipe), key, None))
-            print(f"{name:22} {', '.join(words)}  (profiles {', '.join(profiles)})")
+            tell(f"{name:22} {', '.join(words)}  (profiles {', '.join(profiles)})")
 
 
 @dataclass
@@ -49,6 +50,8 @@ class Train:
 
     def __call__(self) -> None:
         run = replace(self.run, weights=self.root / "weights", settings=assignments(self.set_))
+        if self.ship:
+            records.commit(self.root, "arsr", "arsr_core")  # what would be refused after the training is said before
         hint(f"{run.name}: {run.settled.steps:,} steps, to {run.folder}")
         from arsr import processes
         from arsr.training import runs
@@ -61,4 +64,4 @@ class Train:
         if self.ship:
             entry = runs.ship(run, path, curve, self.test, root=self.root, command=typed())
             say(f"shipped: {entry.file}, {', '.join(f'{k} {v:.4g}' for k, v in entry.metrics.items())}")
-        print(path)
+        tell(path)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from arsr.commands import say
+from arsr.commands import say, tell
 from arsr.settings import Positional, spelled
 
 
@@ -24,7 +24,7 @@ class List:
         for method in sr.METHODS.values():
             with torch.device("meta"):
                 parameters = sum(p.numel() for p in sr.build(method.name).parameters())
-            print(f"{method.name:8} {parameters:>10,} parameters  {method.paper}")
+            tell(f"{method.name:8} {parameters:>10,} parameters  {method.paper}")
 
 
 @dataclass
@@ -46,5 +46,5 @@ class Import:
         from arsr_core.sr import namings
 
         for name, value in namings.convert(self.source, self.target).items():
-            print(f"{name:10} {value}")
+            tell(f"{name:10} {value}")
         say(f"written: {self.target}")

@@ -12,6 +12,7 @@ import torch
 
 from arsr.embedded import generated
 from arsr.embedded.actions import ACTIONS
+from arsr.printing import printable
 from arsr_core import degrade, video
 from arsr_core.errors import InputError
 
@@ -38,7 +39,7 @@ def from_file(home: Path, name: str, action: str, label: int, group: str, subset
     def read(numbers: Collection[int] | None = None) -> np.ndarray:
         return video.read(path, numbers=numbers).frames
 
-    return Clip(name, action, label, group, read, partial(video.count, path), path, subset)
+    return Clip(printable(name), action, label, printable(group), read, partial(video.count, path), path, subset)
 
 
 def square(clip: Clip, side: int = 144, every: int = 2) -> Clip:
@@ -127,14 +128,19 @@ def footage(
         known = torch.from_numpy(clip.flow)[None], torch.from_numpy(~clip.occluded)[None, :, None]
         made.append(Footage(f"{clip.action} {clip.index}", clip.action, clip.frames, *known))
     for pattern in patterns if root else ():
-        found = sorted(Path(root).glob(pattern))
+        try:
+            found = sorted(Path(root).glob(pattern))
+        except (NotImplementedError, ValueError) as error:  # from the root of the disk, or of nothing
+            raise InputError(f"patterns: {pattern!r}: {error}; expected one below {root}, such as '*/*.avi'") from None
         if not found:
             raise InputError(f"{root}: nothing matches {pattern}; check the folder, or --set 'patterns=[\"*.avi\"]'")
         n = min(per_pattern, len(found))
         for path in (found[round(i * (len(found) - 1) / max(1, n - 1))] for i in range(n)):
-            made.append(Footage(path.stem, path.parent.name, video.read(path, stop=frames).frames))
+            names = printable(path.stem), printable(path.parent.name)
+            made.append(Footage(*names, video.read(path, stop=frames).frames))
             if len(made[-1].frames) < 2:
                 raise InputError(f"{path}: a single frame, and flow needs two; take it out or raise `frames`")
     if not made:
         raise InputError("no clips: ask for one or more, of a folder by glob patterns; `patterns` may be empty")
-    return made, f"{len(made)} " + (f"real clips: {', '.join(patterns)}" if root else "embedded test clips (synthetic)")
+    what = f"real clips: {printable(', '.join(patterns))}" if root else "embedded test clips (synthetic)"
+    return made, f"{len(made)} {what}"

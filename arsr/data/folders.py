@@ -16,9 +16,10 @@ from pathlib import Path
 
 import yaml
 
-from arsr import names
+from arsr import names, reading
 from arsr.data.clips import Clip, from_file
 from arsr.data.stores import reasons, require_once
+from arsr.printing import printable
 from arsr.settings import settings
 from arsr_core import video
 from arsr_core.errors import InputError
@@ -71,7 +72,7 @@ def items(
         absent = next(clip for clip in found if not clip.path.is_file())
         raise InputError(
             f"{home}: {len(found) - len(present):,} of {len(found):,} clips missing, first {absent.name}; "
-            f"complete the data set ('arsr data check {kind}' lists them) or ask for present clips only"
+            f"complete the data set ('arsr data check {kind}' lists them) or take what there is (--present-only)"
         )
     return present
 
@@ -129,7 +130,7 @@ def check(
     states = thread_map(state, expected, desc=kind, delay=2, disable=None, unit="clip")
     for clip, (found, reason) in zip(expected, states, strict=True):
         clips[found][clip.name] = reason
-    there = [path.relative_to(home).as_posix() for path in sorted(home.rglob("*.avi"))]
+    there = [printable(path.relative_to(home).as_posix()) for path in sorted(home.rglob("*.avi"))]
     extra = set(there).difference(clip.name for clip in expected)
     clips["extra"] = {name: f"not a clip that {dataset.title} names" for name in there if name in extra}
     subsets = dict(sorted(Counter(clip.subset or "clips" for clip in expected).items()))
@@ -178,10 +179,8 @@ def _lists(dataset: Dataset, bases: list[Path], split: int) -> Path:
 
 def _entries(file: Path, pattern: str, expected: str) -> Iterator[tuple[str, re.Match]]:
     """("file, line n", match) for each line; raises InputError at the first that does not match."""
-    try:
-        text = file.read_text("utf-8-sig", "surrogateescape")  # names verbatim, whatever their encoding
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); download the split files again") from error
+    # names verbatim, whatever their encoding
+    text = reading.text(file, "download the split files again", errors="surrogateescape")
     lines = [(number, line.rstrip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     for number, line in lines:
         match = re.fullmatch(pattern, line)
@@ -196,13 +195,13 @@ def _ucf101(home: Path, lists: Path, split: int) -> Iterator[Clip]:
     classes = DATASETS["ucf101"].classes
     index = lists / "classInd.txt"
     if index.exists():  # the labels in the lists are these numbers
-        for where, match in _entries(index, r"([0-9]+) +(\S+)", "'1 ApplyEyeMakeup'"):
+        for where, match in _entries(index, r"([0-9]{1,4}) +(\S+)", "'1 ApplyEyeMakeup'"):
             number = int(match[1])
             if classes[number - 1 : number] != (match[2],):
                 raise InputError(f"{where}: expected the official class {match[1]}, got {match[2]!r}")
     forms = {"train": ("", "'CLASS/v_CLASS_gNN_cNN.avi LABEL'"), "test": ("?", "'CLASS/v_CLASS_gNN_cNN.avi'")}
     for subset, (label_there, form) in forms.items():
-        pattern = r"([^/\\\0]+)/(v_[^/\\\0]+_(g[0-9]+)_c[0-9]+\.avi)(?:\s+([0-9]+))" + label_there
+        pattern = r"([^/\\\0]+)/(v_[^/\\\0]+_(g[0-9]+)_c[0-9]+\.avi)(?:\s+([0-9]{1,4}))" + label_there
         for where, match in _entries(lists / f"{subset}list{split:02d}.txt", pattern, form):
             action, file, group, label = match.groups()
             if action not in classes:
@@ -222,7 +221,7 @@ def _hmdb51(home: Path, lists: Path, split: int) -> Iterator[Clip]:
         raise InputError(f"{lists / action}{suffix}: no such file; expected one for each of 51 classes: download again")
     for label, action in enumerate(classes):
         tags = re.compile(rf"(.+)_{action}(?:_[a-z]+){{2}}_np[0-9]+(?:_[a-z]+){{2}}_[0-9]+\.avi")
-        for where, match in _entries(lists / f"{action}{suffix}", r"([^/\\\0]+\.avi)\s+([0-9]+)", "'NAME.avi CODE'"):
+        for where, match in _entries(lists / f"{action}{suffix}", r"([^/\\\0]+\.avi)\s+([0-9])", "'NAME.avi CODE'"):
             file, code = match.groups()
             if code not in HMDB51_CODES:
                 raise InputError(f"{where}: unknown code {code}; expected 1 (train), 2 (test) or 0 (unused)")

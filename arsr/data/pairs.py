@@ -21,6 +21,7 @@ import torch
 from arsr.data import stores
 from arsr.data.windows import SCALE, Pairs
 from arsr.embedded import generated
+from arsr.printing import printable
 from arsr_core import flow, metrics, video
 from arsr_core.degrade import imresize, quantise, to_lr
 from arsr_core.errors import InputError
@@ -62,7 +63,7 @@ def find(config: Pairs) -> Iterator[tuple[str, Path | int]]:
         clips = [path for path in (root, *sorted(root.rglob("*"))) if not path.name.startswith(".") and _is_clip(path)]
         if not clips:
             raise InputError(f"{root}: no videos ({', '.join(VIDEOS)}) and no folders of images in it")
-        yield from ((path.relative_to(root.parent).as_posix(), path) for path in clips)
+        yield from ((printable(path.relative_to(root.parent).as_posix()), path) for path in clips)
     yield from ((f"embedded/{config.seed}/{i:05d}", i) for i in range(config.embedded))
 
 
@@ -234,8 +235,7 @@ class PairSet(torch.utils.data.Dataset):
         self.paths = [Path(folder) / row["file"] for row in rows if "file" in row]
         tables = []
         for number, path in enumerate(self.paths):
-            with stores.opened(path) as file:
-                tables.append(np.insert(file.get_tensor("windows"), 0, number, axis=1))
+            tables.append(np.insert(_windows_of(path, self.config), 0, number, axis=1))
         windows = np.concatenate(tables)
         if pair if check_warp is None else check_warp:
             windows = windows[windows[:, -1] == 1]
@@ -293,6 +293,20 @@ class PairSet(torch.utils.data.Dataset):
         if self.pair:
             return {"lr0": lr0, "lr1": lr1, "hr0": hr0, "hr1": hr1, "flow": motion}
         return {"lr": lr0, "hr": hr0, "flow": motion}
+
+
+def _windows_of(path: Path, config: Pairs) -> np.ndarray:
+    """The table of windows of a clip's file, (N, 6). InputError unless each lies in the frames and the flow there."""
+    with stores.opened(path) as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in [*file.keys()]}
+        windows = file.get_tensor("windows") if "windows" in shapes else np.zeros(0)
+    around, wide = config.frames // 2, config.patch + 2 * config.margin
+    if windows.shape[1:] == (6,) and [len(shapes.get(name, ())) for name in ("frames", "flow")] == [4, 4]:
+        (count, height, width, _), (fields, *_) = shapes["frames"], shapes["flow"]
+        ends = np.inf, count - config.spacing - around, fields, width - wide + 1, height - wide + 1, 2
+        if ((windows >= (0, around, 0, 0, 0, 0)) & (windows < ends)).all():
+            return windows
+    raise InputError(f"{path}: no clip with its windows; remove it and prepare the clips again")
 
 
 def turn(x: torch.Tensor, how: torch.Tensor) -> torch.Tensor:

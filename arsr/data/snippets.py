@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import field
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge
 
 from arsr.data import stores
 from arsr.data.clips import Clip
@@ -27,6 +29,15 @@ class Preparation:
     protocol: Protocol  # size of the frames, bound of the flow
     flow: dict | None = field(default_factory=lambda: dict(flow.PRESETS["reference"]))  # TV-L1's; None: no flow
     method: str = "hr"  # what `change` makes of the frames
+
+
+class Row(stores.Row):
+    """What the index says of a clip."""
+
+    label: Annotated[int, Ge(0)]
+    action: str
+    group: str
+    frames: Annotated[int, Ge(0)] = 0  # of what has a file
 
 
 def store_clips(
@@ -89,9 +100,12 @@ class Snippets(torch.utils.data.Dataset):
         keep: Callable[[dict], bool] = lambda row: True,
     ) -> None:
         self.folder = Path(folder)
-        made, rows = stores.load(folder, Preparation, "store the clips (again): `arsr train` or snippets.store_clips")
-        names = {row["label"]: row["action"] for row in rows}
-        self.classes = [names[label] for label in sorted(names)]
+        remedy = "store the clips (again): `arsr train` or snippets.store_clips"
+        made, rows = stores.load(folder, Preparation, remedy, Row)
+        classes = sorted({(row["label"], row["action"]) for row in rows})
+        if [label for label, _ in classes] != [*range(len(classes))]:
+            raise InputError(f"{folder}: expected one class for each label from 0, got {classes[:5]}; {remedy}")
+        self.classes = [action for _, action in classes]
         self.rows = [row for row in rows if "file" in row and keep(row)]
         self.content = stores.content_key(self.rows)
         if stream != "rgb" and made.flow is None:

@@ -14,14 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, StringConstraints
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from tqdm import tqdm
 
-from arsr import places
+from arsr import places, reading
+from arsr.settings import check
 from arsr_core.errors import InputError
 from arsr_core.files import Unwritable, sha256, write_atomically
 
@@ -94,17 +96,31 @@ def fill(
     if not sizes:
         first = "".join(f"; the first, {name}: {reason}" for name, reason in islice(skipped.items(), 1))
         raise InputError(f"none of {len(rows)} clips can serve{first}")
-    write_atomically(folder / "index.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(folder / "index.json", json.dumps(rows, indent=1) + "\n")  # in ASCII: reasons name any path
     return Inventory(len(sizes), sum(sizes), counts, skipped, words)
 
 
-def load(folder: str | Path, kind: type[T], remedy: str) -> tuple[T, list[dict]]:
-    """The settings of a store, and the rows of its index. Raises InputError where these are missing or damaged."""
-    settings, rows = (_read(Path(folder) / name, remedy) for name in ("settings.json", "index.json"))
-    try:
-        return kind(**settings), rows
-    except InputError as error:
-        raise InputError(f"{folder}: prepared by another version ({error}); {remedy}") from error
+class Row(BaseModel):
+    """What the index says of every clip: its file, or why it has none."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: str
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.safetensors$")] | None = None
+
+
+def load(folder: str | Path, kind: type[T], remedy: str, row: type[Row] = Row) -> tuple[T, list[dict]]:
+    """The settings of a store, and the rows of its index. Raises InputError where these are missing or damaged.
+
+    row: what they hold, at the least.
+    """
+    settings, index = Path(folder) / "settings.json", Path(folder) / "index.json"
+    made = check(kind, _read(settings, remedy), f"{settings}: prepared by another version", remedy)
+    found = check(list[row], _read(index, remedy), f"{index}: damaged", remedy)
+    rows = [r.model_dump(exclude_none=True) for r in found]
+    if not any("file" in r for r in rows):
+        raise InputError(f"{index}: damaged: none of its {len(rows)} clips has a file; {remedy}")
+    return made, rows
 
 
 def opened(path: Path) -> safe_open:
@@ -181,9 +197,6 @@ def _made(path: Path) -> dict | None:
 
 
 def _read(path: Path, remedy: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: no such file; {remedy}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: damaged ({error}); remove it and {remedy}") from error
+    """What a store's settings.json or index.json holds."""
+    again = f"remove it and {remedy}" if path.exists() else remedy
+    return check({"settings.json": dict, "index.json": list}[path.name], reading.data(path, again), str(path), again)

@@ -41,10 +41,10 @@ class Schedule:
     batch: Annotated[int, Ge(1)]  # samples a step, over all processes
     seed: int = 0  # of the order of the samples, and of dropout
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast
-    clip: float | None = None  # largest norm of a gradient
+    clip: Annotated[float, Gt(0)] | None = None  # largest norm of a gradient
     ema: Annotated[float, Gt(0), Lt(1)] | None = None  # decay of the exponential moving average of the weights
     log_every: Annotated[int, Ge(1)] = 20  # steps between two points of the loss curves; checkpoints fall on them
-    save_minutes: float = 2.0  # between two checkpoints
+    save_minutes: Annotated[float, Ge(0)] = 2.0  # between two checkpoints
     workers: Annotated[int, Ge(0)] = 0  # processes that load data
 
 

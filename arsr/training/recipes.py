@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Strict
 
+from arsr.names import DATASETS
 from arsr.settings import Many, Positional, Suppress, settings, spelled
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS, Augmentation
 from arsr_core.sr import METHODS
 
 Count = Annotated[int, Strict(), Ge(1)]
-Number = Annotated[float, Strict()]
+Positive = Annotated[float, Strict(), Gt(0)]
+Weight = Annotated[float, Strict(), Ge(0)]  # of a part of a loss; a rate, a decay
+Share = Annotated[float, Strict(), Ge(0), Lt(1)]
+Bool = Annotated[bool, Strict()]
+NAMED = ("method", "lite", "stream")  # what the name of the weights says
 SUFFIXES = {"paper": "", "small": "-small", "embedded": "-lite", "video": "-video"}  # of the names of weights
 
 
@@ -25,22 +30,22 @@ class SRRecipe:
     """L = pixel_weight pixel + feature L_feature + adversarial L_adversarial, or ToSR's loss on pairs of frames."""
 
     method: Literal[*METHODS]  # the network, as sr.METHODS names it
-    lite: bool  # its small form
+    lite: Bool  # its small form
     steps: Count
     batch: Count
     patch: Count  # HR, px
-    rate: Number
+    rate: Weight
     pixel: Literal["mse", "wmse", "wmse_normalised", "wmse_code", "l1", "huber"] = "mse"
-    pixel_weight: Number = 1.0
-    feature: Number = 0.0
-    adversarial: Number = 0.0
+    pixel_weight: Weight = 1.0
+    feature: Weight = 0.0
+    adversarial: Weight = 0.0
     gan: Literal["relativistic", "standard"] = "relativistic"  # standard: SRGAN's
-    judge: Number = 1.0  # the discriminator's rate over the generator's
-    warp: tuple[Number, Number, Number] | None = None  # weights of L_SR, L_warp-SR, L_warp-HR; (1, 0, 0): the control
+    judge: Positive = 1.0  # the discriminator's rate over the generator's
+    warp: tuple[Weight, Weight, Weight] | None = None  # weights of L_SR, L_warp-SR, L_warp-HR; (1, 0, 0): the control
     start: str | None = None  # the recipe whose weights it starts from
     milestones: tuple[Count, ...] = ()  # steps where the rate falls by `factor`; none: half a cosine
-    factor: Number = 0.5
-    clip: Number | None = None  # norm of the gradient
+    factor: Annotated[Positive, Le(1)] = 0.5
+    clip: Positive | None = None  # norm of the gradient
 
     def __post_init__(self):
         if self.warp and (self.feature or self.adversarial):
@@ -52,27 +57,33 @@ class RecogniserRecipe:
     """How one stream of TSN is trained, or ST-ResNet."""
 
     stream: Literal["rgb", "flow", "both"]  # both: ST-ResNet
-    backbone: str
+    backbone: Literal["bn_inception", "efficientnet_lite0", "lite", "resnet18", "resnet50"]
     protocol: Literal[*PROTOCOLS]  # size of the frames, crop, length of the stack
     steps: Count
     batch: Count
-    rate: Number  # learning rate
-    decay: Number  # of the weights
-    dropout: Number = 0.0  # before the classifier; ST-ResNet's are those of its streams
-    imagenet: bool | str = False  # start from ImageNet weights: those of a package, or of a file
+    rate: Weight  # learning rate
+    decay: Weight  # of the weights
+    dropout: Share = 0.0  # before the classifier; ST-ResNet's are those of its streams
+    imagenet: Bool | str = False  # start from ImageNet weights: those of a package, or of a file
     start: tuple[str, ...] = ()  # names of the weights of ST-ResNet's two streams, or of one with other classes
     optimizer: Literal["sgd", "adamw"] = "sgd"  # sgd: with momentum 0.9 and `parameter_groups`
     milestones: tuple[Count, ...] = ()  # steps where the rate falls to a tenth; none: half a cosine
     segments: Count = 3
-    clip: Number | None = None
-    partial_bn: bool = False
+    clip: Positive | None = None
+    partial_bn: Bool = False
     frozen: Annotated[int, Strict(), Ge(0)] = 0  # leading parts of the backbone that keep their ImageNet weights
-    smoothing: Number = 0.0  # of the labels
+    smoothing: Share = 0.0  # of the labels
     augmentation: Augmentation = Augmentation()
 
     def __post_init__(self):
         if (len(self.start) == 2) != (self.stream == "both") or len(self.start) > 2:
             raise InputError(f"expected two streams for ST-ResNet to start from, or at most one for TSN, got {self}")
+        if self.imagenet is True and self.backbone != "efficientnet_lite0":
+            raise InputError(f"imagenet: true is for efficientnet_lite0; {self.backbone} needs a file of weights")
+        drawn = self.augmentation
+        within = all(0 < x <= 1 for x in drawn.scales) and 0 <= drawn.mirror <= 1 and 0 <= drawn.degrade <= 1
+        if not (drawn.scales and within and drawn.degrade_scale >= 1):
+            raise InputError(f"expected scales in (0, 1], shares in [0, 1], degrade_scale from 1, got {drawn}")
 
 
 _TABLE = yaml.safe_load((files("arsr.training") / "recipes.yaml").read_text(encoding="utf-8"))
@@ -90,14 +101,14 @@ class Run:
     recipe: Annotated[Positional[str], spelled(metavar="RECIPE")]  # its name; --list shows them
     profile: str = "embedded"  # embedded, video (super-resolution), small (recognisers) or paper
     data: Many[tuple[Path, ...]] = ()  # a data set's folder; for SR, folders of clips, or one of 'arsr data pairs'
-    dataset: str | None = None  # hmdb51, ucf101, weizmann or ut_interaction
+    dataset: Literal[tuple(name for name in DATASETS if name != "embedded")] | None = None  # of recognisers
     splits: Path | None = None  # folder of the official split files
     fold: str | None = None  # the group to leave out: an actor, a sequence
-    seed: int = 0  # of weights, order and augmentation
+    seed: Annotated[int, Ge(0), Lt(2**23)] = 0  # of weights, order and augmentation
     start: Path | None = None  # weights to start from; default: the recipe's, in `out` or `weights`
     out: Path = Path("_build/train")  # folder of prepared data, checkpoints and weights
     precision: Literal["float32", "bfloat16"] = "float32"
-    workers: int = 0  # processes that load data
+    workers: Annotated[int, Ge(0)] = 0  # processes that load data
     weights: Suppress[Path] = Path("weights")  # folder of the shipped weights
     settings: Suppress[Mapping[str, Any]] = field(default_factory=dict)  # other values of the recipe's fields
 
@@ -106,7 +117,15 @@ class Run:
             raise InputError(f"no recipe {self.recipe!r}; 'arsr train --list' shows them: {', '.join(RECIPES)}")
         if self.profile not in (profiles := RECIPES[self.recipe]):
             raise InputError(f"{self.recipe} has no profile {self.profile!r}; expected one of {', '.join(profiles)}")
-        _ = self.settled  # checks the settings
+        if named := sorted(self.settings.keys() & {*NAMED}):
+            raise InputError(f"{self.recipe}: {named[0]} is what its name stands for; choose another recipe or profile")
+        recipe = self.settled  # which checks the settings
+        recogniser, embedded = isinstance(recipe, RecogniserRecipe), self.profile == "embedded"
+        idle = ("data", "dataset", "splits") if recogniser and embedded else () if recogniser else ("splits",)
+        if unused := [name for name in idle if getattr(self, name)]:
+            raise InputError(f"{self.recipe}, profile {self.profile}: has no use for --{unused[0]}; leave it out")
+        if recogniser and isinstance(recipe.imagenet, str) and not Path(recipe.imagenet).is_file():
+            raise InputError(f"imagenet: {recipe.imagenet}: no such file; expected one of weights, true or false")
 
     @property
     def settled(self) -> RecogniserRecipe | SRRecipe:

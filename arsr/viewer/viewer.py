@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from string import Template
 
@@ -16,6 +17,7 @@ import traitlets
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import uniform_filter
 
+from arsr.printing import printable
 from arsr.viewer import coding
 from arsr_core import files, video
 from arsr_core.errors import InputError, describe, require, require_range
@@ -35,6 +37,22 @@ CSS, JAVASCRIPT, FIGURE, PAGE = (Path(__file__).with_name(name).read_text("utf-8
 SCRIPT = f"const CSS = {json.dumps(CSS)};\n{JAVASCRIPT}"  # classic: module scripts do not load from file://
 SCRIPT_TAG = f"<script data-arsr-viewer-script>(() => {{\n{SCRIPT}\ndefineElement();\n}})();</script>"
 Array = torch.Tensor | np.ndarray
+
+
+class _Whole(traitlets.Int):
+    """A whole number, whatever its type; no text, and nothing that would be rounded."""
+
+    def validate(self, obj: object, value: object) -> int:
+        whole = isinstance(value, Real) and not isinstance(value, bool) and value % 1 == 0
+        return super().validate(obj, int(value) if whole else self.error(obj, value))
+
+
+class _Finite(traitlets.Float):
+    """A number that is one."""
+
+    def validate(self, obj: object, value: object) -> float:
+        value = super().validate(obj, value)
+        return value if math.isfinite(value) else self.error(obj, value)
 
 
 class Viewer(anywidget.AnyWidget):
@@ -80,20 +98,23 @@ class Viewer(anywidget.AnyWidget):
         self._error = self._flow_error if compares_flow else self._frame_error
         needs = {"flow": self._flows, "flow_error": compares_flow, "weight": self.reference in self._flows}
         self.layers = [layer for layer in LAYERS if needs.get(layer, True)]
-        self._alt, self._budget = str(alt), budget
-        x, y = (traitlets.CInt(min=0, max=side - 1) for side in (self._width, self._height))
+        self._alt, self._budget, action = printable(alt), budget, None if action is None else printable(action)
+        if not isinstance(budget, int) or budget < 0:
+            raise InputError(f"viewer: expected budget in bytes, from 0, got {budget!r}")
+        x, y = (_Whole(min=0, max=side - 1) for side in (self._width, self._height))
         self._view = {
-            "frame": traitlets.CInt(0, min=0, max=self._count - 1),
+            "frame": _Whole(0, min=0, max=self._count - 1),
             "left": traitlets.Enum(self.labels, self.reference),
             "right": traitlets.Enum(self.labels, [*self._others, self.reference][0]),
             "layer": traitlets.Enum(self.layers, "frame"),
-            "scale": traitlets.Float(1.0, min=1 / 1024, max=1024),
+            "scale": _Finite(1.0, min=1 / 1024, max=1024),
             "mode": traitlets.Enum(("side", "wipe"), "side"),
             "picked": traitlets.Tuple(x, y, default_value=None, allow_none=True),
             "line": traitlets.Tuple(x, y, x, y, default_value=None, allow_none=True),
         }
         if unknown := sorted(view.keys() - self._view):
             raise InputError(f"viewer: no {', '.join(unknown)}; a view has {', '.join(self._view)}")
+        view |= {side: printable(view[side]) for side in ("left", "right") if isinstance(view.get(side), str)}
         self.add_traits(**{name: trait.tag(sync=True) for name, trait in self._view.items()})
         super().__init__(spec=self._live_spec(_by_label("scores", scores or {}, self.labels), action), **view)
         self.on_msg(self._answer)
@@ -118,6 +139,7 @@ class Viewer(anywidget.AnyWidget):
 
         The error is averaged over 9 x 9 pixels, so that a single pixel does not count as an artefact.
         """
+        label = printable(label)
         rows = self._summary(label) if label in self.labels else []
         if not rows:
             raise InputError(f"viewer: {label} has no flow to measure; give clips and flows of it and {self.reference}")
@@ -268,12 +290,13 @@ def _nice(high: float) -> float:
     return float(f"{next(n for n in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if n * power >= high * 0.999) * power:.6g}")
 
 
-def _best(label: str, scores: Mapping[str, float], action: str | None) -> list[list]:
+def _best(label: str, given: Mapping[str, float], action: str | None) -> list[list]:
     """[class, score, rank] of the three best classes and of the true one."""
-    finite = isinstance(scores, Mapping) and scores and all(math.isfinite(s) for s in scores.values())
+    scores = {printable(c): s for c, s in given.items()} if isinstance(given, Mapping) else {}
+    finite = scores and all(isinstance(s, Real) and math.isfinite(s) for s in scores.values())
     if not finite or (action is not None and action not in scores):
         true = "" if action is None else f" with one for the true class {action!r}"
-        raise InputError(f"viewer: scores of {label}: expected {{class: finite score}}{true}, got {scores!r}")
+        raise InputError(f"viewer: scores of {label}: expected {{class: finite score}}{true}, got {given!r}")
     order = sorted(scores, key=scores.get, reverse=True)
     return [[c, float(scores[c]), rank] for rank, c in enumerate(order, start=1) if rank <= 3 or c == action]
 
@@ -282,9 +305,12 @@ def _by_label(kind: str, given: object, labels: Sequence[str] | None = None) -> 
     """What is given as {label: ...}; labels: those of the clips."""
     if not isinstance(given, Mapping) or not all(isinstance(label, str) for label in given):
         raise InputError(f"viewer: expected {kind} as {{label: ...}} with labels as text, got {describe(given)}")
-    if labels and (unknown := given.keys() - labels):
+    shown = {printable(label): value for label, value in given.items()}
+    if len(shown) < len(given):
+        raise InputError(f"viewer: two labels of the {kind} are written alike: {', '.join(shown)}")
+    if labels and (unknown := shown.keys() - labels):
         raise InputError(f"viewer: no clip for the {kind} of {unknown.pop()!r}; choose one of {', '.join(labels)}")
-    return given
+    return shown
 
 
 def _tensor(value: object) -> object:
