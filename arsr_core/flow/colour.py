@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from arsr_core.arguments import checked
 from arsr_core.errors import InputError, require
 from arsr_core.flow.warping import speed
 
@@ -22,6 +23,7 @@ def wheel() -> torch.Tensor:
     return torch.cat(parts)
 
 
+@checked
 def to_rgb(flow: torch.Tensor, bound: float | None = None) -> torch.Tensor:
     """Colour-code a flow: (N, 2, H, W) in pixels -> RGB (N, 3, H, W) in [0, 1].
 

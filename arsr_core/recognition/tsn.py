@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from arsr_core.arguments import checked
 from arsr_core.errors import InputError, require
 from arsr_core.recognition import public
 from arsr_core.recognition.backbones import backbone as find_backbone
@@ -29,6 +30,7 @@ class TSN(Recogniser):
     torch.Size([2, 51])
     """
 
+    @checked
     def __init__(
         self,
         classes: int,

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from torch import nn
 
+from arsr_core.arguments import checked
 from arsr_core.errors import InputError, require
 from arsr_core.sr import namings
 from arsr_core.sr.methods import METHODS, find
 
 
+@checked
 def build(name: str, **hyper: object) -> nn.Module:
     """A network of METHODS with fresh weights, at the published size but for the `hyper` given.
 
@@ -31,6 +33,7 @@ def build(name: str, **hyper: object) -> nn.Module:
     return _checked(method.build(**method.hyper | hyper))
 
 
+@checked
 def load(name: str, path: str | Path | None = None) -> nn.Module:
     """A network of METHODS with weights from a file, in evaluation mode on the CPU; "bicubic" needs no file.
 

@@ -12,6 +12,7 @@ import yaml
 from torch import nn
 
 from arsr_core import files, ncnn, weights
+from arsr_core.arguments import checked
 from arsr_core.errors import InputError, describe
 from arsr_core.sr.networks import duf, rcan, rrdb, spmc, srgan, vdsr
 from arsr_core.weights import State, renamed
@@ -43,6 +44,7 @@ class Family:
         return weights.fill(model, state, where=where), size
 
 
+@checked
 def read(path: str | Path) -> tuple[Family, State]:
     """Which network's weights a file holds, and its tensors in that network's own naming.
 
@@ -68,6 +70,7 @@ def recognise(state: State, *, where: str) -> tuple[Family, State]:
     raise InputError(f"{where}: not the weights of a network known here: {known}; found {first}")
 
 
+@checked
 def convert(source: str | Path, target: str | Path) -> dict[str, str]:
     """Write a file of weights as .safetensors in our naming, atomically; returns what is noted in the file.
 
@@ -77,8 +80,6 @@ def convert(source: str | Path, target: str | Path) -> dict[str, str]:
     >>> convert("RRDB_ESRGAN_x4.pth", "esrgan.safetensors")["parameters"]
     '16697987'
     """
-    from safetensors.torch import save
-
     source, target = Path(source), Path(target)
     if target.suffix != ".safetensors" or not target.parent.is_dir():
         raise InputError(f"{target}: expected a name that ends in .safetensors, in a folder that exists")
@@ -92,7 +93,7 @@ def convert(source: str | Path, target: str | Path) -> dict[str, str]:
         "source": binary.name,
         "sha256": files.sha256(binary),
     }
-    files.write_atomically(target, save({key: value.contiguous() for key, value in state.items()}, metadata=note))
+    files.write_atomically(target, weights.serialised(state, note))
     return note
 
 
