@@ -9,8 +9,7 @@ from functools import lru_cache, partial
 
 import torch
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 
 BLOCK = 32  # outputs a matrix product makes: small, so that cost grows with the side and not its square
 

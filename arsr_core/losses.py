@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.flow.warping import speed, warp
 
 # Pixel losses -----------------------------------------------------------------------------------------------

@@ -9,9 +9,8 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 
-from arsr_core.arguments import checked
 from arsr_core.colour import rgb_to_y, to_grey
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.flow.warping import speed, warp
 
 FLOWS, MASKS = "N 2 H W | N T-1 2 H W", "N 1 H W | N T-1 1 H W"

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 
 HALF, SINGLE = 0x01306B47, 0
 

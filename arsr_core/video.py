@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, describe, require
+from arsr_core.errors import InputError, checked, describe, require
 from arsr_core.files import atomic, listed, require_sequence, require_target
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, describe
+from arsr_core.errors import InputError, checked, describe
 
 State = dict[str, torch.Tensor]
 

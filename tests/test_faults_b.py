@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 from arsr import cli
 from arsr.embedded import generated
-from arsr_core import arguments, colour, degrade, devices, flow, losses, metrics, ncnn, recognition, sr, video, weights
+from arsr_core import colour, degrade, devices, errors, flow, losses, metrics, ncnn, recognition, sr, video, weights
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS, TSN
 from arsr_core.sr import engine, namings
@@ -421,7 +421,11 @@ def test_an_index_that_leads_astray_is_said(tmp_path):
 
     path = avi(tmp_path / "a.avi", 84, edit=astray)
     for call in (video.count, video.read, lambda path: flow.extract(path, tmp_path / "f", warps=1, scales=1)):
-        line(lambda call=call: call(path), "a.avi: its header announces 84 frames, its index leads to 5", "ffmpeg -fflags +ignidx")
+        line(
+            lambda call=call: call(path),
+            "a.avi: its header announces 84 frames, its index leads to 5",
+            "ffmpeg -fflags +ignidx",
+        )
     assert [p.name for p in tmp_path.iterdir()] == ["a.avi"]
 
 
@@ -756,7 +760,7 @@ def test_bad_values_are_refused_in_one_line(place, name):
     for argument in good:
         for bad, value in BAD.items():
             allowed = (
-                argument in hints and not isinstance(value, torch.Tensor) and arguments._fits(value, hints[argument])
+                argument in hints and not isinstance(value, torch.Tensor) and errors._allowed(value, hints[argument])
             )
             try:
                 result = function(**good | {argument: value})
@@ -793,7 +797,7 @@ def test_unknown_flow_is_left_to_the_mask():
 
 
 def test_a_check_keeps_what_it_checks():
-    @arguments.checked
+    @errors.checked
     def made(count: int, *rest: int, names: tuple[str, ...] = (), size: tuple[int, float] | None = None, **more: float):
         """A docstring."""
         return count, rest, names, size, more
@@ -809,8 +813,8 @@ def test_a_check_keeps_what_it_checks():
     for given, words in (
         ({"count": True}, "made: expected count as a whole number, got True"),
         ({"count": 2.0}, "got 2.0"),
-        ({"count": 1, "names": "ab"}, "expected names as tuple of str"),
-        ({"count": 1, "size": (1,)}, r"expected size as tuple of a whole number, a finite number or None, got (1,)"),
+        ({"count": 1, "names": "ab"}, "expected names as tuple of str, got"),
+        ({"count": 1, "size": (1,)}, "expected size as (a whole number, a finite number) or None, got (1,)"),
         ({"count": 1, "more": float("nan")}, "expected more as a finite number, got nan"),
     ):
         line(lambda given=given: made(**given), words)

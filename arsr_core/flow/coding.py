@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 
 
 @checked

@@ -4,8 +4,7 @@ import math
 
 import torch
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.flow.warping import speed
 
 # red, yellow, green, cyan, blue, magenta, red; and the steps from each to the next

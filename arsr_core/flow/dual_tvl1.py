@@ -12,8 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 
 SMALLEST = 16  # px: no level of the pyramid is smaller
 FLAT = torch.finfo(torch.float32).eps  # least squared gradient, so that flat regions divide by no zero

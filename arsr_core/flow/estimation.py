@@ -9,9 +9,8 @@ from importlib import import_module
 import torch
 
 from arsr_core import devices
-from arsr_core.arguments import checked
 from arsr_core.colour import to_grey
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.flow.dual_tvl1 import SMALLEST, TVL1, dual_tvl1
 
 PIXELS = 2**25  # of all the frames that a GPU works on at a time: 385 pairs of 340x256, 4 GB

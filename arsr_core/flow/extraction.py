@@ -9,8 +9,7 @@ import torch
 from tqdm import tqdm
 
 from arsr_core import video
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 from arsr_core.files import atomic, require_target
 from arsr_core.flow import coding, files, methods
 from arsr_core.flow.colour import to_rgb

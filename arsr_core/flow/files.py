@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.files import listed, require_sequence, write_atomically
 
 TAG = 202021.25  # the first four bytes of a .flo file, PIEH, read as a float
@@ -101,7 +100,9 @@ def _decode_kitti(path: Path, data: bytes) -> np.ndarray:
     from PIL import Image
 
     try:
-        Image.open(io.BytesIO(data), formats=("PNG",)).verify()  # OpenCV writes to the terminal what is wrong with a file
+        Image.open(
+            io.BytesIO(data), formats=("PNG",)
+        ).verify()  # OpenCV writes to the terminal what is wrong with a file
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: damaged or no PNG; copy it again") from error
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # (H, W, 3): known, v, u

@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from arsr_core import devices, video, weights
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require, require_range
+from arsr_core.errors import InputError, checked, require, require_range
 from arsr_core.flow import estimation
 from arsr_core.flow.dual_tvl1 import SMALLEST
 

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from arsr_core.arguments import checked
-from arsr_core.errors import require
+from arsr_core.errors import checked, require
 from arsr_core.recognition.protocol import bilinear, mirrored
 from arsr_core.recognition.settings import AUGMENTATIONS, Augmentation
 

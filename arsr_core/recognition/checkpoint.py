@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 from arsr_core.files import write_atomically
 from arsr_core.recognition import public
 from arsr_core.recognition.backbones import BACKBONES

@@ -5,8 +5,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, describe
+from arsr_core.errors import InputError, checked, describe
 
 WEIGHTS = (1.0, 1.5)  # spatial, temporal: TSN's
 Scores = TypeVar("Scores", torch.Tensor, np.ndarray)  # (..., classes), before softmax

@@ -3,8 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.recognition.settings import Protocol
 
 

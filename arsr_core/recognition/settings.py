@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 
 
 @checked

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.recognition.backbones import backbone as find_backbone
 from arsr_core.recognition.recogniser import Recogniser
 from arsr_core.recognition.tsn import TSN

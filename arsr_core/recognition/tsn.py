@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.recognition import public
 from arsr_core.recognition.backbones import backbone as find_backbone
 from arsr_core.recognition.backbones import cross_modality, first_conv

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.sr import namings
 from arsr_core.sr.methods import METHODS, find
 

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from arsr_core import devices
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 
 # The frame that stands for frame i of a clip of n frames; None: a black one
 PADDINGS: dict[str, Callable[[int, int], int | None]] = {

@@ -12,8 +12,7 @@ import yaml
 from torch import nn
 
 from arsr_core import files, ncnn, weights
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, describe
+from arsr_core.errors import InputError, checked, describe
 from arsr_core.sr.networks import duf, rcan, rrdb, spmc, srgan, vdsr
 from arsr_core.weights import State, renamed
 

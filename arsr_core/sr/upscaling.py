@@ -14,8 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from arsr_core import video
-from arsr_core.arguments import checked
-from arsr_core.errors import InputError, require, require_range
+from arsr_core.errors import InputError, checked, require, require_range
 from arsr_core.sr.engine import Settings, engine
 
 
