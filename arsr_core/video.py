@@ -379,18 +379,29 @@ def _decode(path: Path, container: av.container.InputContainer, stream: av.Video
     if container.format.name == "avi" and held < stream.frames / 2:  # a few more in the header than there are: no harm
         wrong = f"its header announces {stream.frames} frames, its index leads to {held}"
         raise InputError(f"{path}: {wrong}; write a new one: ffmpeg -fflags +ignidx -i IN -c copy OUT.avi")
-    declared = _declared_end(container, stream)
+    declared = _declared_end(path, container, stream)
     if declared and declared - end > max(declared / 50, 3 / (stream.average_rate or 25)):
         there = f"the picture ends after {float(end):.2f} s ({number} frames)"
         raise InputError(f"{path}: {there}, its container announces {float(declared):.2f} s; {COPY_AGAIN}")
 
 
-def _declared_end(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction | None:
+def _declared_end(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Fraction | None:
     """The second at which the container says the picture ends; None where FFmpeg could only estimate it."""
+    if container.format.name == "avi":  # headers of many count repeated frames, too; the index does not
+        return None if _has_index(path) else stream.frames * stream.time_base
     if container.format.name.startswith("mov") and stream.duration is not None:
         return ((stream.start_time or 0) + stream.duration) * stream.time_base
     clock = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))  # Matroska
     return clock and 3600 * int(clock[1]) + 60 * int(clock[2]) + Fraction(clock[3])
+
+
+def _has_index(avi: Path) -> bool:
+    """Whether an AVI's index lies where its chunks lead, so that nothing is missing before it."""
+    with avi.open("rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8 and head[:4] != b"idx1":
+            file.seek((int.from_bytes(head[4:], "little") + 1) // 2 * 2, 1)
+    return head[:4] == b"idx1"
 
 
 def _rgb_converter() -> Callable[[av.VideoFrame], np.ndarray]:

@@ -218,7 +218,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
         {"metadata": '"text"'},
         {"metadata": '{"protocol": ["a"]}'},
         {"metadata": '{"protocol": "lite"}'},
-        {"metadata": '{"protocol": {"bound": 10}}'},
+        {"metadata": '{"protocol": {"bound": [10]}}'},
         {"metadata": json.dumps({"protocol": vars(PROTOCOLS["lite"]) | {"bound": "ten"}})},
         {"metadata": json.dumps({"protocol": vars(PROTOCOLS["lite"]) | {"bound": float("inf")}})},
         {"arguments": DEEP},

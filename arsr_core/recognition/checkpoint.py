@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from arsr_core.files import write_atomically
 from arsr_core.recognition import public
 from arsr_core.recognition.backbones import BACKBONES
 from arsr_core.recognition.recogniser import Recogniser
-from arsr_core.recognition.settings import Protocol
+from arsr_core.recognition.settings import PROTOCOLS
 from arsr_core.recognition.st_resnet import STResNet
 from arsr_core.recognition.tsn import TSN
 from arsr_core.weights import fill, read, serialised
@@ -64,7 +65,7 @@ def load(
             raise TypeError("its classes are no list of names")
         model.classes, model.metadata = names and tuple(names), dict(metadata)
         if "protocol" in metadata:
-            Protocol(**metadata["protocol"])
+            replace(PROTOCOLS["full"], **metadata["protocol"])
     except (KeyError, RecursionError, TypeError, ValueError) as error:
         known = ", ".join(NETWORKS)
         raise InputError(f"{path}: describes no recogniser known here, {known} ({error}); train it again") from error
