@@ -51,7 +51,7 @@ def tvl1(
         raise InputError(f"tvl1: expected frames of {SMALLEST} px at least, got {height}x{width}; enlarge them")
     if not n:
         return torch.empty(0, 2, height, width, device=frame0.device)
-    needed = height * width * (40 * n + 200 * min(n, workers))
+    needed = height * width * (25 * n + 150 * min(n, workers))  # measured
     devices.require_memory(f"tvl1: {n} x {width}x{height}", needed, frame0.device, "give fewer or smaller frames")
     return BACKENDS[backend](to_grey(frame0), to_grey(frame1), chosen, workers).to(frame0.device)
 
