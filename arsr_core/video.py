@@ -69,8 +69,7 @@ def probe(path: str | Path) -> Info:
         images = _images(path)
         height, width, _ = _read_image(images[0]).shape
         return Info(width, height, None, len(images))
-    with _open(path) as opened:
-        fps = _rate(opened[1], _gaps(*opened, packets=1000))
+    fps = _rate(path)
     with _open(path) as (container, stream):
         first = next(_decode(path, container, stream))
         upright = _displayed(first)
@@ -141,7 +140,7 @@ def read(path: str | Path, *, start: int = 0, stop: int | None = None, numbers: 
     first = next(source)
     # fromiter grows one array, where stacking a list would hold every frame twice
     clip = np.fromiter(chain([first], source), np.dtype((np.uint8, first.shape)))
-    return Video(clip, probe(path).fps)
+    return Video(clip, None if Path(path).is_dir() else _rate(Path(path)))
 
 
 @checked
@@ -330,9 +329,11 @@ def _gaps(container: av.container.InputContainer, stream: av.VideoStream, packet
     return sorted(b - a for part in parts for a, b in pairwise(sorted(part)))
 
 
-def _rate(stream: av.VideoStream, gaps: list[int]) -> Fraction | None:
+def _rate(path: Path) -> Fraction | None:
     """Frames a second: what the container says where the usual gaps agree, whose times are rounded; else the gaps'."""
-    said = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
+    with _open(path) as (container, stream):
+        gaps = _gaps(container, stream, packets=1000)
+        said = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
     if not gaps or not (middle := gaps[len(gaps) // 2]):
         return next(iter(said), None)
     usual = [gap for gap in gaps if abs(gap - middle) <= 0.1 * middle + 0.002 / stream.time_base]
@@ -483,8 +484,8 @@ def _read_image(path: Path) -> np.ndarray:
             return np.array(upright.convert("RGB"))
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0].replace(str(path), "file")
+    except Exception as error:  # whatever a damaged file leads the reader to
+        reason = (str(error).splitlines() or [type(error).__name__])[0].replace(str(path), "file")
         raise InputError(f"{path}: not a readable image ({reason}); {COPY_AGAIN}") from error
 
 

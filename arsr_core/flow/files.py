@@ -6,6 +6,7 @@ Own code: OpenCV's writer of `.flo` does not notice a full disk, and its reader 
 import io
 import os
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -99,12 +100,11 @@ def _decode_kitti(path: Path, data: bytes) -> np.ndarray:
     import cv2
     from PIL import Image
 
-    try:
-        Image.open(
-            io.BytesIO(data), formats=("PNG",)
-        ).verify()  # OpenCV writes to the terminal what is wrong with a file
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged or no PNG; copy it again") from error
+    try:  # OpenCV writes to the terminal what is wrong with a file
+        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+            Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+    except Exception as error:  # whatever a damaged file leads the reader to
+        raise InputError(f"{path}: damaged, too large or no PNG; copy it again") from error
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # (H, W, 3): known, v, u
     if image is None or image.dtype != np.uint16 or image.shape[2:] != (3,):
         raise InputError(f"{path}: not a KITTI flow: expected a PNG of three channels of 16 bits; a .flo will do too")
