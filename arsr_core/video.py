@@ -360,10 +360,13 @@ def _decode(path: Path, container: av.container.InputContainer, stream: av.Video
     """Every frame, unconverted; raises InputError at damage, or after the last if the end is missing."""
     av = _av()
     number, held, end = 0, 0, Fraction(0)
-    joined = container.format.name == "mpegts"  # where two parts meet, its packets count as corrupt and are whole
+    joined, doubtful = container.format.name == "mpegts", 0
     try:
         for packet in container.demux(stream):
-            broken = packet.is_corrupt and not joined
+            broken = packet.is_corrupt
+            if joined:  # where two parts meet, one of the last packets before the key frame counts as corrupt
+                doubtful = 1 if broken else 0 if packet.is_keyframe else doubtful + (doubtful > 0)
+                broken = doubtful > 2 or (doubtful and not packet.size)
             frames = [] if broken else packet.decode()
             if broken or any(frame.is_corrupt for frame in frames):
                 raise InputError(f"{path}: damaged after frame {number}; {COPY_AGAIN}")
@@ -470,7 +473,7 @@ def _read_image(path: Path) -> np.ndarray:
         raise InputError(f"{path}: not a file (a folder, a pipe or a device); remove it")
     try:
         with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            warnings.catch_warnings(action="ignore"),  # of large ones and of damaged EXIF
             Image.open(path, formats=("PNG", "JPEG")) as image,  # of others, EPS starts a program
         ):
             if image.mode.startswith(("I", "F")):

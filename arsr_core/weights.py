@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -168,7 +169,8 @@ def _read_torch(path: Path) -> Mapping:
             _require_held(path, sum(part.file_size for part in parts))
             if any(part.filename.endswith("/constants.pkl") for part in parts):
                 raise _program(path, "a TorchScript program")
-        with path.open("rb") as file:  # by its path, it would go by the suffix
+        # by its path, it would go by the suffix; what it remarks besides is for its own authors
+        with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         with path.open("rb") as file:

@@ -437,6 +437,14 @@ def test_joined_transport_streams_are_one_clip(tmp_path):
     video.require_constant_rate(tmp_path / "in.ts")
 
 
+@pytest.mark.parametrize("lost", [1, 5])
+def test_a_transport_stream_that_lost_packets_is_damaged(tmp_path, lost):
+    data = encode(tmp_path / "in.ts", np.random.default_rng(0).integers(0, 255, (25, 48, 64, 3), np.uint8)).read_bytes()
+    middle = len(data) // 376 * 188
+    (tmp_path / "in.ts").write_bytes(data[:middle] + data[middle + 188 * lost :])
+    line(lambda: video.count(tmp_path / "in.ts"), "damaged after frame")
+
+
 @pytest.mark.parametrize("curve", [16, 18], ids=["PQ", "HLG"])
 def test_hdr_is_refused_with_what_maps_its_tones(tmp_path, curve):
     def edit(stream=None, packet=None):
