@@ -98,8 +98,6 @@ def checked(function: F) -> F:
     signature, hints = inspect.signature(function), get_type_hints(function)
     where = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
     rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
-    several = (p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL)
-    hints |= {name: tuple[hints.get(name, object), ...] for name in several}
 
     @functools.wraps(function)
     def call(*values, **named):

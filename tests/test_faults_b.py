@@ -533,12 +533,17 @@ def test_sound_before_the_picture_is_left_out(tmp_path):
 # Memory, and options that are none --------------------------------------------------------------------------
 
 
+def plan(size: tuple[int, int], tile: int | None) -> tuple[int | None, int]:
+    return engine._plan(sr.load("bicubic"), *size, engine.Settings(tile=tile), torch.device("cpu"), False)
+
+
 def test_large_frames_are_estimated_first(tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "memory", lambda device: 9 << 30)
     clip = torch.zeros(1, 1, 1, 1, 1).expand(1, 2, 3, 8000, 8000)
     monkeypatch.setattr("arsr_core.sr.upscaling.require_range", lambda *a: None)
     monkeypatch.setattr("arsr_core.flow.methods.require_range", lambda *a: None)
-    line(lambda: sr.upscale(sr.load("bicubic"), clip), "8000x8000 in Bicubic would take", "give smaller frames")
+    line(lambda: sr.upscale(sr.load("bicubic"), clip), "upscale: 2 x 8000x8000 would take", "upscale_frames")
+    line(lambda: plan((8000, 8000), None), "1 x 8000x8000 in Bicubic would take", "give smaller frames")
     line(lambda: flow.tvl1(clip[0, :1], clip[0, 1:]), "tvl1: 1 x 8000x8000 would take", "smaller frames")
 
 
@@ -546,12 +551,10 @@ def test_large_frames_are_estimated_first(tmp_path, monkeypatch):
     ("size", "tile", "refused"), [((180, 144), 1, True), ((2160, 3840), 1, True), ((12, 16), 1, False)]
 )
 def test_tiles_that_never_end_are_refused(size, tile, refused):
-    settings = engine.Settings(tile=tile)
-    plan = lambda: engine._plan(sr.load("bicubic"), *size, settings, torch.device("cpu"), False)  # noqa: E731
     if refused:
-        line(plan, "tile=1 makes", "give a tile from")
+        line(lambda: plan(size, tile), "tile=1 makes", "give a tile from")
     else:
-        plan()
+        assert plan(size, tile)[0] == tile
 
 
 @pytest.mark.parametrize(
@@ -806,17 +809,12 @@ def test_unknown_flow_is_left_to_the_mask():
 
 def test_a_check_keeps_what_it_checks():
     @errors.checked
-    def made(count: int, *rest: int, names: tuple[str, ...] = (), size: tuple[int, float] | None = None, **more: float):
+    def made(count: int, names: tuple[str, ...] = (), size: tuple[int, float] | None = None, **more: float):
         """A docstring."""
-        return count, rest, names, size, more
+        return count, names, size, more
 
-    assert made(np.int64(3), 4, names=["a"], size=[1, Fraction(1, 2)], more=2) == (
-        3,
-        (4,),
-        ["a"],
-        [1, Fraction(1, 2)],
-        {"more": 2},
-    )
+    given = dict(names=["a"], size=[1, Fraction(1, 2)], more=2)
+    assert made(np.int64(3), **given) == (3, ["a"], [1, Fraction(1, 2)], {"more": 2})
     assert made.__doc__ == "A docstring." and "count: int" in str(inspect.signature(made))
     for given, words in (
         ({"count": True}, "made: expected count as a whole number, got True"),

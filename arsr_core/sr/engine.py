@@ -195,10 +195,11 @@ def _plan(
         raise InputError(f"upscale: {wrong}, which would hardly end; give a tile from {least}")
     # SR frames in float32, and beside them a forward, or what makes bytes of them
     frames = 12 * model.scale**2 * height * width * batch
-    smaller = ["frames"] + ["a smaller tile"] * (margin is not None) + ["a smaller batch"] * (batch > 1)
+    forward, bytes_made = batch * region(tile) * pixel, 2 * frames
+    smaller = ["frames"] + ["a smaller tile"] * (margin is not None and forward > bytes_made)
+    smaller += ["a smaller batch"] * (batch > 1)
     what = f"upscale: {batch} x {width}x{height} in {type(model).__name__}"
-    needed = frames + max(batch * region(tile) * pixel, 2 * frames)
-    devices.require_memory(what, needed, device, f"give smaller {', '.join(smaller)}")
+    devices.require_memory(what, frames + max(forward, bytes_made), device, f"give smaller {', '.join(smaller)}")
     return tile, batch
 
 

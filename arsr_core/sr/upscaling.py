@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from arsr_core import video
+from arsr_core import devices, video
 from arsr_core.errors import InputError, checked, require, require_range
 from arsr_core.sr.engine import Settings, engine
 
@@ -62,6 +62,8 @@ def upscale(
     if not wanted or any(not 0 <= i < t for i in wanted) or any(a >= b for a, b in pairwise(wanted)):
         raise InputError(f"upscale: expected rising numbers of frames from 0 to {t - 1}, got {list(wanted)}")
     run = engine(model, settings, clip.device, set(wanted))
+    result = 12 * n * len(wanted) * model.scale**2 * h * w  # bytes
+    devices.require_memory(f"upscale: {n * len(wanted)} x {w}x{h}", result, clip.device, "stream: upscale_frames")
     sr = clip.new_empty(n * len(wanted), 3, model.scale * h, model.scale * w, dtype=torch.float32)
     done = 0
     with tqdm(total=len(sr), unit=" frames", delay=2, disable=None if progress else True) as bar:
