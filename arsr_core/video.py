@@ -108,9 +108,10 @@ def frames(
 ) -> Iterator[np.ndarray]:
     """Yields frames start, start + 1, ... < stop, or those of `numbers`, uint8 (H, W, 3) RGB, one in memory at a time.
 
-    A folder's images come in natural order (2.png before 10.png). Frames are upright: the rotation and
-    mirroring that the container asks for are applied. Raises InputError for unreadable, damaged, cut or empty
-    input; a missing end is noticed on opening where the container allows it, otherwise after the last frame.
+    A folder's images come in natural order (2.png before 10.png) and are one sequence. Frames are upright: the rotation
+    and mirroring that the container asks for are applied; transparent parts let black through. Raises InputError for
+    HDR and for unreadable, damaged, cut or empty input; a missing end is noticed on opening where the container allows
+    it, otherwise after the last frame.
 
     >>> for frame in frames("clip.avi", stop=16): ...
     """
@@ -403,7 +404,7 @@ def _has_index(avi: Path) -> bool:
     """Whether an AVI's index lies where its chunks lead, so that nothing is missing before it."""
     with avi.open("rb") as file:
         file.seek(12)
-        while len(head := file.read(8)) == 8 and head[:4] != b"idx1":
+        while (head := file.read(8))[:4] != b"idx1" and any(head[4:]):
             file.seek((int.from_bytes(head[4:], "little") + 1) // 2 * 2, 1)
     return head[:4] == b"idx1"
 
