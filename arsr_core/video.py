@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -548,7 +549,7 @@ def _sound(
 ) -> Iterator[av.Packet]:
     """The packets of the sound track for a new stream of `target`, timed from the picture's start.
 
-    Sound before it (a file cut without encoding it anew) is left out, but for what encoders need to begin with.
+    Sound before it (a file cut without encoding it anew) is left out, but for what encoders begin with.
     """
     track = _chosen(source.streams.audio)
     if track is None:
@@ -562,10 +563,14 @@ def _sound(
         )
     stream = target.add_stream_from_template(track)
     start, early = round((picture.start_time or 0) * picture.time_base / track.time_base), None
+    last, due = -math.inf, 0
     for packet in source.demux(track):
         if packet.dts is None:  # the end
             continue
+        if packet.dts - start < last:  # joined files: the next part goes on where the one before ended
+            start = packet.dts - due
         packet.dts -= start
+        last, due = packet.dts, packet.dts + (packet.duration or 0)
         packet.pts = packet.dts if packet.pts is None else packet.pts - start
         packet.stream = stream
         early = packet.pts * packet.time_base < -0.3 if early is None else early

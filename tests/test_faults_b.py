@@ -507,27 +507,48 @@ def test_the_default_stream_is_read(tmp_path):
     assert (video.read(tmp_path / "two.mkv").frames == 200).all()
 
 
-def test_sound_before_the_picture_is_left_out(tmp_path):
-    with av.open(str(tmp_path / "in.mkv"), "w") as container:
-        picture, tone = container.add_stream("ffv1", rate=25), container.add_stream("aac", rate=16000, layout="mono")
-        picture.width, picture.height, picture.pix_fmt = 16, 16, "bgr0"
-        for number in range(25, 50):
-            image = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+def with_sound(path: Path, start: int = 0, seconds: int = 1, codec: str = "libx264", pixels: str = "yuv420p") -> Path:
+    """A picture from frame `start` on, and a tone from the beginning."""
+    with av.open(str(path), "w") as container:
+        picture, tone = container.add_stream(codec, rate=25), container.add_stream("aac", rate=16000, layout="mono")
+        picture.width, picture.height, picture.pix_fmt = 64, 48, pixels
+        for number, frame in enumerate(smooth(25), start):
+            image = av.VideoFrame.from_ndarray(frame, format="rgb24")
             image.pts, image.time_base = number, Fraction(1, 25)
             container.mux(picture.encode(image))
         container.mux(picture.encode())
-        samples = av.AudioFrame.from_ndarray(np.zeros((1, 32000), "<i2"), format="s16", layout="mono")
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 16000 * seconds), "<i2"), format="s16", layout="mono")
         samples.sample_rate, samples.pts, samples.time_base = 16000, 0, Fraction(1, 16000)
         container.mux(tone.encode(samples))
         container.mux(tone.encode())
-    for name in ("o.mkv", "o.mp4"):
-        video.encode(tmp_path / name, smooth(25), 25, sound=tmp_path / "in.mkv")
-        with av.open(str(tmp_path / name)) as container:
-            first = {}
-            for packet in container.demux():
-                if packet.pts is not None:
-                    first.setdefault(packet.stream.type, float(packet.pts * packet.time_base))
-            assert first["video"] == 0 and 0 <= first["audio"] < 0.07
+    return path
+
+
+def times(path: Path) -> dict[str, list[float]]:
+    found = {"video": [], "audio": []}
+    with av.open(str(path)) as container:
+        for packet in container.demux():
+            if packet.pts is not None:
+                found[packet.stream.type].append(float(packet.pts * packet.time_base))
+    return found
+
+
+@pytest.mark.parametrize("name", ["o.mkv", "o.mp4"])
+def test_sound_before_the_picture_is_left_out(tmp_path, name):
+    source = with_sound(tmp_path / "in.mkv", 25, 2, "ffv1", "bgr0")
+    video.encode(tmp_path / name, smooth(25), 25, sound=source)
+    made = times(tmp_path / name)
+    assert made["video"][0] == 0 and 0 <= made["audio"][0] < 0.07 and 0.9 < made["audio"][-1] < 1.1
+
+
+@pytest.mark.parametrize("name", ["o.mkv", "o.mp4"])
+def test_sound_of_joined_files_goes_on(tmp_path, name):
+    part = with_sound(tmp_path / "in.ts").read_bytes()
+    (tmp_path / "in.ts").write_bytes(part + part)
+    upscale_video(sr.load("bicubic"), tmp_path / "in.ts", tmp_path / name)
+    made = times(tmp_path / name)
+    assert len(made["video"]) == 50 and 1.9 < made["audio"][-1] < 2.2
+    assert np.diff(made["audio"]) == pytest.approx(0.064, abs=0.002)
 
 
 # Memory, and options that are none --------------------------------------------------------------------------
