@@ -45,7 +45,8 @@ def read(path: str | Path) -> State:
         state = {re.sub(prefix, "", key, count=1): value for key, value in state.items() if re.match(prefix, key)}
     if not state:
         raise InputError(f"{path}: holds no tensors by name; save the network's state_dict()")
-    state = {key if key.isprintable() else ascii(key): value for key, value in state.items()}  # they reach a terminal
+    # names reach a terminal
+    state = {(key if key.isprintable() else ascii(key))[:200]: value for key, value in state.items()}
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 

@@ -204,6 +204,37 @@ def test_the_tensors_that_authors_infer_with_are_taken(tmp_path, wrap):
     assert all(torch.equal(loaded[key], value) for key, value in state.items())
 
 
+@pytest.mark.parametrize(
+    ("load", "state"),
+    [
+        (recognition.load_public, {"_conv_stem.weight": torch.zeros(3), "fc.weight": torch.zeros(2, 3)}),
+        (recognition.load_public, {"conv1_7x7_s2.weight": torch.zeros(3), "fc.weight": torch.zeros(2, 3)}),
+        (recognition.load_public, {"layer1.0.conv2.weight": torch.zeros(1), "fc.weight": torch.tensor(1.0)}),
+        (lambda path: sr.load("duf16", path), {f"G/Rconv{'9' * 5000}a/W": torch.zeros(1)}),
+        (
+            lambda path: sr.load("spmc", path),
+            {"lstm.gates.weight": torch.zeros(1), "window": torch.tensor(float("nan"))},
+        ),
+        (lambda path: sr.load("vdsr", path), {"residual_layer.0.conv.weight": torch.zeros(1)}),
+    ],
+)
+def test_weights_of_other_shapes_are_refused(tmp_path, load, state):
+    torch.save(state, tmp_path / "w.pth")
+    line(lambda: load(tmp_path / "w.pth"), "w.pth")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: TSN(2, "flow", "lite", flow_frames=10**9),
+        lambda: TSN(10**12, "rgb", "lite"),
+        lambda: sr.build("vdsr", layers=10**9),
+    ],
+)
+def test_networks_of_no_size(call):
+    line(call, "expected")
+
+
 DEEP = "[" * 100_000 + "]" * 100_000
 
 

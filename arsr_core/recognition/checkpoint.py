@@ -82,7 +82,7 @@ def load_public(path: str | Path, *, classes: int | Sequence[str] | None = None)
     keys that are missing or left over.
     """
     name, state = public.read(path)
-    if "fc.weight" not in state:
+    if "fc.weight" not in state or state["fc.weight"].ndim != 2:
         raise InputError(f"{path}: no classifier among these weights of {name}; give them as TSN(..., imagenet=path)")
     _check_classes(path, None, len(state["fc.weight"]), classes)
     channels = public.channels(state)

@@ -21,8 +21,8 @@ class Recogniser(nn.Module):
 
     def __init__(self, classes: int, **arguments: object):
         super().__init__()
-        if not isinstance(classes, int) or classes < 1:
-            raise InputError(f"{type(self).__name__}: expected a number of classes from 1, got {classes!r}")
+        if not isinstance(classes, int) or not 1 <= classes <= 100_000:
+            raise InputError(f"{type(self).__name__}: expected a number of classes from 1 to 100,000, got {classes!r}")
         self.arguments = {"classes": classes, **arguments}
         self.classes: tuple[str, ...] | None = None
         self.metadata: dict = {}

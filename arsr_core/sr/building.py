@@ -27,8 +27,8 @@ def build(name: str, **hyper: object) -> nn.Module:
     if unknown := sorted(hyper.keys() - known):
         raise InputError(f"{name}: no setting {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
     for key, value in hyper.items():
-        if type(known[key].default) is int and not (isinstance(value, int) and value >= 1):
-            raise InputError(f"{name}: expected {key} as a whole number of at least 1, got {value!r}")
+        if type(known[key].default) is int and not (isinstance(value, int) and 1 <= value <= 4096):
+            raise InputError(f"{name}: expected {key} as a whole number from 1 to 4096, got {value!r}")
     return _checked(method.build(**method.hyper | hyper))
 
 

@@ -134,7 +134,7 @@ def _duf_tensorflow(state: State) -> State:
 
 def _numbered(state: State, place: str, more: int) -> State:
     """Keys that begin with a place and a number become those of the block with that number and `more`."""
-    return {re.sub(rf"^{place}(\d+)", lambda m: f"blocks.{int(m[1]) + more}", key): x for key, x in state.items()}
+    return {re.sub(rf"^{place}(\d{{1,9}})", lambda m: f"blocks.{int(m[1]) + more}", key): x for key, x in state.items()}
 
 
 def _count(state: State, place: str = "body|blocks|residual_layer") -> int:
@@ -176,7 +176,7 @@ def _duf_size(s: State) -> dict:
 
 
 def _spmc_size(s: State) -> dict:
-    if "window" not in s or s["window"].numel() != 1:
+    if "window" not in s or s["window"].numel() != 1 or s["window"].is_floating_point():
         raise InputError("window, the number of frames, is missing")
     features, motion = _channels(s, "enter.weight"), _channels(s, "motion.coarse.0.weight")
     return {"frames": int(s["window"]), "features": features, "motion": motion}
