@@ -9,11 +9,12 @@ from functools import lru_cache, partial
 
 import torch
 
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 
 BLOCK = 32  # outputs a matrix product makes: small, so that cost grows with the side and not its square
 
 
+@checked
 def imresize(
     x: torch.Tensor,
     scale: float | None = None,
@@ -40,12 +41,12 @@ def imresize(
     if (scale is None) == (size is None):
         raise InputError(f"imresize: give either scale or size, got scale={scale}, size={size}")
     if size is None:
-        if not (isinstance(scale, (int, float)) and 0 < scale < math.inf):
+        if not scale > 0:
             raise InputError(f"imresize: scale must be a positive number, got {scale}")
         scales = (scale, scale)
         size = tuple(math.ceil(scale * n) for n in x.shape[-2:])
     else:
-        if len(size) != 2 or min(size) < 1 or any(int(n) != n for n in size):
+        if min(size) < 1:
             raise InputError(f"imresize: size must be two positive integers (height, width), got {size}")
         scales = tuple(out / n for out, n in zip(size, x.shape[-2:], strict=True))
 
@@ -63,6 +64,7 @@ def imresize(
     return y.to(x.dtype)
 
 
+@checked
 def to_lr(x: torch.Tensor, scale: int = 4, *, eight_bit: bool = False) -> torch.Tensor:
     """The paper's degradation: bicubic `imresize` by 1/scale. x: (..., H, W) in [0, 1], divisible by scale.
 

@@ -1,6 +1,7 @@
 """Where to compute, and what is there to compute with."""
 
 import os
+import resource
 from pathlib import Path
 
 import torch
@@ -38,11 +39,11 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def memory(device: torch.device, root: Path = Path("/")) -> int:
-    """Bytes: a GPU's that are free, or the machine's, or fewer where a control group (a container's) allows fewer."""
+    """Bytes: a GPU's that are free, or the machine's, or fewer where a control group or ulimit allows fewer."""
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
-    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), resource.getrlimit(resource.RLIMIT_AS)[0]]
     groups = root / "proc/self/cgroup"
     for line in groups.read_text().splitlines() if groups.is_file() else ():
         _, controllers, group = line.split(":", 2)  # "0::/a/b" of version 2, "4:memory:/a/b" of version 1
@@ -51,4 +52,10 @@ def memory(device: torch.device, root: Path = Path("/")) -> int:
             name = "memory.limit_in_bytes" if controllers else "memory.max"
             limits = [place / name for place in (folder, *folder.parents) if (place / name).is_file()]
             found += [int(text) for text in (file.read_text().strip() for file in limits) if text != "max"]
-    return min(found)
+    return min(n for n in found if n > 0)  # ulimit's -1: no limit
+
+
+def require_memory(what: str, needed: float, device: torch.device, remedy: str) -> None:
+    """InputError where something would take more than three quarters of the memory there is."""
+    if needed > 0.75 * (there := memory(device)):
+        raise InputError(f"{what} would take {needed / 2**30:.1f} GiB, {there / 2**30:.1f} GiB are there; {remedy}")

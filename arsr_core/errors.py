@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+import inspect
+import math
+import os
+import reprlib
+from collections.abc import Callable, Collection, Iterable, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, TypeVar, Union, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:  # torch takes seconds to load, and a wrong option needs none of it
     import torch
@@ -14,6 +23,8 @@ KINDS = {
     "bool": lambda dtype: str(dtype) == "torch.bool",
     "any": lambda dtype: True,
 }
+WORDS = {int: "a whole number", float: "a finite number", Path: "path", type(None): "None"}
+F = TypeVar("F", bound=Callable)
 
 
 class InputError(ValueError):
@@ -70,6 +81,38 @@ def require_range(where: str, clip: torch.Tensor) -> None:
         raise InputError(f"{where}: expected values in [0, 1], found {low:.4g} to {high:.4g}; {remedy}")
 
 
+def checked(function: F) -> F:
+    """The same function or class, but with an InputError for values that its annotations do not allow.
+
+    Numbers are finite, and no bools. Tensors and arrays are left to `require`, which knows their shapes.
+
+    >>> @checked
+    ... def wait(seconds: float): ...
+    >>> wait(float("inf"))
+    Traceback (most recent call last):
+    arsr_core.errors.InputError: wait: expected seconds as a finite number, got inf
+    """
+    if isinstance(function, type):
+        function.__init__ = checked(function.__init__)
+        return function
+    signature, hints = inspect.signature(function), get_type_hints(function)
+    where = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+    rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
+
+    @functools.wraps(function)
+    def call(*values, **named):
+        given = signature.bind(*values, **named).arguments
+        further = given.pop(rest, {})
+        for argument, value in (given | further).items():
+            kind = hints.get(argument if argument in given else rest, object)
+            if not _allowed(value, kind):
+                found = describe(value) if hasattr(value, "shape") else reprlib.repr(value)
+                raise InputError(f"{where}: expected {argument} as {_words(kind)}, got {found}")
+        return function(*values, **named)
+
+    return call
+
+
 def _fit(shapes: list[torch.Size], patterns: tuple[str, ...]) -> bool:
     sizes: dict[str, int] = {}
     for shape, pattern in zip(shapes, patterns, strict=True):
@@ -89,3 +132,33 @@ def _fit(shapes: list[torch.Size], patterns: tuple[str, ...]) -> bool:
 
 def _readable(pattern: str) -> str:
     return " or ".join(f"({', '.join(way.split())})" for way in pattern.split("|"))
+
+
+def _allowed(value: object, kind: object) -> bool:
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_allowed(value, one) for one in inner)
+    if kind in (int, float):
+        number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
+        return number and abs(value) < math.inf  # not for nan
+    if origin is tuple and Ellipsis not in inner:
+        return isinstance(value, tuple | list) and len(value) == len(inner) and all(map(_allowed, value, inner))
+    if isinstance(origin, type) and issubclass(origin, Iterable):
+        plain = value.tolist() if hasattr(value, "tolist") and inner[0] in (int, float) else value
+        held = plain if isinstance(plain, tuple | list | set | range) else ()
+        some = isinstance(value, tuple | list if origin is tuple else origin)
+        some = some or (hasattr(value, "tolist") and origin in (Sequence, Collection, Iterable))
+        return some and not isinstance(value, str) and all(_allowed(one, inner[0]) for one in held)
+    if isinstance(kind, type) and kind.__name__ not in ("Tensor", "ndarray", "device"):
+        return isinstance(value, os.PathLike if kind is Path else kind)
+    return True
+
+
+def _words(kind: object) -> str:
+    inner = [_words(one) for one in get_args(kind) if one is not Ellipsis]
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(inner)
+    if get_origin(kind) is tuple and Ellipsis not in get_args(kind):
+        return f"({', '.join(inner)})"
+    name = WORDS.get(kind) or getattr(kind, "__name__", str(kind))
+    return f"{name} of {', '.join(inner)}" if inner else name

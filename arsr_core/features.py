@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 from arsr_core.weights import State, fill, read
 
 Features = tuple[str, nn.Module, tuple[float, ...], tuple[float, ...]]  # title, phi, and its input's mean and std
 
 
+@checked
 def load(network: str) -> Features:
     """A network of NETWORKS by name, or "auto"; see `losses.FeatureLoss`."""
     if network == "auto":

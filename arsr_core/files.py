@@ -10,7 +10,9 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from functools import cache
+from itertools import pairwise, zip_longest
 from pathlib import Path
 
 from arsr_core.errors import InputError
@@ -96,6 +98,24 @@ def listed(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
     found = (p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
     return sorted(found, key=natural)
+
+
+def require_sequence(paths: Sequence[Path]) -> None:
+    """InputError unless the names differ in one number that rises by one step, as those of frames; words need none."""
+    parts = [re.split(r"([0-9]+(?:\.[0-9]+)?)", path.stem) for path in paths]  # text and numbers in turn
+    if all(len(name) == 1 for name in parts):
+        return
+
+    def step(name: list[str], following: list[str]) -> tuple[int, Decimal] | None:
+        changed = [i for i, (a, b) in enumerate(zip_longest(name, following)) if a != b]
+        rises = [(i, Decimal(following[i]) - Decimal(name[i])) for i in changed if i % 2 and len(changed) == 1]
+        return rises[0] if rises and rises[0][1] > 0 else None
+
+    steps = [step(*pair) for pair in pairwise(parts)]
+    if wrong := [i for i, found in enumerate(steps) if found is None or found != steps[0]]:
+        names = ", ".join(path.name for path in paths[max(wrong[0] - 1, 0) : wrong[0] + 2])
+        expected = "expected the frames of one sequence, numbered by one step; add, part or rename files"
+        raise InputError(f"{paths[0].parent}: {names}: {expected}")
 
 
 def remedy(error: OSError) -> str:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.flow.warping import speed, warp
 
 # Pixel losses -----------------------------------------------------------------------------------------------
@@ -29,6 +29,7 @@ def mse(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
     return _squared(sr, hr).mean()
 
 
+@checked
 def wmse(sr: torch.Tensor, hr: torch.Tensor, flow: torch.Tensor, *, variant: str = "paper") -> torch.Tensor:
     """Motion-weighted MSE, Equation 1: (1/N) sum_p ||I(p) - I^(p)||^2 w(p), w = sqrt(u^2 + v^2).
 
@@ -79,6 +80,7 @@ FORMS = {  # weights of L_SR, L_warp-SR, L_warp-HR
 }
 
 
+@checked
 def siamese_warp(
     sr0: torch.Tensor,
     sr1: torch.Tensor,
@@ -174,6 +176,7 @@ def relativistic_d(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 def relativistic_g(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
     """The generator's: 1/2 [BCE(real - mean(fake), 0) + BCE(fake - mean(real), 1)]; no gradient goes to `real`."""
+    require("relativistic_g", real=(real, "..."))
     return _relativistic(fake, real.detach())
 
 

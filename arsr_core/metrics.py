@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 
 from arsr_core.colour import rgb_to_y, to_grey
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.flow.warping import speed, warp
 
 FLOWS, MASKS = "N 2 H W | N T-1 2 H W", "N 1 H W | N T-1 1 H W"
 
 
+@checked
 def psnr(sr: torch.Tensor, hr: torch.Tensor, crop: int = 4, luma: bool = True) -> torch.Tensor:
     """Peak signal-to-noise ratio in dB, -10 log10(mean (sr - hr)^2): (N,), inf for identical frames.
 
@@ -32,6 +33,7 @@ def psnr(sr: torch.Tensor, hr: torch.Tensor, crop: int = 4, luma: bool = True) -
     return _per_clip(-10 * (sr - hr).square().mean((-3, -2, -1)).log10())
 
 
+@checked
 def ssim(sr: torch.Tensor, hr: torch.Tensor, crop: int = 4, luma: bool = True) -> torch.Tensor:
     """Structural similarity (Wang et al. 2004), 1 for identical frames: (N,).
 
@@ -60,6 +62,7 @@ def epe(flow: torch.Tensor, reference: torch.Tensor, mask: torch.Tensor | None =
     return _mean(error, mask)
 
 
+@checked
 def epe_above(
     flow: torch.Tensor, reference: torch.Tensor, threshold: float = 1.0, mask: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -68,6 +71,7 @@ def epe_above(
     return _mean((error > threshold).double(), mask)
 
 
+@checked
 def phantom_flow(flow: torch.Tensor, reference: torch.Tensor, threshold: float = 0.5) -> torch.Tensor:
     """Motion where there is none: the mean of ||flow|| where ||reference|| < `threshold`, in pixels: (N,).
 
@@ -76,6 +80,7 @@ def phantom_flow(flow: torch.Tensor, reference: torch.Tensor, threshold: float =
     """
     require("phantom_flow", flow=(flow, FLOWS), reference=(reference, FLOWS))
     length, still = (speed(f.double()) for f in (flow, reference))
+    _require_finite("phantom_flow", length, still < threshold)
     return _mean(length, still < threshold)
 
 
@@ -108,6 +113,7 @@ def warping_error(clip: torch.Tensor, flow: torch.Tensor, mask: torch.Tensor) ->
     """
     require("warping_error", clip=(clip, "N T 3 H W"), flow=(flow, "N T-1 2 H W"))
     require("warping_error", "any", clip=(clip, "N T 3 H W"), mask=(mask, "N T-1 1 H W"))
+    _require_finite("warping_error", clip)
     n, t = clip.shape[:2]
     here, following = clip[:, :-1].flatten(0, 1).double(), clip[:, 1:].flatten(0, 1).double()
     warped, _ = warp(following, flow.flatten(0, 1).double())
@@ -115,6 +121,7 @@ def warping_error(clip: torch.Tensor, flow: torch.Tensor, mask: torch.Tensor) ->
     return _mean(squared, mask.flatten(0, 1).bool()).view(n, t - 1).nanmean(1)
 
 
+@checked
 def flicker(clip: torch.Tensor, reference: torch.Tensor, threshold: float = 0.1, share: float = 0.01) -> torch.Tensor:
     """Change where nothing moves: the mean of |Y_t+1 - Y_t|, Y luma, where ||reference|| < `threshold` px: (N,).
 
@@ -123,11 +130,13 @@ def flicker(clip: torch.Tensor, reference: torch.Tensor, threshold: float = 0.1,
     the HR clip's own value.
     """
     require("flicker", clip=(clip, "N T 3 H W"), reference=(reference, "N T-1 2 H W"))
+    _require_finite("flicker", clip)
     still = speed(reference.double()) < threshold
     change = _mean(rgb_to_y(clip.double()).diff(dim=1).abs(), still)
     return change.where(still.flatten(1).double().mean(1) >= share, torch.nan)
 
 
+@checked
 def temporal_profile(clip: torch.Tensor, line: tuple[tuple[float, float], tuple[float, float]]) -> torch.Tensor:
     """The x-t slice: what lies on a line in frame after frame, (N, 3, T, L), one row a frame, in clip's dtype.
 
@@ -160,6 +169,7 @@ def _prepare(
     """Check, crop and convert a pair of frames or clips; the result is float64."""
     shapes = "N 3 H W | N T 3 H W | N 1 H W | N T 1 H W"
     require(name, sr=(sr, shapes), hr=(hr, shapes))
+    _require_finite(name, sr), _require_finite(name, hr)
     h, w = sr.shape[-2:]
     if crop < 0 or min(h, w) - 2 * crop < smallest:
         raise InputError(f"{name}: crop={crop} does not leave {smallest} px of a {h}x{w} frame")
@@ -190,9 +200,16 @@ def _endpoint_error(
     require(name, flow=(flow, FLOWS), reference=(reference, FLOWS))
     error = speed(flow.double() - reference.double())
     if mask is None:
-        return error, torch.ones_like(error, dtype=torch.bool)
+        mask = torch.ones_like(error, dtype=torch.bool)
     require(name, "any", flow=(flow, FLOWS), mask=(mask, MASKS))
+    _require_finite(name, error, mask.bool())
     return error, mask.bool()
+
+
+def _require_finite(name: str, x: torch.Tensor, mask: torch.Tensor | None = None) -> None:
+    """InputError for values that are NaN or infinite, as unknown flow is, where they count."""
+    if not (x if mask is None else torch.where(mask, x, 0)).isfinite().all():
+        raise InputError(f"{name}: values are NaN or infinite; check what made them, or mask unknown flow")
 
 
 def _mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 
 HALF, SINGLE = 0x01306B47, 0
 
 
+@checked
 def convolutions(param: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """(weight (out, in, k, k), bias (out,)) of each 2-D convolution, float32, in the order of the forward pass.
 
@@ -46,6 +47,8 @@ def convolutions(param: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
             options = dict(field.split("=", 1) for field in rest if "=" in field)
             out, kernel, total = (int(options[key]) for key in ("0", "1", "6"))
             inputs, left = divmod(total, out * kernel**2)
+            if min(out, kernel, inputs) < 1:
+                raise ValueError(f"{out} outputs of {kernel}x{kernel}, {total} weights")
         except (KeyError, ValueError, ZeroDivisionError) as error:
             raise InputError(f"{param}: layer {len(found)} is damaged ({error!r}); download it again") from error
         if left:
@@ -63,6 +66,7 @@ def convolutions(param: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return found
 
 
+@checked
 def rrdb_state_dict(param: Path) -> dict[str, torch.Tensor]:
     """An RRDBNet's state dict (its newer naming) from an ncnn model: 3 in, n blocks of 3 x 5, 5 convolutions out."""
     found = convolutions(param)

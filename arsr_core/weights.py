@@ -1,22 +1,30 @@
 """State dicts from files, in safe formats only, and into networks."""
 
+import json
 import pickle
 import re
+import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from arsr_core.errors import InputError, describe
+from arsr_core.errors import InputError, checked, describe
 
 State = dict[str, torch.Tensor]
 
-WRAPPERS = ("params_ema", "params", "state_dict", "model")  # where training tools put the state dict, preferred first
-PREFIXES = ("module.", "_orig_mod.", "generator.")  # DataParallel, torch.compile, mmagic
+# where training tools put the state dict, preferred first: averaged weights are those that authors test with
+WRAPPERS = ("params_ema", "state_dict_ema", "model_ema", "params", "state_dict", "model")
+# DataParallel, torch.compile, mmagic, Lightning (but for ESRGAN of 2018, model.0.weight)
+PREFIXES = (r"module\.", r"_orig_mod\.", r"generator_ema\.", r"generator\.", r"model_ema\.", r"model\.(?!\d)")
+FOREIGN = (".caffemodel", ".onnx", ".pb", ".tflite")  # weights in forms that are not read here
+DENSE = 16  # bytes of tensors for a byte of their file, at most: weights hardly compress
 AGAIN = "copy or download it again"
 
 
+@checked
 def read(path: str | Path) -> State:
     """The tensors of a .safetensors, .h5 / .hdf5 or PyTorch file, without wrappers and prefixes.
 
@@ -31,15 +39,32 @@ def read(path: str | Path) -> State:
     for _ in WRAPPERS:  # they nest
         state = next((state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)), state)
     tensors = {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
-    state = {key: value.detach() for key, value in tensors.items() if value.layout is torch.strided}
-    while prefix := next((p for p in PREFIXES if any(key.startswith(p) for key in state)), None):
-        state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    state = {key: value.detach() for key, value in tensors.items() if value.layout is torch.strided and value.is_cpu}
+    _require_held(path, sum(value.numel() * value.element_size() for value in state.values()))
+    while prefix := next((p for p in PREFIXES if any(re.match(p, key) for key in state)), None):
+        state = {re.sub(prefix, "", key, count=1): value for key, value in state.items() if re.match(prefix, key)}
     if not state:
         raise InputError(f"{path}: holds no tensors by name; save the network's state_dict()")
-    state = {key if key.isprintable() else ascii(key): value for key, value in state.items()}  # they reach a terminal
+    # names reach a terminal
+    state = {(key if key.isprintable() else ascii(key))[:200]: value for key, value in state.items()}
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
+@checked
+def serialised(state: State, metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a .safetensors file, always the same: the library's order of the metadata changes with each run."""
+    from safetensors.torch import save
+
+    data = save({key: value.detach().cpu().contiguous() for key, value in state.items()}, metadata=dict(metadata))
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+@checked
 def renamed(state: State, rules: Mapping[str, str]) -> State:
     """The tensors under new names: each key after all rules in turn, regular expressions at its start -> replacement.
 
@@ -54,6 +79,7 @@ def renamed(state: State, rules: Mapping[str, str]) -> State:
     return names
 
 
+@checked
 def fill(
     model: nn.Module, state: State, *, where: str, remedy: str = "take weights of this network at x4 for RGB"
 ) -> nn.Module:
@@ -96,6 +122,8 @@ def _reader(path: Path) -> Callable[[Path], Mapping]:
         return _read_hdf5
     if head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
         return _read_safetensors
+    if path.suffix.lower() in FOREIGN:
+        raise InputError(f"{path}: {path.suffix} is not read here; convert it to .safetensors, .pth or ncnn's .param")
     by_suffix = {".safetensors": _read_safetensors, ".h5": _read_hdf5, ".hdf5": _read_hdf5}
     return by_suffix.get(path.suffix.lower(), _read_torch)
 
@@ -114,37 +142,63 @@ def _read_hdf5(path: Path) -> State:
     """VSR-DUF's parameter files: datasets in the group `params`, `/` written `_` and `_` written `__`."""
     import h5py
 
+    def own(group: h5py.Group, key: str) -> h5py.Group | h5py.Dataset:
+        """What lies in this very file: HDF5 can have other files' bytes in it."""
+        item = group[key] if isinstance(group.get(key, getlink=True), h5py.HardLink) else None
+        if item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
+            raise InputError(f"{path}: {key!a} is a link or lies in another file; save the tensors in this one")
+        return item
+
     try:
         with h5py.File(path) as file:
-            group = file.get("params", file)
-            names = {key: re.sub(r"(?<!_)_(?!_)", "/", key).replace("__", "_").removesuffix(":0") for key in group}
-            return {
-                name: torch.from_numpy(group[key][()])
-                for key, name in names.items()
-                if isinstance(group[key], h5py.Dataset) and group[key].ndim
-            }
+            group = own(file, "params") if "params" in file else file
+            items = {key: item for key in group if isinstance(item := own(group, key), h5py.Dataset) and item.ndim}
+            _require_held(path, sum(item.nbytes for item in items.values()))
+            names = {key: re.sub(r"(?<!_)_(?!_)", "/", key).replace("__", "_").removesuffix(":0") for key in items}
+            return {names[key]: torch.from_numpy(item[()]) for key, item in items.items()}
+    except InputError:
+        raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, "HDF5 file of parameters", error) from error
 
 
 def _read_torch(path: Path) -> Mapping:
     try:
-        with path.open("rb") as file:  # by its path, it would go by the suffix
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                parts = archive.infolist()
+            _require_held(path, sum(part.file_size for part in parts))
+            if any(part.filename.endswith("/constants.pkl") for part in parts):
+                raise _program(path, "a TorchScript program")
+        # by its path, it would go by the suffix; what it remarks besides is for its own authors
+        with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         with path.open("rb") as file:
             pickled = file.read(1) == b"\x80"  # a plain pickle, or PyTorch's form of before 2020
         if pickled or "GLOBAL" in str(error):
-            raise InputError(
-                f"{path}: holds Python objects besides tensors, which could run code; where you trust it, load it with "
-                "its own program and save model.state_dict() with safetensors.torch.save_file"
-            ) from error
+            raise _program(path, "holds Python objects besides tensors") from error
         raise _damaged(path, "PyTorch file") from error
+    except InputError:
+        raise
     except Exception as error:  # whatever a damaged file leads the reader to
         raise _damaged(path, "PyTorch file", error) from error
     if not isinstance(state, Mapping):
         raise InputError(f"{path}: holds a {type(state).__name__}, expected a state dict")
     return state
+
+
+def _require_held(path: Path, announced: int) -> None:
+    """InputError where a header promises more than the file can hold, before memory is taken for it."""
+    if announced > DENSE * (size := path.stat().st_size) + 2**20:
+        raise InputError(f"{path}: announces {announced:,} bytes of tensors in a file of {size:,}; {AGAIN}")
+
+
+def _program(path: Path, what: str) -> InputError:
+    return InputError(
+        f"{path}: {what}, which could run code; where you trust it, load it with its own program and save "
+        "model.state_dict() with safetensors.torch.save_file"
+    )
 
 
 def _damaged(path: Path, kind: str, error: Exception | None = None) -> InputError:

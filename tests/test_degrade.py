@@ -226,11 +226,11 @@ def test_modcrop():
         (lambda: imresize(torch.rand(8, 8)), "either scale or size"),
         (lambda: imresize(torch.rand(8, 8), 2, size=(4, 4)), "either scale or size"),
         (lambda: imresize(torch.rand(8, 8), -1), "positive number, got -1"),
-        (lambda: imresize(torch.rand(8, 8), math.nan), "positive number"),
+        (lambda: imresize(torch.rand(8, 8), math.nan), "scale as a finite number"),
         (lambda: imresize(torch.rand(8, 8), size=(0, 4)), r"positive integers .* \(0, 4\)"),
-        (lambda: imresize(torch.rand(8, 8), size=(4.5, 4)), "positive integers"),
+        (lambda: imresize(torch.rand(8, 8), size=(4.5, 4)), "size as .a whole number, a whole number."),
         (lambda: modcrop(torch.rand(3, 8), 4), "from 1 to 3, got 4"),
-        (lambda: to_lr(torch.rand(8, 8), 2.5), "integer scale"),
+        (lambda: to_lr(torch.rand(8, 8), 2.5), "scale as a whole number"),
     ],
 )
 def test_bad_input(call, message):

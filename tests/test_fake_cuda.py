@@ -46,6 +46,7 @@ ROOT = Path(__file__).parents[1]
 
 WAITS = {  # (function, how it waits): why that is meant
     ("errors.require_range", "asks"): "input is checked once a call: values beyond [0, 1], nan",
+    ("metrics._require_finite", "asks"): "input is checked once a call: nan, infinite",
     ("colour.to_grey", "asks"): "input is checked once a call: nan has no grey",
     ("flow.coding.encode_uint8", "asks"): "input is checked once a call: nan has no code",
     ("flow.colour.to_rgb", "asks"): "without a bound, the longest vector is asked for, once a call",
@@ -412,6 +413,7 @@ def test_a_wait_and_a_wrong_device_are_seen(gpu):
 def test_no_wait_is_declared_in_vain(gpu, where, how):
     elsewhere = {
         "degrade._placed": CASES["degrade.imresize"],
+        "metrics._require_finite": CASES["metrics.psnr"],
         "sr.upscaling._refuse_nan": CASES["sr.upscaling.upscale bicubic"],
         "recognition.fusion.fuse": CASES["recognition.fusion.fuse"],
         "arsr.evaluate.see": lambda: seeing(None),

@@ -83,9 +83,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 def test_listing_is_in_natural_order(tmp_path):
-    for name in ("10.flo", "2.flo", "1.flo", "b1.flo", "notes.txt", ".hidden.flo"):
+    for name in ("10.flo", "9.flo", "8.flo", "notes.txt", ".hidden.flo"):
         (tmp_path / name).write_bytes(b"")
-    assert [p.name for p in files.listing(tmp_path)] == ["1.flo", "2.flo", "10.flo", "b1.flo"]
+    assert [p.name for p in files.listing(tmp_path)] == ["8.flo", "9.flo", "10.flo"]
+    (tmp_path / "b1.flo").write_bytes(b"")
+    with pytest.raises(InputError, match="9.flo, 10.flo, b1.flo: expected the frames of one sequence"):
+        files.listing(tmp_path)
     (tmp_path / "3.png").write_bytes(b"")
     with pytest.raises(InputError, match="one suffix .* found .flo and .png"):
         files.listing(tmp_path)

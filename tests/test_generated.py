@@ -342,7 +342,7 @@ def test_a_clip_shows_the_whole_action(tempo, phase, frames, name):
         ({"index": 1.5}, "index=1.5"),
         ({"index": 0, "action": "fly"}, "'fly' is unknown; choose one of drink, phone"),
         ({"index": 0, "split": "val"}, "'val' is unknown; choose one of train, test"),
-        ({"index": 0, "size": (46, 64)}, "even integers >= 48"),
+        ({"index": 0, "size": (46, 64)}, "even integers from 48 to 4096"),
         ({"index": 0, "size": (121, 160)}, r"size=\(121, 160\)"),
         ({"index": 0, "size": 120}, "size=120"),
         ({"index": 0, "frames": 1}, "frames=1: expected an integer >= 2"),

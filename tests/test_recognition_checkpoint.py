@@ -128,7 +128,7 @@ def relabelled(path, **changes):
         ({"arguments": None}, "describes no recogniser"),
         ({"arguments": json.dumps({"classes": 3, "depth": 9})}, "describes no recogniser known here.*depth"),
         ({"arguments": json.dumps({"classes": 3, "backbone": "vgg"})}, "no backbone 'vgg'"),
-        ({"arguments": json.dumps({"classes": "3"})}, "number of classes"),
+        ({"arguments": json.dumps({"classes": "3"})}, "expected classes as a whole number"),
         ({"arguments": json.dumps({"classes": 3, "backbone": []})}, "describes no recogniser"),
         ({"arguments": json.dumps({"classes": 4, "backbone": "lite"})}, r"expected 4 different names"),
         (

@@ -37,7 +37,7 @@ ones = torch.ones(3, 2)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: fuse(ones, ones[:2]), r"one shape \(..., classes\), got \(3, 2\) and \(2, 2\)"),
+        (lambda: fuse(ones, ones[:2]), r"one shape \(..., classes\), got float32 \(3, 2\) and float32 \(2, 2\)"),
         (lambda: fuse(ones, nan), "fuse: scores are not finite"),
         (lambda: fuse(ones.numpy(), np.full((3, 2), np.inf)), "not finite"),
         (lambda: fuse(ones, ones, (0, 0)), "not both 0"),

@@ -347,8 +347,8 @@ flow_lite = TSN(2, "flow", "lite")
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: TSN(0), "TSN: expected a number of classes from 1, got 0"),
-        (lambda: TSN(["run", "walk"]), "expected a number of classes"),
+        (lambda: TSN(0), "TSN: expected a number of classes from 1 to 100,000, got 0"),
+        (lambda: TSN(["run", "walk"]), "expected classes as a whole number"),
         (lambda: TSN(2, "depth"), "'rgb' or 'flow', got 'depth'"),
         (lambda: TSN(2, backbone="vgg"), "no backbone 'vgg'; expected one of bn_inception"),
         (lambda: TSN(2, backbone="lite", dropout=1.0), "0 <= dropout < 1"),

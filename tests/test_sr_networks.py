@@ -228,9 +228,9 @@ def test_unknown_names_and_settings():
     ("name", "hyper", "message"),
     [
         ("vdsr", {"layers": 1}, "VDSR: expected 2 layers or more, got 1"),
-        ("vdsr", {"features": 0}, "vdsr: expected features as a whole number of at least 1, got 0"),
+        ("vdsr", {"features": 0}, "vdsr: expected features as a whole number from 1 to 4096, got 0"),
         ("vdsr", {"layers": "20"}, "got '20'"),
-        ("esrgan", {"blocks": 2.0}, "esrgan: expected blocks as a whole number of at least 1, got 2.0"),
+        ("esrgan", {"blocks": 2.0}, "esrgan: expected blocks as a whole number from 1 to 4096, got 2.0"),
         ("rcan", {"features": 8, "reduction": 16}, "a reduction that divides features, got reduction=16, features=8"),
         ("rcan", {"reduction": 7}, "got reduction=7, features=64"),
         ("spmc", {"frames": 4}, "SPMC: expected an odd number of frames, 3 or more, got 4"),

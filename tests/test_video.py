@@ -269,7 +269,7 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
 def test_images_of_other_kinds_become_rgb(tmp_path):
     rgb = noise(1, 16, 16)[0]
     Image.fromarray(rgb[..., 0]).save(tmp_path / "1.png")
-    Image.fromarray(np.dstack([rgb, rgb[..., 0]])).save(tmp_path / "2.png")
+    Image.fromarray(np.dstack([rgb, np.full_like(rgb[..., 0], 255)])).save(tmp_path / "2.png")
     Image.fromarray(rgb).save(tmp_path / "3.jpg", quality=90)
     grey, opaque, jpeg = video.read(tmp_path).frames
     assert np.array_equal(grey, np.dstack([rgb[..., 0]] * 3)) and np.array_equal(opaque, rgb)

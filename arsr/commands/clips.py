@@ -36,7 +36,7 @@ class Upscale:
     def __call__(self) -> None:
         if self.weights is None and self.method != "bicubic":
             raise InputError(f"{self.method} needs weights, --weights FILE; 'arsr weights import' converts public ones")
-        _check(self.source, self.target)
+        _check(self.source, self.target, self.fps)
         hint(f"{self.source}: to four times its size by {self.method}")
         from arsr_core import devices, sr
         from arsr_core.sr import upscaling
@@ -74,7 +74,7 @@ class Flow:
 
     def __call__(self) -> None:
         if self.method != "precomputed":
-            _check(self.source, self.target)
+            _check(self.source, self.target, self.fps)
         hint(f"{self.source}: flow by {self.method}")
         from arsr_core import devices, flow
 
@@ -90,10 +90,14 @@ class Flow:
         say(f"written: {self.target}")
 
 
-def _check(source: Path, target: Path) -> None:
+def _check(source: Path, target: Path, fps: float | None) -> None:
     """InputError for what is no video and what cannot become one, before torch loads."""
     from arsr_core import video
 
     if target.suffix.lower() not in ("", *video.LOSSLESS):
         raise InputError(f"{target}: expected .mp4, .mov or .mkv, or no suffix for a folder of images")
-    video.probe(source)
+    info = video.probe(source)
+    if info.fps is None and fps is None and target.suffix:
+        raise InputError(f"{source}: a folder of images has no rate; give --fps, frames per second")
+    if info.remark:
+        say(info.remark)

@@ -254,6 +254,8 @@ def _check(index: int, action: str | None, split: str, size: tuple[int, int], fr
     for name, value, least in (("index", index, 0), ("frames", frames, 2), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or value < least:
             raise InputError(f"{name}={value!r}: expected an integer >= {least}")
+    if frames > 100_000:
+        raise InputError(f"frames={frames}: expected 100,000 at most; make several clips")
     pair = isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(n, int | np.integer) for n in size)
-    if not pair or min(size) < 48 or any(n % 2 for n in size):
-        raise InputError(f"size={size!r}: expected (H, W) as even integers >= 48, for example (120, 160)")
+    if not pair or min(size) < 48 or max(size) > 4096 or any(n % 2 for n in size):
+        raise InputError(f"size={size!r}: expected (H, W) as even integers from 48 to 4096, for example (120, 160)")

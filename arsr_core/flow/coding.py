@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 
 
+@checked
 def encode_uint8(flow: torch.Tensor, bound: float = 20) -> torch.Tensor:
     """Map [-bound, bound] pixels linearly to 0 ... 255, rounded half to even and clamped: uint8 of flow's shape.
 
@@ -24,6 +25,7 @@ def encode_uint8(flow: torch.Tensor, bound: float = 20) -> torch.Tensor:
     return (255 * (flow.detach().double() + bound) / (2 * bound)).round().clamp(0, 255).to(torch.uint8)
 
 
+@checked
 def stack(flow: torch.Tensor, starts: Sequence[int], frames: int = 5) -> torch.Tensor:
     """The temporal stream's snippets: `frames` flows in a row as channels x1 y1 x2 y2 ..., one stack for each start.
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.flow.warping import speed
 
 # red, yellow, green, cyan, blue, magenta, red; and the steps from each to the next
@@ -22,6 +22,7 @@ def wheel() -> torch.Tensor:
     return torch.cat(parts)
 
 
+@checked
 def to_rgb(flow: torch.Tensor, bound: float | None = None) -> torch.Tensor:
     """Colour-code a flow: (N, 2, H, W) in pixels -> RGB (N, 3, H, W) in [0, 1].
 

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 
 SMALLEST = 16  # px: no level of the pyramid is smaller
 FLAT = torch.finfo(torch.float32).eps  # least squared gradient, so that flat regions divide by no zero
 
 
+@checked
 @dataclass(frozen=True)
 class TVL1:
     """Parameters of TV-L1; the defaults are OpenCV's, which TSN's tool leaves as they are."""

@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from arsr_core import video
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 from arsr_core.files import atomic, require_target
 from arsr_core.flow import coding, files, methods
 from arsr_core.flow.colour import to_rgb
@@ -18,6 +18,7 @@ VIDEOS = (".mp4", ".mov", ".mkv")
 COLOUR_BOUND = 5.0  # px of full saturation
 
 
+@checked
 def extract(
     source: str | Path,
     target: str | Path,
@@ -57,7 +58,7 @@ def extract(
     flows = tqdm(flows, total=total, unit=" pairs", delay=2, disable=None)
     pictures = (video.to_uint8(to_rgb(flow[None], bound or COLOUR_BOUND)[None])[0] for flow in flows)  # (H, W, 3)
     if coloured:
-        video.encode(target, map(_even, pictures), fps or rate)
+        video.encode(target, map(_even, pictures), rate if fps is None else fps)
     elif format == "png":
         video.write(target, pictures)
     else:

@@ -6,19 +6,21 @@ Own code: OpenCV's writer of `.flo` does not notice a full disk, and its reader 
 import io
 import os
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from arsr_core.errors import InputError, require
-from arsr_core.files import listed, write_atomically
+from arsr_core.errors import InputError, checked, require
+from arsr_core.files import listed, require_sequence, write_atomically
 
 TAG = 202021.25  # the first four bytes of a .flo file, PIEH, read as a float
 UNKNOWN = 1e9  # Middlebury: beyond it in either channel a pixel's flow is unknown; 1e10 is written
 KITTI_MAX = (2**16 - 1 - 2**15) / 64  # px, 511.98; the other way -512
 
 
+@checked
 def read(path: str | os.PathLike) -> torch.Tensor:
     """The flow in a `.flo` or KITTI `.png` file, float32 (1, 2, H, W) in pixels, nan where it is unknown.
 
@@ -32,11 +34,13 @@ def read(path: str | os.PathLike) -> torch.Tensor:
     return torch.from_numpy(np.where(_known(flow), flow, np.float32(np.nan)))[None]
 
 
+@checked
 def write(path: str | os.PathLike, flow: torch.Tensor) -> None:
     """Writes what `encode` makes, whole or not at all."""
     write_atomically(path, encode(path, flow))
 
 
+@checked
 def encode(path: str | os.PathLike, flow: torch.Tensor) -> bytes:
     """The bytes of a flow file of the path's suffix, `.flo` or KITTI `.png` (rounded to 1/64 px).
 
@@ -50,6 +54,7 @@ def encode(path: str | os.PathLike, flow: torch.Tensor) -> bytes:
     return encoder(path, uv, _known(uv))
 
 
+@checked
 def listing(folder: str | os.PathLike) -> list[Path]:
     """A folder's flow files, all of one suffix, in natural order (2.flo before 10.flo)."""
     folder = Path(folder)
@@ -60,6 +65,7 @@ def listing(folder: str | os.PathLike) -> list[Path]:
     if len(suffixes) != 1:
         found = " and ".join(suffixes) or "none"
         raise InputError(f"{folder}: expected flow files of one suffix out of {', '.join(FORMATS)}; found {found}")
+    require_sequence(paths)
     return paths
 
 
@@ -94,10 +100,11 @@ def _decode_kitti(path: Path, data: bytes) -> np.ndarray:
     import cv2
     from PIL import Image
 
-    try:
-        Image.open(io.BytesIO(data)).verify()  # OpenCV writes to the terminal what is wrong with a file
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged or no PNG; copy it again") from error
+    try:  # OpenCV writes to the terminal what is wrong with a file
+        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+            Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+    except Exception as error:  # whatever a damaged file leads the reader to
+        raise InputError(f"{path}: damaged, too large or no PNG; copy it again") from error
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # (H, W, 3): known, v, u
     if image is None or image.dtype != np.uint16 or image.shape[2:] != (3,):
         raise InputError(f"{path}: not a KITTI flow: expected a PNG of three channels of 16 bits; a .flo will do too")

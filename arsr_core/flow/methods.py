@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 
 from arsr_core import devices, video, weights
-from arsr_core.errors import InputError, require, require_range
+from arsr_core.errors import InputError, checked, require, require_range
 from arsr_core.flow import estimation
 from arsr_core.flow.dual_tvl1 import SMALLEST
 
 
+@checked
 def estimate(clip: torch.Tensor, method: str = "tvl1", **options: object) -> torch.Tensor:
     """Flow between the frames of every clip, t -> t+1: float32 (N, T - 1, 2, H, W) in pixels, where the clip lies.
 
@@ -45,12 +46,19 @@ def estimate(clip: torch.Tensor, method: str = "tvl1", **options: object) -> tor
     return METHODS[method](clip, **options)
 
 
+@checked
 def stream(
-    frames: Iterable[np.ndarray], method: str = "tvl1", *, batch: int = 16, device: str = "cpu", **options: object
+    frames: Iterable[np.ndarray],
+    method: str = "tvl1",
+    *,
+    batch: int = 16,
+    device: str | torch.device = "cpu",
+    **options: object,
 ) -> Iterator[torch.Tensor]:
     """Flow of a stream of uint8 (H, W, 3) RGB frames: yields float32 (2, H, W), on the CPU, one fewer than frames.
 
-    Holds batch + 1 frames, however long the stream. batch: pairs at a time; method, options: as for `estimate`.
+    Holds batch + 1 frames, however long the stream. batch: pairs at a time, of large frames fewer; method, options: as
+    for `estimate`.
 
     >>> for flow in stream(video.frames("clip.avi"), workers=2): ...
     """
@@ -58,7 +66,9 @@ def stream(
         raise InputError(f"stream: batch must be at least 1 pair, got {batch}")
     device = devices.device(device)
     frames = video.uniform("flow", frames)
-    last, following = next(frames), list(islice(frames, batch))
+    last = next(frames)
+    batch = min(batch, max(1, estimation.PIXELS // last[..., 0].size))
+    following = list(islice(frames, batch))
     if not following:
         raise InputError("flow: it needs two frames or more, the clip has fewer; choose a longer clip")
     while following:
@@ -86,13 +96,18 @@ def _raft(
     # its encoder divides by 8, its coarsest correlations by 8 again, and these need 2 pixels a side
     right, bottom = (max(-(-side // 8) * 8, 128) - side for side in (width, height))
 
+    pair = 6 * ((height + bottom) * (width + right) / 64) ** 2  # bytes: all correlations at 1/8 of the size, and halved
+    what = f"raft: a pair of {width}x{height}"
+    devices.require_memory(what, pair, clip.device, "give smaller frames, or take tvl1")
+    pairs = int(min(max(devices.memory(clip.device) // 4 // pair, 1), 8))
+
     def prepared(frames: torch.Tensor) -> torch.Tensor:  # -> [-1, 1], larger on the right and below
         frames = frames.float() / (255 if frames.dtype == torch.uint8 else 1)
         return F.pad(2 * frames.clamp(0, 1) - 1, (0, right, 0, bottom), mode="replicate")
 
     flows = [
         network(prepared(frame0), prepared(frame1), num_flow_updates=updates)[-1][..., :height, :width]
-        for frame0, frame1 in zip(*(frames.split(8) for frames in _pairs(clip)), strict=True)
+        for frame0, frame1 in zip(*(frames.split(pairs) for frames in _pairs(clip)), strict=True)
     ]
     return torch.cat(flows).unflatten(0, (len(clip), -1))
 

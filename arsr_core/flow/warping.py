@@ -8,6 +8,7 @@ from arsr_core.errors import InputError, describe, require
 
 def speed(flow: torch.Tensor) -> torch.Tensor:
     """The length of each flow vector, sqrt(u^2 + v^2), in pixels: float (..., 2, H, W) -> (..., 1, H, W)."""
+    require("speed", "any", flow=(flow, "... 2 H W"))
     if flow.requires_grad:  # the norm has a gradient at zero, but takes fifty times as long over values a frame apart
         return torch.linalg.vector_norm(flow, dim=-3, keepdim=True)
     return torch.hypot(*flow.unbind(-3)).unsqueeze(-3)

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from arsr_core.errors import require
+from arsr_core.errors import checked, require
 from arsr_core.recognition.protocol import bilinear, mirrored
 from arsr_core.recognition.settings import AUGMENTATIONS, Augmentation
 
 
+@checked
 def augment(
     *clips: torch.Tensor, crop: int, generator: torch.Generator, augmentation: Augmentation = AUGMENTATIONS["rgb"]
 ) -> torch.Tensor | tuple[torch.Tensor, ...]:

@@ -2,44 +2,46 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 from arsr_core.files import write_atomically
 from arsr_core.recognition import public
 from arsr_core.recognition.backbones import BACKBONES
 from arsr_core.recognition.recogniser import Recogniser
+from arsr_core.recognition.settings import PROTOCOLS
 from arsr_core.recognition.st_resnet import STResNet
 from arsr_core.recognition.tsn import TSN
-from arsr_core.weights import fill, read
+from arsr_core.weights import fill, read, serialised
 
 NETWORKS: dict[str, type[Recogniser]] = {"TSN": TSN, "STResNet": STResNet}
 
 
+@checked
 def save(model: Recogniser, path: str | Path, **metadata: object) -> Path:
     """Write a network of NETWORKS with all that builds it again, atomically; the name ends in .safetensors.
 
     metadata: what JSON can hold (recipe, seed, ...), found again in `.metadata`; classes=[names in the order of the
     scores] sets `.classes`. Raises InputError for weights that are not finite and for a wrong number of names.
     """
-    from safetensors.torch import save as serialise
-
     path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: expected a name that ends in .safetensors")
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    state = model.state_dict()
     if bad := [key for key, value in state.items() if not value.isfinite().all()]:
         raise InputError(f"{path}: {bad[0]} has values that are not finite; the training diverged, nothing was saved")
     classes = metadata.pop("classes", model.classes)
     _check_classes(path, classes, model.arguments["classes"])
     parts = {"arguments": model.arguments, "classes": classes, "metadata": metadata}
     header = {"network": type(model).__name__} | {name: json.dumps(part) for name, part in parts.items()}
-    write_atomically(path, _ordered(serialise(state, metadata=header)))
+    write_atomically(path, serialised(state, header))
     return path
 
 
+@checked
 def load(
     path: str | Path, map_location: str | torch.device = "cpu", *, classes: int | Sequence[str] | None = None
 ) -> Recogniser:
@@ -59,8 +61,12 @@ def load(
         arguments, names, metadata = (json.loads(header[part]) for part in ("arguments", "classes", "metadata"))
         with torch.device("meta"):  # no memory filled, no random number drawn
             model = NETWORKS[header["network"]](**arguments)
+        if not (names is None or isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise TypeError("its classes are no list of names")
         model.classes, model.metadata = names and tuple(names), dict(metadata)
-    except (KeyError, TypeError, ValueError) as error:
+        if "protocol" in metadata:
+            replace(PROTOCOLS["full"], **metadata["protocol"])
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         known = ", ".join(NETWORKS)
         raise InputError(f"{path}: describes no recogniser known here, {known} ({error}); train it again") from error
     _check_classes(path, names, model.arguments["classes"], classes)
@@ -68,6 +74,7 @@ def load(
     return model.to(map_location).eval()
 
 
+@checked
 def load_public(path: str | Path, *, classes: int | Sequence[str] | None = None) -> TSN:
     """Public TSN weights (see `public.read` for the namings), in evaluation mode; classes: how many are expected.
 
@@ -75,7 +82,7 @@ def load_public(path: str | Path, *, classes: int | Sequence[str] | None = None)
     keys that are missing or left over.
     """
     name, state = public.read(path)
-    if "fc.weight" not in state:
+    if "fc.weight" not in state or state["fc.weight"].ndim != 2:
         raise InputError(f"{path}: no classifier among these weights of {name}; give them as TSN(..., imagenet=path)")
     _check_classes(path, None, len(state["fc.weight"]), classes)
     channels = public.channels(state)
@@ -85,16 +92,6 @@ def load_public(path: str | Path, *, classes: int | Sequence[str] | None = None)
         model = TSN(len(state["fc.weight"]), modality, name, flow_frames=flow_frames)
     fill(model, {"mean": mean, "std": std} | state, where=str(path), remedy=public.REMEDY)
     return model.eval()
-
-
-def _ordered(data: bytes) -> bytes:
-    """The same file with its description sorted: the library's order changes from run to run, and with it a hash."""
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def _check_classes(

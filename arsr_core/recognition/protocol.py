@@ -3,10 +3,11 @@
 import torch
 import torch.nn.functional as F
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked, require
 from arsr_core.recognition.settings import Protocol
 
 
+@checked
 def starts(frames: int, protocol: Protocol, length: int = 1) -> torch.Tensor:
     """Where the snippets of a test clip begin, evenly spaced from the first frame: (snippets,) indices from 0.
 
@@ -24,6 +25,7 @@ def starts(frames: int, protocol: Protocol, length: int = 1) -> torch.Tensor:
     return torch.arange(protocol.snippets) * ((frames - length) // (protocol.snippets - 1))
 
 
+@checked
 def train_starts(frames: int, segments: int, length: int = 1, generator: torch.Generator | None = None) -> torch.Tensor:
     """Where the snippets of a training clip begin: a random place in each of equal segments, (segments,) from 0.
 
@@ -37,6 +39,7 @@ def train_starts(frames: int, segments: int, length: int = 1, generator: torch.G
     return torch.randint(places, (segments,), generator=generator).sort().values
 
 
+@checked
 def resize(x: torch.Tensor, protocol: Protocol) -> torch.Tensor:
     """Frames to the protocol's size, bilinear without antialiasing as TSN's tools: (..., C, H, W), any floating dtype.
 
@@ -47,18 +50,21 @@ def resize(x: torch.Tensor, protocol: Protocol) -> torch.Tensor:
 
 def bilinear(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """OpenCV's default resizing: (..., C, H, W) -> (..., C, *size)."""
+    require("resize", "any", x=(x, "... C H W"))
     if x.shape[-2:] == tuple(size):
         return x
     y = F.interpolate(x.reshape(-1, *x.shape[-3:]), size, mode="bilinear", align_corners=False)
     return y.reshape(*x.shape[:-2], *size)
 
 
+@checked
 def crop(x: torch.Tensor, protocol: Protocol) -> torch.Tensor:
     """TSN's test crops: x (N, ..., C, H, W) -> (N, crops, ..., C, crop, crop).
 
     One: the centre. Ten: the corners (top left, top right, bottom left, bottom right), the centre, then the five
     `mirrored`.
     """
+    require("crop", "any", x=(x, "... C H W"))
     (h, w), side = x.shape[-2:], protocol.crop
     if min(h, w) < side:
         raise InputError(f"crop: frames of {h}x{w} do not hold crops of {side} px; resize them to {protocol.size}")
@@ -77,6 +83,7 @@ def mirrored(x: torch.Tensor) -> torch.Tensor:
 
     Inverted is 1 - u, as in TSN's tools: no motion, 128/255, becomes 127/255.
     """
+    require("mirrored", "any", x=(x, "... C H W"))
     x = x.flip(-1)
     if x.shape[-3] != 3:
         x[..., ::2, :, :] = 1 - x[..., ::2, :, :]

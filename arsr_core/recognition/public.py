@@ -25,7 +25,7 @@ def read(path: str | Path) -> tuple[str, dict[str, torch.Tensor]]:
     state = weights.renamed(raw, RULES)
     if "backbone.conv1_7x7_s2.weight" in state:
         state = {key: value[0] if "_bn." in key and value.ndim == 2 else value for key, value in state.items()}
-        if channels(state) == 3:  # Caffe's order is BGR
+        if state["backbone.conv1_7x7_s2.weight"].shape[1:2] == (3,):  # Caffe's order is BGR
             state["backbone.conv1_7x7_s2.weight"] = state["backbone.conv1_7x7_s2.weight"].flip(1)
         return "bn_inception", state
     if "backbone.conv_stem.weight" in state:
@@ -39,9 +39,9 @@ def read(path: str | Path) -> tuple[str, dict[str, torch.Tensor]]:
 
 
 def channels(state: dict[str, torch.Tensor]) -> int:
-    """Of the input; 3 where the first convolution is missing, which `fill` then says."""
-    first = ("conv1_7x7_s2", "conv_stem", "conv1")
-    return next((state[k].shape[1] for name in first if (k := f"backbone.{name}.weight") in state), 3)
+    """Of the input; 3 where the first convolution is missing or none, which `fill` then says."""
+    found = (state.get(f"backbone.{name}.weight") for name in ("conv1_7x7_s2", "conv_stem", "conv1"))
+    return next((weight.shape[1] for weight in found if weight is not None and weight.ndim == 4), 3)
 
 
 def efficientnet_lite0_file() -> str:

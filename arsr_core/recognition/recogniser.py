@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 from arsr_core.recognition.backbones import backbone, first_conv
 
 
@@ -21,8 +21,8 @@ class Recogniser(nn.Module):
 
     def __init__(self, classes: int, **arguments: object):
         super().__init__()
-        if not isinstance(classes, int) or classes < 1:
-            raise InputError(f"{type(self).__name__}: expected a number of classes from 1, got {classes!r}")
+        if not isinstance(classes, int) or not 1 <= classes <= 100_000:
+            raise InputError(f"{type(self).__name__}: expected a number of classes from 1 to 100,000, got {classes!r}")
         self.arguments = {"classes": classes, **arguments}
         self.classes: tuple[str, ...] | None = None
         self.metadata: dict = {}
@@ -44,6 +44,7 @@ class Recogniser(nn.Module):
         return self
 
 
+@checked
 def freeze(model: Recogniser, parts: int) -> Recogniser:
     """The first `parts` of each backbone's `Backbone.parts` keep their weights and statistics, from now on."""
     for _, net in model.streams():
@@ -54,6 +55,7 @@ def freeze(model: Recogniser, parts: int) -> Recogniser:
     return model.train(model.training)
 
 
+@checked
 def partial_bn(model: Recogniser) -> Recogniser:
     """TSN's partial batch normalisation, from now on: all but each backbone's first keep statistics, scale and shift.
 
@@ -65,6 +67,7 @@ def partial_bn(model: Recogniser) -> Recogniser:
     return model.train(model.training)
 
 
+@checked
 def parameter_groups(model: Recogniser, rate: float, decay: float, first: float = 5) -> list[dict]:
     """TSN's groups for an optimiser: biases learn twice as fast and do not decay, norms do not decay, and the first
     convolution of a flow stream learns `first` times as fast (its bias twice that). Frozen parameters are left out.

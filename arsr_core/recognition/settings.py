@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 
 
+@checked
 @dataclass(frozen=True)
 class Protocol:
     """What decides a score besides the network; written into every record."""
@@ -34,6 +35,7 @@ _ROWS = (
 PROTOCOLS = {row.name: row for row in _ROWS}
 
 
+@checked
 @dataclass(frozen=True)
 class Augmentation:
     """What is drawn at random for each training sample."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.recognition.backbones import backbone as find_backbone
 from arsr_core.recognition.recogniser import Recogniser
 from arsr_core.recognition.tsn import TSN
@@ -40,6 +40,7 @@ class STResNet(Recogniser):
 
     stream = "both"
 
+    @checked
     def __init__(
         self,
         classes: int,

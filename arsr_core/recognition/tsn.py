@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.recognition import public
 from arsr_core.recognition.backbones import backbone as find_backbone
 from arsr_core.recognition.backbones import cross_modality, first_conv
@@ -29,6 +29,7 @@ class TSN(Recogniser):
     torch.Size([2, 51])
     """
 
+    @checked
     def __init__(
         self,
         classes: int,
@@ -41,8 +42,9 @@ class TSN(Recogniser):
         super().__init__(classes, modality=modality, backbone=backbone, dropout=dropout, flow_frames=flow_frames)
         if modality not in ("rgb", "flow"):
             raise InputError(f"TSN: expected modality 'rgb' or 'flow', got {modality!r}")
-        if not 0 <= dropout < 1 or not isinstance(flow_frames, int) or flow_frames < 1:
-            raise InputError(f"TSN: expected 0 <= dropout < 1 and flow_frames from 1, got {dropout}, {flow_frames}")
+        if not 0 <= dropout < 1 or not 1 <= flow_frames <= 100:
+            given = f"got {dropout}, {flow_frames}"
+            raise InputError(f"TSN: expected 0 <= dropout < 1 and flow_frames from 1 to 100, {given}")
         kind = find_backbone(backbone)
         self.modality, self.stream = modality, "spatial" if modality == "rgb" else "temporal"
         self.multiple = kind.multiple

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from torch import nn
 
-from arsr_core.errors import InputError, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.sr import namings
 from arsr_core.sr.methods import METHODS, find
 
 
+@checked
 def build(name: str, **hyper: object) -> nn.Module:
     """A network of METHODS with fresh weights, at the published size but for the `hyper` given.
 
@@ -26,11 +27,12 @@ def build(name: str, **hyper: object) -> nn.Module:
     if unknown := sorted(hyper.keys() - known):
         raise InputError(f"{name}: no setting {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
     for key, value in hyper.items():
-        if type(known[key].default) is int and not (isinstance(value, int) and value >= 1):
-            raise InputError(f"{name}: expected {key} as a whole number of at least 1, got {value!r}")
+        if type(known[key].default) is int and not (isinstance(value, int) and 1 <= value <= 4096):
+            raise InputError(f"{name}: expected {key} as a whole number from 1 to 4096, got {value!r}")
     return _checked(method.build(**method.hyper | hyper))
 
 
+@checked
 def load(name: str, path: str | Path | None = None) -> nn.Module:
     """A network of METHODS with weights from a file, in evaluation mode on the CPU; "bicubic" needs no file.
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from arsr_core import devices
-from arsr_core.errors import InputError
+from arsr_core.errors import InputError, checked
 from arsr_core.sr.compiled import Compiled
 
 # The frame that stands for frame i of a clip of n frames; None: a black one
@@ -23,6 +23,7 @@ FOOTPRINT = 4_000  # of a network that does not say; VSR-DUF-16L has 3,605
 PIXELS = {"cpu": 5_000, "cuda": 500_000}  # LR pixels a forward: a CPU's caches hold few; more keep no GPU busier
 
 
+@checked
 @dataclass(frozen=True)
 class Settings:
     """How frames pass a network; see `upscaling.upscale`. Raises InputError for a setting that is none."""
@@ -178,7 +179,7 @@ def _plan(
 ) -> tuple[int | None, int]:
     """The pieces' side (None: whole frames) and the frames a forward: half a GPU's free memory, a quarter of a CPU's.
 
-    Raises InputError where even that would take more than three quarters of the memory there is.
+    Raises InputError where even that would take more than three quarters of the memory there is, or hardly end.
     """
     memory = devices.memory(device)
     pixel = getattr(model, "footprint", FOOTPRINT) * (2 if half else 4)  # bytes
@@ -193,13 +194,18 @@ def _plan(
         tile = side if region(side) < height * width else None
     if batch is None:
         batch = max(1, min(pixels, PIXELS[device.type]) // region(tile))
-    needed = batch * region(tile) * pixel
-    if needed > 0.75 * memory:
-        smaller = ["frames"] + ["a smaller tile"] * (margin is not None) + ["a smaller batch"] * (batch > 1)
-        raise InputError(
-            f"upscale: {type(model).__name__} would take {needed / 2**30:.1f} GiB for {batch} x {width}x{height}, "
-            f"{memory / 2**30:.1f} GiB are there; give smaller {', '.join(smaller)}"
-        )
+    pieces = math.ceil(height / (tile or height)) * math.ceil(width / (tile or width))
+    if pieces > 10_000 or pieces * region(tile) > 64 * height * width:
+        least = max(margin, 32, math.isqrt(height * width) // 64)
+        wrong = f"tile={tile} makes {pieces:,} pieces of {width}x{height}, each with margins of {margin} px"
+        raise InputError(f"upscale: {wrong}, which would hardly end; give a tile from {least}")
+    # SR frames in float32, and beside them a forward, or what makes bytes of them
+    frames = 12 * model.scale**2 * height * width * batch
+    forward, bytes_made = batch * region(tile) * pixel, 2 * frames
+    smaller = ["frames"] + ["a smaller tile"] * (margin is not None and forward > bytes_made)
+    smaller += ["a smaller batch"] * (batch > 1)
+    what = f"upscale: {batch} x {width}x{height} in {type(model).__name__}"
+    devices.require_memory(what, frames + max(forward, bytes_made), device, f"give smaller {', '.join(smaller)}")
     return tile, batch
 
 

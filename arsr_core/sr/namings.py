@@ -12,7 +12,7 @@ import yaml
 from torch import nn
 
 from arsr_core import files, ncnn, weights
-from arsr_core.errors import InputError, describe
+from arsr_core.errors import InputError, checked, describe
 from arsr_core.sr.networks import duf, rcan, rrdb, spmc, srgan, vdsr
 from arsr_core.weights import State, renamed
 
@@ -43,6 +43,7 @@ class Family:
         return weights.fill(model, state, where=where), size
 
 
+@checked
 def read(path: str | Path) -> tuple[Family, State]:
     """Which network's weights a file holds, and its tensors in that network's own naming.
 
@@ -68,6 +69,7 @@ def recognise(state: State, *, where: str) -> tuple[Family, State]:
     raise InputError(f"{where}: not the weights of a network known here: {known}; found {first}")
 
 
+@checked
 def convert(source: str | Path, target: str | Path) -> dict[str, str]:
     """Write a file of weights as .safetensors in our naming, atomically; returns what is noted in the file.
 
@@ -77,8 +79,6 @@ def convert(source: str | Path, target: str | Path) -> dict[str, str]:
     >>> convert("RRDB_ESRGAN_x4.pth", "esrgan.safetensors")["parameters"]
     '16697987'
     """
-    from safetensors.torch import save
-
     source, target = Path(source), Path(target)
     if target.suffix != ".safetensors" or not target.parent.is_dir():
         raise InputError(f"{target}: expected a name that ends in .safetensors, in a folder that exists")
@@ -92,7 +92,7 @@ def convert(source: str | Path, target: str | Path) -> dict[str, str]:
         "source": binary.name,
         "sha256": files.sha256(binary),
     }
-    files.write_atomically(target, save({key: value.contiguous() for key, value in state.items()}, metadata=note))
+    files.write_atomically(target, weights.serialised(state, note))
     return note
 
 
@@ -134,7 +134,7 @@ def _duf_tensorflow(state: State) -> State:
 
 def _numbered(state: State, place: str, more: int) -> State:
     """Keys that begin with a place and a number become those of the block with that number and `more`."""
-    return {re.sub(rf"^{place}(\d+)", lambda m: f"blocks.{int(m[1]) + more}", key): x for key, x in state.items()}
+    return {re.sub(rf"^{place}(\d{{1,9}})", lambda m: f"blocks.{int(m[1]) + more}", key): x for key, x in state.items()}
 
 
 def _count(state: State, place: str = "body|blocks|residual_layer") -> int:
@@ -176,7 +176,7 @@ def _duf_size(s: State) -> dict:
 
 
 def _spmc_size(s: State) -> dict:
-    if "window" not in s or s["window"].numel() != 1:
+    if "window" not in s or s["window"].numel() != 1 or s["window"].is_floating_point():
         raise InputError("window, the number of frames, is missing")
     features, motion = _channels(s, "enter.weight"), _channels(s, "motion.coarse.0.weight")
     return {"frames": int(s["window"]), "features": features, "motion": motion}

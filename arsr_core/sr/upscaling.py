@@ -13,11 +13,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from arsr_core import video
-from arsr_core.errors import InputError, require, require_range
+from arsr_core import devices, video
+from arsr_core.errors import InputError, checked, require, require_range
 from arsr_core.sr.engine import Settings, engine
 
 
+@checked
 def upscale(
     model: nn.Module,
     clip: torch.Tensor,
@@ -59,10 +60,12 @@ def upscale(
         raise InputError(f"upscale: the clip {tuple(clip.shape)} is empty; expected at least one frame")
     require_range("upscale", clip)
     n, t, _, h, w = clip.shape
-    wanted = range(t) if frames is None else list(frames)
+    wanted = range(t) if frames is None else [int(i) for i in frames]
     if not wanted or any(not 0 <= i < t for i in wanted) or any(a >= b for a, b in pairwise(wanted)):
         raise InputError(f"upscale: expected rising numbers of frames from 0 to {t - 1}, got {list(wanted)}")
     run = engine(model, settings, clip.device, set(wanted))
+    result = 12 * n * len(wanted) * model.scale**2 * h * w  # bytes
+    devices.require_memory(f"upscale: {n * len(wanted)} x {w}x{h}", result, clip.device, "stream: upscale_frames")
     sr = clip.new_empty(n * len(wanted), 3, model.scale * h, model.scale * w, dtype=torch.float32)
     done = 0
     with tqdm(total=len(sr), unit=" frames", delay=2, disable=None if progress else True) as bar:
@@ -74,6 +77,7 @@ def upscale(
     return sr.unflatten(0, (n, -1))
 
 
+@checked
 def upscale_frames(
     model: nn.Module,
     frames: Iterable[np.ndarray],
@@ -98,6 +102,7 @@ def upscale_frames(
             yield from video.to_uint8(part[None])
 
 
+@checked
 def upscale_video(
     model: nn.Module,
     source: str | Path,
@@ -131,7 +136,8 @@ def upscale_video(
     if lossless or not target.suffix:
         video.write(target, sr, rate, aspect=info.aspect)
     else:
-        video.encode(target, sr, rate, aspect=info.aspect, sound=source if info.fps and rate == info.fps else None)
+        sound = source if info.fps and rate == info.fps else None
+        video.encode(target, sr, rate, aspect=info.aspect, sound=sound, tagged=info.tagged)
 
 
 def _refuse_nan(model: nn.Module, sr: torch.Tensor) -> None:
