@@ -2,7 +2,7 @@
 
 Accuracy of independent clips: McNemar's mid-p test with Tango's interval. Means of anything, and clips in groups that
 are alike (actors, scenes, recordings): sign flips over the groups. Several trainings of each method: clips and
-trainings are both drawn at random. benchmarks/coverage.py simulates how often the intervals hold.
+trainings are both drawn at random. benchmarks/intervals.py simulates how often the intervals hold.
 """
 
 from typing import NamedTuple

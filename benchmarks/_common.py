@@ -61,7 +61,8 @@ def provenance(source: str, data: str, note: str | None = None, *, keep: bool = 
     from arsr import records
 
     script = Path(sys.argv[0]).resolve().relative_to(ROOT)
-    command = shlex.join(["python", script.as_posix(), *sys.argv[1:]])
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]  # no machine's paths
+    command = shlex.join(["python", script.as_posix(), *words])
     code = records.commit(ROOT, "arsr", "arsr_core", "benchmarks", "weights") if keep else None
     return records.measured(source, command, data, code, note=note)
 

@@ -1,12 +1,12 @@
 """How often the intervals of arsr.paired hold the truth, and how often its tests see a difference that is none.
 
-    python benchmarks/coverage.py [--trials 2000] [--keep]
+    python benchmarks/intervals.py [--trials 2000] [--keep]
 
 Clips, groups and trainings are drawn at random as the studies have them: independent clips with two rates of
 disagreement; clips in groups that are alike (9 actors, 16 people, 20 sequences, 63 scenes); trainings of each arm that
 differ. `coverage` is the share of 95 % intervals that hold the true difference, `error` that of tests with p < 0.05
 where there is none, `power` that with p < 0.05 at a difference of --effect points. Beside them the percentile bootstrap
-of the first edition. --keep commits what was simulated: results/coverage.json.
+of the first edition. --keep commits what was simulated: results/intervals.json.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def main() -> None:
         kept[name] = simulate(case, given.effect / 100, given.trials, np.random.default_rng(0))
         print(f"{name:20}", ", ".join(f"{key} {value:.1f}" for key, value in kept[name].items()), flush=True)
     if given.keep:
-        _common.save(_common.as_records(kept, "coverage", WORDS, str, source), "coverage")
+        _common.save(_common.as_records(kept, "coverage", WORDS, str, source), "intervals")
 
 
 if __name__ == "__main__":
