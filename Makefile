@@ -27,6 +27,9 @@ book: $(READY)   ## execute the chapters and make the pages: _build/embedded/htm
 test: $(READY)   ## the default test suite
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
+slow: $(READY)   ## the tests that the default suite leaves out for their time
+	$(BIN)/python -m pytest -m slow tests $(ARGS)
+
 browser: $(READY) ## open the built pages in Chromium, network off
 	$(BIN)/python -m pytest -m browser tests $(ARGS)
 

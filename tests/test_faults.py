@@ -1,4 +1,7 @@
-"""Hard files and wrong words: each is one line that names it, with exit code 2; nothing is written, nothing hangs."""
+"""Hard files and wrong words: each is one line that names it, with exit code 2; nothing is written, nothing hangs.
+
+Media, weights and functions: test_faults_files.py. Writers, disks, kills: test_faults_writing.py.
+"""
 
 import json
 import os
