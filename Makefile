@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 PROFILE ?= embedded
 
-.PHONY: help book test lab figures lint browser clean
+.PHONY: help book test slow lab figures lint browser clean
 help:            ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
