@@ -277,7 +277,7 @@ def checkpoints(good):
     }
 
 
-@pytest.mark.parametrize("kind", checkpoints({"identity": {}}))
+@pytest.mark.parametrize("kind", [*checkpoints({"identity": {}}), "fifo", "folder"])
 def test_checkpoints_are_checked(tmp_path, kind):
     def train(steps=2):
         data = [torch.rand(3) for _ in range(4)]
@@ -286,7 +286,12 @@ def test_checkpoints_are_checked(tmp_path, kind):
 
     train()
     path = tmp_path / "checkpoint.pt"
-    torch.save(checkpoints(torch.load(path, weights_only=True))[kind], path)
+    good = torch.load(path, weights_only=True)
+    if kind in ("fifo", "folder"):
+        path.unlink()
+        hostile(path, kind)
+    else:
+        torch.save(checkpoints(good)[kind], path)
     with pytest.raises(InputError, match=r"checkpoint\.pt: .*remove it") as error:
         train()
     assert len(str(error.value)) < 1000
