@@ -99,7 +99,7 @@ def parse(words: list[str]) -> Callable[[], None]:
 
 def glance(name: str, words: list[str]) -> None:
     """InputError for a file that is not there, for what is no device or nothing, before anything is loaded."""
-    first = "IN" if name in ("upscale", "flow", "weights import") else "OUT"
+    first = "IN" if name in ("upscale", "flow", "weights import") else name
     words = [part for word in words for part in (word.split("=", 1) if word[:2] == "--" else [word])]
     for option, value in pairwise([first, *words]):
         if not value:

@@ -4,7 +4,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Le, MinLen
 from pydantic import AfterValidator, StringConstraints
 
 from arsr.names import DATASETS, pair
@@ -21,7 +21,7 @@ Preset = Literal["reference", "fast"]
 
 
 def _known(method: str) -> str:
-    if unknown := sorted(set(pair(method)) - {"hr", *METHODS}):
+    if unknown := sorted({*pair(method), *method.split("+", 1)} - {"hr", *METHODS}):
         raise InputError(f"unknown method {unknown[0]!r}; expected hr, {', '.join(METHODS)}, or two joined by +")
     return method
 
@@ -51,7 +51,7 @@ class Evaluation:
     splits: Path | None = None  # folder of the official split files
     split: int = 1  # official split
     present_only: Flag[bool] = False  # do without clips that are missing
-    clips: Annotated[int, Ge(1)] = 180  # embedded clips
+    clips: Annotated[int, Ge(1), Le(100_000)] = 180  # embedded clips
     seed: Annotated[int, Ge(0)] = 0  # of the embedded clips
     # what follows changes the speed, not the scores
     cache: Path | None = None  # folder that keeps flow for the next network or run
@@ -63,6 +63,8 @@ class Evaluation:
         if not self.recognisers:
             raise InputError("no recognisers; expected the files of TSN's streams or of an ST-ResNet, -r FILE -r FILE")
         used = {name for method in self.methods for name in pair(method)}
+        if "hr" in self.weights:
+            raise InputError("weights of hr, the clips as they are, which need none; leave them out")
         if idle := sorted(self.weights.keys() - used):
             raise InputError(f"weights of {idle[0]}, but the methods are {', '.join(self.methods)}; name it there, too")
         if lacking := sorted(used - {"hr", "bicubic", *self.weights}):
@@ -106,7 +108,7 @@ class Study:
     split: int = 1  # official split
     splits: Path | None = None  # folder of the split files; default: in or beside the data set
     present_only: Flag[bool] = False  # do without clips that are missing
-    clips: Annotated[int, Ge(1)] = 360  # embedded test clips
+    clips: Annotated[int, Ge(1), Le(100_000)] = 360  # embedded test clips
     seed: Annotated[int, Ge(0), Suppress] = 0  # of the embedded clips
     shipped: Suppress[Path] = Path("weights")  # folder of the weights of the profile embedded
     device: str | None = None  # cpu, cuda ...; default: cuda where there is one

@@ -72,15 +72,17 @@ def require_space(place: Path, said: str) -> None:
 
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Make a folder; one that is new, or arsr's, goes where nothing is in it in the end."""
-    ours = not folder.exists() or any(folder.glob(f"{OURS}*"))
+    """Make a folder; one that is new, with its parents, or arsr's, goes where nothing is in it in the end."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    if not made and any(folder.glob(f"{OURS}*")):
+        made = [folder]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
-        if ours:
-            with suppress(OSError):  # there is something
-                folder.rmdir()
+        with suppress(OSError):  # there is something
+            for path in made:
+                path.rmdir()
 
 
 @contextmanager

@@ -36,7 +36,8 @@ def prepare(study: Study) -> tuple[list[Evaluation], list[str]]:
     """
     embedded = study.profile == "embedded"
     weights = {name: path for name in sr.METHODS if (path := _file(study, name))}
-    absent = [(m, name) for m in study.methods for name in pair(m) if name not in {"hr", "bicubic", *weights}]
+    known = {"hr", "bicubic", *weights}
+    absent = [(m, name) for m in study.methods for name in dict.fromkeys(pair(m)) if name not in known]
     methods = tuple(m for m in study.methods if m not in dict(absent))
     used = {name for method in methods for name in pair(method)}
     same = {n: getattr(study, n) for n in ("splits", "split", "present_only", "clips", "seed", "device")}

@@ -39,8 +39,8 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     real = Path(os.path.realpath(path))
     temporary = real.parent / f".{real.name}.{os.getpid()}-{threading.get_native_id()}-{HOST}.tmp{real.suffix}"
     try:
-        if not (real.is_file() or real.is_dir()) and real.exists():
-            raise OSError(errno.ENODEV, "a device or pipe, no file")
+        if not (real.is_file() or real.is_dir()) and os.path.lexists(real):
+            raise OSError(errno.ENODEV, "a device, pipe or endless link, no file")
         real.parent.mkdir(parents=True, exist_ok=True)
         _sweep(real.parent)
         yield temporary

@@ -277,7 +277,7 @@ def checkpoints(good):
     }
 
 
-@pytest.mark.parametrize("kind", checkpoints({"identity": {}}))
+@pytest.mark.parametrize("kind", [*checkpoints({"identity": {}}), "fifo", "folder"])
 def test_checkpoints_are_checked(tmp_path, kind):
     def train(steps=2):
         data = [torch.rand(3) for _ in range(4)]
@@ -286,7 +286,12 @@ def test_checkpoints_are_checked(tmp_path, kind):
 
     train()
     path = tmp_path / "checkpoint.pt"
-    torch.save(checkpoints(torch.load(path, weights_only=True))[kind], path)
+    good = torch.load(path, weights_only=True)
+    if kind in ("fifo", "folder"):
+        path.unlink()
+        hostile(path, kind)
+    else:
+        torch.save(checkpoints(good)[kind], path)
     with pytest.raises(InputError, match=r"checkpoint\.pt: .*remove it") as error:
         train()
     assert len(str(error.value)) < 1000
@@ -318,6 +323,13 @@ RECIPES = {
     "partial_bn text": ("tsn-rgb", "partial_bn=yes", "partial_bn"),
     "imagenet of no file": ("tsn-rgb", "imagenet=absent.pth", "imagenet: absent.pth: no such file"),
     "imagenet of none": ("tsn-rgb", "imagenet=true", "imagenet: true is for efficientnet_lite0"),
+    "batch beyond memory": ("vdsr", "batch=1000000000", "expected batch less than or equal to 10000"),
+    "steps beyond a life": ("vdsr", "steps=99999999999999999999", "steps"),
+    "no loss": ("vdsr", "pixel_weight=0", "a recipe needs a loss; expected one weight above 0"),
+    "no warp loss": ("tosr", "warp=[0, 0, 0]", "a recipe needs a loss"),
+    "no start": ("st-resnet", "start=[]", "start: expected two streams for ST-ResNet, at most one for TSN, got ()"),
+    "imagenet no weights": ("tsn-rgb", f"imagenet={__file__}", "damaged or no PyTorch file"),
+    "a patch between": ("vdsr", "patch=18", "expected patch a multiple of 4, got 18"),
     "unknown augmentation": ("tsn-rgb", "augmentation={zoom: 1}", "no augmentation.zoom"),
     "augmentation beyond": ("tsn-rgb", "augmentation={mirror: 5}", "mirror"),
     "augmentation of nothing": ("tsn-rgb", "augmentation={degrade_scale: 0}", "degrade_scale"),
@@ -339,6 +351,9 @@ TRAININGS = {
     "seed below 0": (["vdsr", "--seed", "-1"], "expected seed greater than or equal to 0, got -1"),
     "seed too large": (["tsn-rgb", "--seed", "99999999999"], "seed"),
     "workers below 0": (["vdsr", "--workers", "-1"], "workers"),
+    "workers beyond": (["vdsr", "--workers", "5000"], "expected workers less than or equal to 512"),
+    "start no weights": (["sosr", "--start", __file__], "damaged or no PyTorch file"),
+    "a test of nothing": (["vdsr", "--test", __file__], "--test has no use without --ship"),
     "outside the checkout": (["esrgan"], "no manifest there; run arsr in the project's checkout or add --root"),
     "nothing as --out": (["vdsr", "--out", ""], "--out: expected a value, got ''"),
     "nothing as --out=": (["vdsr", "--out="], "--out: expected a value, got ''"),
@@ -443,6 +458,7 @@ def test_parameter_files_are_read_with_care(config, tmp_path, content):
 
 # --- claims and evaluations
 
+ROOT = Path(__file__).parents[1]
 COMMANDS = {
     "claims outside the checkout": (["claims"], "no results here; run arsr in the project's checkout or add --root"),
     "claims --out ''": (["claims", "--out", ""], "--out: expected a value, got ''"),
@@ -460,6 +476,41 @@ COMMANDS = {
         ["evaluate", "embedded", "s.parquet", "-r", "file", "--network", "a\x1b[2J"],
         "network",
     ),
+    "evaluate: a split of embedded": (
+        ["evaluate", "embedded", "s.parquet", "-r", "file", "--split", "9"],
+        "evaluate embedded: has no use for --split; leave it out",
+    ),
+    "evaluate: clips of real": (
+        ["evaluate", "weizmann", "s.parquet", "-r", "file", "--data", "folder", "--clips", "3"],
+        "evaluate weizmann: has no use for --clips; leave it out",
+    ),
+    "evaluate: weights of hr": (
+        ["evaluate", "embedded", "s.parquet", "-r", "file", "-m", "hr", "--weights", "hr=file"],
+        "weights of hr, the clips as they are, which need none",
+    ),
+    "evaluate: half a pair": (["evaluate", "embedded", "s.parquet", "-r", "file", "-m", "hr+"], "unknown method ''"),
+    "evaluate: clips without end": (["evaluate", "embedded", "s.parquet", "-r", "file", "--clips", "9999999"], "clips"),
+    "evaluate: into what is no scores": (
+        ["evaluate", "embedded", "file.parquet", "-r", "file"],
+        "file.parquet: not a file of scores",
+    ),
+    "evaluate: damaged weights in new folders": (
+        ["evaluate", "embedded", "n/m/s.parquet", "-r", "file", "-m", "bicubic", "--present-only"],
+        "file: damaged or no PyTorch file",
+    ),
+    "claims through an endless link": (["claims", "--root", ROOT, "--out", "loop"], "loop: cannot be written"),
+    "claims into a folder": (["claims", "--root", ROOT, "--out", "folder"], "folder: cannot be written"),
+    "run through an endless link": (["run", "01", "--root", ROOT, "--out", "loop"], "loop: File exists"),
+    "run nothing": (["run", ""], "run: expected a value, got ''"),
+    "data pairs: larger than the frames": (
+        ["data", "pairs", "p", "--embedded", "1", "--patch", "9000"],
+        "none of 1 clips can serve",
+    ),
+    "data pairs: larger, into an empty folder": (
+        ["data", "pairs", "folder", "--embedded", "1", "--patch", "9000"],
+        "none of 1 clips can serve",
+    ),
+    "data pairs: clips without end": (["data", "pairs", "p", "--embedded", "9999999"], "embedded"),
     "data generate: no clips": (["data", "generate", "g", "--count", "0"], "expected count greater than or equal to 1"),
     "data generate: one frame": (["data", "generate", "g", "--frames", "1"], "frames"),
     "data generate: seed": (["data", "generate", "g", "--seed", "-1"], "seed"),
@@ -471,7 +522,9 @@ COMMANDS = {
 def test_commands_refuse_in_one_line(arsr, tmp_path, words, message):
     for name in ("folder", "folder.parquet"):
         (tmp_path / name).mkdir()
-    (tmp_path / "file").touch()
+    for name in ("file", "file.parquet"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "loop").symlink_to("loop")
     before = sorted(tmp_path.rglob("*"))
     refused(arsr(*words), message)
     assert sorted(tmp_path.rglob("*")) == before

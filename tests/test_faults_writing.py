@@ -31,6 +31,7 @@ from arsr.data import clips as sources
 from arsr.data import flow_cache, pairs, snippets, stores
 from arsr.evaluation import Evaluation
 from arsr.training import loop, runs
+from arsr.training.checkpoint import Checkpoint
 from arsr_core import files, flow, recognition, sr, video
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS
@@ -336,6 +337,16 @@ def test_file_size_limit_evaluate(tmp_path, root):
     done = limited("evaluate", "embedded", tmp_path / "s5.parquet", *words, bytes=2000)
     assert done.returncode == 2 and done.stderr.count("arsr: ") == 1, done.stderr
     assert re.search(r"s5.parquet.*: cannot be written \(.*File too large\); free some space", done.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_on_a_full_disk(tmp_path, monkeypatch):
+    def full(path, view):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the traceback holds on to the bytes
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match=r"checkpoint\.pt: cannot be written .*free some space"):
+        Checkpoint(tmp_path / "checkpoint.pt", {}, {}).save(1, [])
     assert not list(tmp_path.iterdir())
 
 

@@ -64,7 +64,7 @@ class Build:
     @property
     def folder(self) -> Path:
         """Where this build puts everything."""
-        return (self.out or self.root / "_build" / self.profile).resolve()
+        return Path(os.path.realpath(self.out or self.root / "_build" / self.profile))  # of endless links, too
 
     @cached_property
     def parameters(self) -> dict[str, object]:

@@ -96,10 +96,11 @@ class Claims:
 
         records.require_checkout(self.root, "results")
         found = claims.ledger(dict(paper.records()) | records.load_folder(self.root / "results"))
+        if self.out:
+            write_atomically(self.out, json.dumps(claims.as_json(found), indent=1, ensure_ascii=False) + "\n")
         for name, tiers in found.items():
             tell(f"{name.upper():4} {claims.CLAIMS[name].statement}")
             for tier, finding in tiers.items():
                 tell(f"     {claims.TIERS[tier].title:15} {finding.verdict}")
         if self.out:
-            write_atomically(self.out, json.dumps(claims.as_json(found), indent=1, ensure_ascii=False) + "\n")
             say(f"written: {self.out}")

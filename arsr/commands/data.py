@@ -51,7 +51,7 @@ class Generate:
     """
 
     out: Out  # folder to write to: OUT/ACTION/SPLIT-INDEX.mkv
-    count: Annotated[int, Ge(1)] = 18  # clips; 18 is one of each action
+    count: Annotated[int, Ge(1), Le(100_000)] = 18  # clips; 18 is one of each action
     split: Literal["train", "test"] = "test"  # whose actors, scenes and tempi
     frames: Annotated[int, Ge(2), Le(10_000)] = 24  # frames of each clip
     seed: Annotated[int, Ge(0)] = 0  # seed of the whole set

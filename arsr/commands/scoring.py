@@ -45,11 +45,17 @@ class Evaluate:
         methods = self.method or self.config.methods
         config = replace(self.config, methods=methods, weights=named, protocol=protocol)
         config.require_source()
+        idle = ("root", "splits", "split") if config.dataset == "embedded" else ("clips", "seed")
+        if unused := [name for name in idle if getattr(config, name) != getattr(Evaluation, name)]:
+            option = unused[0].replace("root", "data")
+            raise InputError(f"evaluate {config.dataset}: has no use for --{option}; leave it out")
         if not any("{fold}" in name for name in config.recognisers):
             config.files("")
         hint(f"{config.dataset}: {', '.join(methods)}, seen by {len(config.recognisers)} recognisers, {protocol.name}")
         from arsr import evaluate, processes, scores
 
+        if config.out.exists():
+            scores.load(config.out)  # what is no file of scores is said before the work
         frame, _ = scores.load(evaluate.evaluate(config, provenance=evaluate.provenance_of(config, typed())))
         if not processes.this().is_main_process:
             return

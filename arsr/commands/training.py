@@ -9,6 +9,7 @@ from arsr import records
 from arsr.commands import Set, assignments, hint, say, tell, typed
 from arsr.settings import Flag, Many
 from arsr.training.recipes import RECIPES, Run
+from arsr_core.errors import InputError
 
 TELLING = ("method", "stream", "backbone", "start", "pixel", "feature", "adversarial", "warp")
 
@@ -50,6 +51,8 @@ class Train:
 
     def __call__(self) -> None:
         run = replace(self.run, weights=self.root / "weights", settings=assignments(self.set_))
+        if self.test and not self.ship:
+            raise InputError("--test has no use without --ship; leave it out")
         if self.ship:
             records.commit(self.root, "arsr", "arsr_core")  # what would be refused after the training is said before
         hint(f"{run.name}: {run.settled.steps:,} steps, to {run.folder}")

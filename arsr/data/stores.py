@@ -71,6 +71,7 @@ def fill(
     """
     folder = Path(folder)
     require_once([source.name for source in sources], "take one of them out, or give their common folder")
+    before = [path.name for path in folder.iterdir()] if folder.is_dir() else None
     _claim(folder, asdict(settings))
     rows, sizes, counts, skipped = [], [], Counter(), {}
     with tqdm(sources, unit="clip", delay=2, disable=None if progress is None else not progress) as bar:
@@ -94,6 +95,10 @@ def fill(
             whole = sum(sizes) / len(sizes) * len(sources)
             bar.set_postfix_str(f"{sum(sizes) / 1e9:.2f} of about {whole / 1e9:.2f} GB", refresh=False)
     if not sizes:
+        if not before and [path.name for path in folder.iterdir()] == ["settings.json"]:
+            (folder / "settings.json").unlink()  # other settings may have it
+            if before is None:
+                folder.rmdir()
         first = "".join(f"; the first, {name}: {reason}" for name, reason in islice(skipped.items(), 1))
         raise InputError(f"none of {len(rows)} clips can serve{first}")
     write_atomically(folder / "index.json", json.dumps(rows, indent=1) + "\n")  # in ASCII: reasons name any path

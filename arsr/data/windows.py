@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from annotated_types import Ge, MultipleOf
+from annotated_types import Ge, Le, MultipleOf
 
 from arsr.settings import Positional, settings, spelled
 from arsr_core.errors import InputError
@@ -17,7 +17,7 @@ class Pairs:
 
     # videos, folders of frames, or folders with such in them at any depth
     sources: Annotated[Positional[tuple[str, ...]], spelled(metavar="SOURCE")] = ()
-    embedded: Annotated[int, Ge(0)] = 0  # Embedded training clips, with exact flow; they have 120x160 px.
+    embedded: Annotated[int, Ge(0), Le(100_000)] = 0  # Embedded training clips, with exact flow; they have 120x160 px.
     patch: Annotated[int, Ge(16), MultipleOf(SCALE)] = 128  # Side of an HR window, px.
     clip_frames: Count = 120  # Frames drawn from each clip.
     windows: Count = 10  # Kept of each frame: those with the largest motion.

@@ -44,8 +44,9 @@ class Checkpoint:
     def save(self, step: int, rows: list[dict]) -> None:
         """Write the state after `step` steps; InputError, and the file before stays, where the disk is full."""
         content = {kind: {name: p.state_dict() for name, p in its.items()} for kind, its in self.parts.items()}
-        with files.atomic(self.path) as temporary, io.BytesIO() as whole:  # torch hides a full disk
-            torch.save(content | {"step": step, "rows": rows, "identity": self.identity}, whole)
+        whole = io.BytesIO()  # torch hides a full disk
+        torch.save(content | {"step": step, "rows": rows, "identity": self.identity}, whole)
+        with files.atomic(self.path) as temporary:
             temporary.write_bytes(whole.getbuffer())
 
     def restore(self) -> tuple[int, list[dict]]:
@@ -53,6 +54,8 @@ class Checkpoint:
         if not self.path.exists():
             return 0, []
         try:
+            if not self.path.is_file():
+                raise InputError("a pipe or a folder")
             content = torch.load(self.path, map_location="cpu", weights_only=True)
             given = {part: dict(content["identity"].get(part, {})) for part in self.identity}
         except Exception as error:  # whatever a damaged archive raises

@@ -16,7 +16,8 @@ from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS, Augmentation
 from arsr_core.sr import METHODS
 
-Count = Annotated[int, Strict(), Ge(1)]
+Count = Annotated[int, Strict(), Ge(1), Le(10_000)]
+Steps = Annotated[int, Strict(), Ge(1), Le(10**9)]
 Positive = Annotated[float, Strict(), Gt(0)]
 Weight = Annotated[float, Strict(), Ge(0)]  # of a part of a loss; a rate, a decay
 Share = Annotated[float, Strict(), Ge(0), Lt(1)]
@@ -31,7 +32,7 @@ class SRRecipe:
 
     method: Literal[*METHODS]  # the network, as sr.METHODS names it
     lite: Bool  # its small form
-    steps: Count
+    steps: Steps
     batch: Count
     patch: Count  # HR, px
     rate: Weight
@@ -43,13 +44,15 @@ class SRRecipe:
     judge: Positive = 1.0  # the discriminator's rate over the generator's
     warp: tuple[Weight, Weight, Weight] | None = None  # weights of L_SR, L_warp-SR, L_warp-HR; (1, 0, 0): the control
     start: str | None = None  # the recipe whose weights it starts from
-    milestones: tuple[Count, ...] = ()  # steps where the rate falls by `factor`; none: half a cosine
+    milestones: tuple[Steps, ...] = ()  # steps where the rate falls by `factor`; none: half a cosine
     factor: Annotated[Positive, Le(1)] = 0.5
     clip: Positive | None = None  # norm of the gradient
 
     def __post_init__(self):
         if self.warp and (self.feature or self.adversarial):
             raise InputError("a recipe has ToSR's loss or the spatial ones, not both")
+        if not any(self.warp or (self.pixel_weight, self.feature, self.adversarial)):
+            raise InputError("a recipe needs a loss; expected one weight above 0")
 
 
 @settings
@@ -59,7 +62,7 @@ class RecogniserRecipe:
     stream: Literal["rgb", "flow", "both"]  # both: ST-ResNet
     backbone: Literal["bn_inception", "efficientnet_lite0", "lite", "resnet18", "resnet50"]
     protocol: Literal[*PROTOCOLS]  # size of the frames, crop, length of the stack
-    steps: Count
+    steps: Steps
     batch: Count
     rate: Weight  # learning rate
     decay: Weight  # of the weights
@@ -67,7 +70,7 @@ class RecogniserRecipe:
     imagenet: Bool | str = False  # start from ImageNet weights: those of a package, or of a file
     start: tuple[str, ...] = ()  # names of the weights of ST-ResNet's two streams, or of one with other classes
     optimizer: Literal["sgd", "adamw"] = "sgd"  # sgd: with momentum 0.9 and `parameter_groups`
-    milestones: tuple[Count, ...] = ()  # steps where the rate falls to a tenth; none: half a cosine
+    milestones: tuple[Steps, ...] = ()  # steps where the rate falls to a tenth; none: half a cosine
     segments: Count = 3
     clip: Positive | None = None
     partial_bn: Bool = False
@@ -77,7 +80,7 @@ class RecogniserRecipe:
 
     def __post_init__(self):
         if (len(self.start) == 2) != (self.stream == "both") or len(self.start) > 2:
-            raise InputError(f"expected two streams for ST-ResNet to start from, or at most one for TSN, got {self}")
+            raise InputError(f"start: expected two streams for ST-ResNet, at most one for TSN, got {self.start}")
         if self.imagenet is True and self.backbone != "efficientnet_lite0":
             raise InputError(f"imagenet: true is for efficientnet_lite0; {self.backbone} needs a file of weights")
         drawn = self.augmentation
@@ -108,7 +111,7 @@ class Run:
     start: Path | None = None  # weights to start from; default: the recipe's, in `out` or `weights`
     out: Path = Path("_build/train")  # folder of prepared data, checkpoints and weights
     precision: Literal["float32", "bfloat16"] = "float32"
-    workers: Annotated[int, Ge(0)] = 0  # processes that load data
+    workers: Annotated[int, Ge(0), Le(512)] = 0  # processes that load data
     weights: Suppress[Path] = Path("weights")  # folder of the shipped weights
     settings: Suppress[Mapping[str, Any]] = field(default_factory=dict)  # other values of the recipe's fields
 

@@ -14,7 +14,7 @@ from arsr.embedded import generated
 from arsr.evaluate import Evaluation, evaluate
 from arsr.training import checkpoint, tasks
 from arsr.training.recipes import SUFFIXES, RecogniserRecipe, Run, SRRecipe
-from arsr_core import degrade, devices, files, flow, sr, video
+from arsr_core import degrade, devices, files, flow, recognition, sr, video
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
 from arsr_core.metrics import psnr
@@ -32,6 +32,7 @@ PAIRS = {
 def train(run: Run, *, say: Callable[[str], None] = print) -> tuple[Path, pandas.DataFrame]:
     """Prepare the data where that is not done, then train or go on -> (file of weights, loss curves)."""
     start, state = _starts(run), processes.this()  # what lacks is said before the long preparation
+    _require_start(run.settled, start)
     if run.fold is not None:
         _require_fold(run)
     with places.own(run.folder, "training") if state.is_main_process else nullcontext():
@@ -41,6 +42,16 @@ def train(run: Run, *, say: Callable[[str], None] = print) -> tuple[Path, pandas
         path, curve = tasks.train(run.settled, store, run.folder, **options)
         files.write_atomically(run.folder / "curve.csv", curve.to_csv(index=False))
     return path, curve
+
+
+def _require_start(recipe: SRRecipe | RecogniserRecipe, start: list[Path]) -> None:
+    """InputError for files of weights that the networks cannot start from."""
+    if isinstance(recipe, SRRecipe):
+        _ = [sr.load(recipe.method, path) for path in start]
+    elif recipe.stream == "both":
+        _ = [recognition.load(path) for path in start]
+    elif start or recipe.imagenet:
+        tasks.recogniser_task(recipe, 2, start=start)
 
 
 def _require_fold(run: Run) -> None:
