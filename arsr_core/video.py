@@ -29,6 +29,7 @@ CONTAINERS = "asf,avi,dv,flv,gif,ivf,matroska,mov,mpeg,mpegts,mxf,nut,ogg,webm,y
 COPY_AGAIN = "copy or download it again"
 UNTAGGED = 2  # FFmpeg's number for a matrix that is not said
 LARGEST = 2**30 // 12  # pixels of a frame, twice 8K: a header of some bytes can announce more than memory holds
+ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # its properties, the file's size among them
 CROPPED = re.compile(rb"\x54[\xaa\xbb\xcc\xdd](\x81[^\0]|\x82(?!\0\0)..)", re.DOTALL)  # Matroska's PixelCrop
 TONEMAP = "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
 RGB264 = "libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast"}
@@ -373,6 +374,17 @@ def _refuse_cut(path: Path, container: av.container.InputContainer, stream: av.V
         lost = stream.frames - stream.duration
         if lost > max(2, stream.frames // 50):
             wrong = f"its header announces {stream.frames} frames, about {stream.duration} are there"
+            raise InputError(f"{path}: the file is cut: {wrong}; {COPY_AGAIN}")
+    if container.format.name in ("asf", "gif"):
+        with path.open("rb") as file:
+            data = file.read(1 << 14)
+            file.seek(max(len(data), container.size - 64))
+            data += file.read()
+        at = data.find(ASF_FILE)
+        if container.format.name == "gif" and not data.rstrip(b"\0\r\n ").endswith(b";"):
+            raise InputError(f"{path}: the file is cut: it does not end as a GIF does; {COPY_AGAIN}")
+        if at >= 0 and (said := int.from_bytes(data[at + 40 : at + 48], "little")) > container.size:
+            wrong = f"its header announces {said:,} bytes, it has {container.size:,}"
             raise InputError(f"{path}: the file is cut: {wrong}; {COPY_AGAIN}")
 
 

@@ -519,6 +519,16 @@ def test_joined_transport_streams_are_one_clip(tmp_path):
     video.require_constant_rate(tmp_path / "in.ts")
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"), [("a.gif", "gif", "rgb8"), ("a.wmv", "wmv2", "yuv420p")], ids=["GIF", "WMV"]
+)
+def test_a_file_without_its_end_is_cut(tmp_path, name, codec, pixels):
+    path = encode(tmp_path / name, smooth(30), codec, pixels)
+    assert counts(path, tmp_path) == {30}
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    line(lambda: video.probe(path), "the file is cut")
+
+
 @pytest.mark.parametrize("lost", [1, 5])
 def test_a_transport_stream_that_lost_packets_is_damaged(tmp_path, lost):
     data = encode(tmp_path / "in.ts", np.random.default_rng(0).integers(0, 255, (25, 48, 64, 3), np.uint8)).read_bytes()
