@@ -259,6 +259,10 @@ def test_weights_of_other_shapes_are_refused(tmp_path, load, state):
         lambda: TSN(2, "flow", "lite", flow_frames=10**9),
         lambda: TSN(10**12, "rgb", "lite"),
         lambda: sr.build("vdsr", layers=10**9),
+        lambda: sr.build("vdsr", layers=torch.zeros(9, 9)),
+        lambda: sr.build("vdsr", features=True),
+        lambda: augmented(NOISE, 0),
+        lambda: flow.stack(FLOWS, torch.tensor(1)),
     ],
 )
 def test_networks_of_no_size(call):
@@ -972,6 +976,8 @@ def test_a_check_keeps_what_it_checks():
         ({"count": 2.0}, "got 2.0"),
         ({"count": 1, "names": "ab"}, "expected names as tuple of str, got"),
         ({"count": 1, "size": (1,)}, "expected size as (a whole number, a finite number) or None, got (1,)"),
+        ({"count": 10**30}, "expected count as a whole number, got 1000"),
+        ({"count": 1, "names": torch.tensor(1.0)}, "expected names as tuple of str, got float32 ()"),
         ({"count": 1, "more": float("nan")}, "expected more as a finite number, got nan"),
     ):
         line(lambda given=given: made(**given), words)
