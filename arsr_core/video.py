@@ -355,11 +355,12 @@ def _rate(path: Path) -> Fraction | None:
     with _open(path) as (container, stream):
         gaps = _gaps(container, stream, packets=1000)
         said = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
+        unit, rounding = stream.time_base, _rounding(container)  # a stream's memory goes with its container
     if not gaps or not (middle := gaps[len(gaps) // 2]):
         return next(iter(said), None)
-    usual = [gap for gap in gaps if abs(gap - middle) <= 0.1 * middle + _rounding(container) / stream.time_base]
-    step = Fraction(sum(usual), len(usual)) * stream.time_base
-    agreeing = (rate for rate in said if abs(1 / rate - step) <= 4 * stream.time_base / len(usual))
+    usual = [gap for gap in gaps if abs(gap - middle) <= 0.1 * middle + rounding / unit]
+    step = Fraction(sum(usual), len(usual)) * unit
+    agreeing = (rate for rate in said if abs(1 / rate - step) <= 4 * unit / len(usual))
     return next(agreeing, (1 / step).limit_denominator(1001))
 
 
