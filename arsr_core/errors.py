@@ -140,7 +140,7 @@ def _allowed(value: object, kind: object) -> bool:
         return any(_allowed(value, one) for one in inner)
     if kind in (int, float):
         number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
-        return number and abs(value) < math.inf  # not for nan
+        return number and abs(value) < (2**63 if isinstance(value, Integral) else math.inf)  # not for nan
     if origin is tuple and Ellipsis not in inner:
         return isinstance(value, tuple | list) and len(value) == len(inner) and all(map(_allowed, value, inner))
     if isinstance(origin, type) and issubclass(origin, Iterable):
@@ -148,6 +148,7 @@ def _allowed(value: object, kind: object) -> bool:
         held = plain if isinstance(plain, tuple | list | set | range) else ()
         some = isinstance(value, tuple | list if origin is tuple else origin)
         some = some or (hasattr(value, "tolist") and origin in (Sequence, Collection, Iterable))
+        some = some and getattr(value, "ndim", 1) > 0  # a single number is no sequence
         return some and not isinstance(value, str) and all(_allowed(one, inner[0]) for one in held)
     if isinstance(kind, type) and kind.__name__ not in ("Tensor", "ndarray", "device"):
         return isinstance(value, os.PathLike if kind is Path else kind)

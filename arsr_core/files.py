@@ -37,7 +37,9 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     ...     _ = temporary.write_text("1 2 3")
     """
     real = Path(os.path.realpath(path))
-    temporary = real.parent / f".{real.name}.{os.getpid()}-{threading.get_native_id()}-{HOST}.tmp{real.suffix}"
+    # a name of 255 bytes, the longest there can be, leaves no room for a number
+    name = real.name if len(os.fsencode(real.name)) < 200 else f"{zlib.crc32(os.fsencode(real.name)):08x}"
+    temporary = real.parent / f".{name}.{os.getpid()}-{threading.get_native_id()}-{HOST}.tmp{real.suffix[:20]}"
     try:
         if not (real.is_file() or real.is_dir()) and os.path.lexists(real):
             raise OSError(errno.ENODEV, "a device, pipe or endless link, no file")

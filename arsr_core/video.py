@@ -29,6 +29,7 @@ CONTAINERS = "asf,avi,dv,flv,gif,ivf,matroska,mov,mpeg,mpegts,mxf,nut,ogg,webm,y
 COPY_AGAIN = "copy or download it again"
 UNTAGGED = 2  # FFmpeg's number for a matrix that is not said
 LARGEST = 2**30 // 12  # pixels of a frame, twice 8K: a header of some bytes can announce more than memory holds
+ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # its properties, the file's size among them
 CROPPED = re.compile(rb"\x54[\xaa\xbb\xcc\xdd](\x81[^\0]|\x82(?!\0\0)..)", re.DOTALL)  # Matroska's PixelCrop
 TONEMAP = "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
 RGB264 = "libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast"}
@@ -78,7 +79,7 @@ def probe(path: str | Path) -> Info:
         aspect = stream.sample_aspect_ratio or Fraction(1)  # none: square pixels
         aspect = 1 / aspect if upright(np.empty((1, 2, 0))).shape[0] == 2 else aspect  # turned by 90 degrees
         tagged = first.colorspace != UNTAGGED or min(height, width) < 720
-        return Info(width, height, fps, stream.frames or None, aspect, tagged, _remark(path, container, first))
+        return Info(width, height, fps, stream.frames or None, aspect, tagged, _remark(path, container, stream, first))
 
 
 @checked
@@ -95,8 +96,8 @@ def require_constant_rate(path: str | Path) -> None:
     Reads the packets' times without decoding; a tenth of a frame more or less is the container's rounding.
     """
     with _open(Path(path)) as (container, stream):
-        gaps = [float(gap * stream.time_base) for gap in _gaps(container, stream)]
-    if gaps and gaps[-1] - gaps[0] > 0.1 * gaps[len(gaps) // 2] + 0.002:
+        gaps, rounding = [float(gap * stream.time_base) for gap in _gaps(container, stream)], _rounding(container)
+    if gaps and gaps[-1] - gaps[0] > 0.1 * gaps[len(gaps) // 2] + rounding:
         raise InputError(
             f"{path}: its frames last {1000 * gaps[0]:.0f} to {1000 * gaps[-1]:.0f} ms; expected a constant rate: "
             "convert it first: ffmpeg -i IN -fps_mode cfr OUT.mkv"
@@ -298,15 +299,28 @@ def _open(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStr
             raise InputError(f"{path}: damaged ({error.strerror}); {COPY_AGAIN}") from error
 
 
-def _remark(path: Path, container: av.container.InputContainer, frame: av.VideoFrame) -> str:
+def _remark(path: Path, container: av.container.InputContainer, stream: av.VideoStream, frame: av.VideoFrame) -> str:
     """What players would do to the picture and this module does not, in a line."""
     said = ["is interlaced, and its combs stay; without them: ffmpeg -i IN -vf bwdif OUT.mkv"] * frame.interlaced_frame
+    if lost := float(_lost(container, stream, frame)):
+        said.append(f"starts within a group of pictures; the {lost:.2f} s that cannot be decoded are left out")
     if container.format.name.startswith("matroska"):
+        alpha = (
+            "has transparent parts, which show; hidden: ffmpeg -c:v libvpx-vp9 -i IN -c:v ffv1 -pix_fmt bgra OUT.mkv"
+        )
+        said += [alpha] * (stream.metadata.get("alpha_mode") == "1")
         with path.open("rb") as file:
             header = file.read(1 << 14).partition(b"\x1f\x43\xb6\x75")[0]  # what is before the first frames
         edges = "has edges that players cut off, and they stay; without them: ffmpeg -i IN OUT.mkv"
         said += [edges] * bool(CROPPED.search(header))
     return f"{path}: {'; '.join(said)}" if said else ""
+
+
+def _lost(container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> Fraction:
+    """Seconds at the start that need frames before them; 0 for an AVI, which has no times of frames as shown."""
+    if container.format.name == "avi" or None in (first.pts, stream.start_time):
+        return Fraction(0)
+    return max(Fraction(0), (first.pts - stream.start_time) * stream.time_base)
 
 
 def _chosen(streams: Sequence[av.stream.Stream]) -> av.stream.Stream | None:
@@ -331,16 +345,22 @@ def _gaps(container: av.container.InputContainer, stream: av.VideoStream, packet
     return sorted(b - a for part in parts for a, b in pairwise(sorted(part)))
 
 
+def _rounding(container: av.container.InputContainer) -> float:
+    """How many seconds a container's rounding makes one gap longer than another: a GIF counts hundredths."""
+    return 0.011 if container.format.name == "gif" else 0.002
+
+
 def _rate(path: Path) -> Fraction | None:
     """Frames a second: what the container says where the usual gaps agree, whose times are rounded; else the gaps'."""
     with _open(path) as (container, stream):
         gaps = _gaps(container, stream, packets=1000)
         said = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
+        unit, rounding = stream.time_base, _rounding(container)  # a stream's memory goes with its container
     if not gaps or not (middle := gaps[len(gaps) // 2]):
         return next(iter(said), None)
-    usual = [gap for gap in gaps if abs(gap - middle) <= 0.1 * middle + 0.002 / stream.time_base]
-    step = Fraction(sum(usual), len(usual)) * stream.time_base
-    agreeing = (rate for rate in said if abs(1 / rate - step) <= 4 * stream.time_base / len(usual))
+    usual = [gap for gap in gaps if abs(gap - middle) <= 0.1 * middle + rounding / unit]
+    step = Fraction(sum(usual), len(usual)) * unit
+    agreeing = (rate for rate in said if abs(1 / rate - step) <= 4 * unit / len(usual))
     return next(agreeing, (1 / step).limit_denominator(1001))
 
 
@@ -355,6 +375,17 @@ def _refuse_cut(path: Path, container: av.container.InputContainer, stream: av.V
         lost = stream.frames - stream.duration
         if lost > max(2, stream.frames // 50):
             wrong = f"its header announces {stream.frames} frames, about {stream.duration} are there"
+            raise InputError(f"{path}: the file is cut: {wrong}; {COPY_AGAIN}")
+    if container.format.name in ("asf", "gif"):
+        with path.open("rb") as file:
+            data = file.read(1 << 14)
+            file.seek(max(len(data), container.size - 64))
+            data += file.read()
+        at = data.find(ASF_FILE)
+        if container.format.name == "gif" and not data.rstrip(b"\0\r\n ").endswith(b";"):
+            raise InputError(f"{path}: the file is cut: it does not end as a GIF does; {COPY_AGAIN}")
+        if at >= 0 and (said := int.from_bytes(data[at + 40 : at + 48], "little")) > container.size:
+            wrong = f"its header announces {said:,} bytes, it has {container.size:,}"
             raise InputError(f"{path}: the file is cut: {wrong}; {COPY_AGAIN}")
 
 
@@ -474,15 +505,15 @@ def _read_image(path: Path) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"{path}: not a file (a folder, a pipe or a device); remove it")
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),  # of large ones and of damaged EXIF
-            Image.open(path, formats=("PNG", "JPEG")) as image,  # of others, EPS starts a program
-        ):
+        with warnings.catch_warnings(action="ignore"), ExitStack() as stack:  # of large ones and of damaged EXIF
+            # of other formats, EPS starts a program
+            image, whole = (stack.enter_context(Image.open(path, formats=("PNG", "JPEG"))) for _ in range(2))
             if image.mode.startswith(("I", "F")):
                 raise InputError(f"{path}: more than 8 bits a sample ({image.mode}); convert it to 8 bits")
             if image.format == "PNG" and image.is_animated:
                 raise InputError(f"{path}: holds {image.n_frames} pictures (APNG); part them: ffmpeg -i IN OUT%04d.png")
             _refuse_large(path, image.width * image.height)
+            whole.verify()  # a PNG's checksums, which decoding leaves out
             upright = ImageOps.exif_transpose(image)
             if upright.has_transparency_data:
                 return _on_black(np.array(upright.convert("RGBA")))
@@ -513,14 +544,14 @@ def _write_video(
         raise InputError(f"{path}: expected aspect as a pixel's width / height, got {aspect}")
     av, (codec, pixels, options) = _av(), coding
     with ExitStack() as stack:
-        source = None if sound is None else stack.enter_context(_open(Path(sound)))
+        source, start = (None, 0) if sound is None else (stack.enter_context(_open(Path(sound))), _start(Path(sound)))
         temporary = stack.enter_context(atomic(path))
         frames = uniform(f"{path}", frames)
         first = next(frames)
         try:
             with av.open(f"file:{temporary}", "w", options={"fflags": "+bitexact"}) as container:  # no random names
                 stream = container.add_stream(codec, rate=rate, options=options)
-                packets = _sound(path, container, *source) if source else iter(())
+                packets = _sound(path, container, source[0], start) if source else iter(())
                 pending = next(packets, None)
                 stream.height, stream.width, _ = first.shape
                 stream.pix_fmt = pixels
@@ -544,10 +575,17 @@ def _write_video(
             ) from error
 
 
+def _start(path: Path) -> Fraction:
+    """The second at which the first frame that decodes is shown: a file may start with some that need others."""
+    with _open(path) as (container, stream):
+        first = next(_decode(path, container, stream))
+        return (stream.start_time or 0) * stream.time_base + _lost(container, stream, first)
+
+
 def _sound(
-    path: Path, target: av.container.OutputContainer, source: av.container.InputContainer, picture: av.VideoStream
+    path: Path, target: av.container.OutputContainer, source: av.container.InputContainer, start: Fraction
 ) -> Iterator[av.Packet]:
-    """The packets of the sound track for a new stream of `target`, timed from the picture's start.
+    """The packets of the sound track for a new stream of `target`, timed from the picture's start, in seconds.
 
     Sound before it (a file cut without encoding it anew) is left out, but for what encoders begin with.
     """
@@ -555,14 +593,15 @@ def _sound(
     if track is None:
         return
     name = getattr(track.codec_context, "name", "unknown")
-    uncompressed = name.startswith("pcm_") and target.format.name == "mp4"  # listed as supported, refused by the muxer
-    if name not in target.supported_codecs or uncompressed:
+    # listed as supported, refused by the muxer
+    refused = {"mp4": name.startswith("pcm_"), "mov": name in ("flac", "opus", "truehd")}.get(target.format.name, False)
+    if name not in target.supported_codecs or refused:
         raise InputError(
             f"{path}: {target.format.name} cannot hold the source's sound ({name}); give an .mkv, or convert the "
             "source first: ffmpeg -i IN -c:v copy -c:a aac OUT.mkv"
         )
     stream = target.add_stream_from_template(track)
-    start, early = round((picture.start_time or 0) * picture.time_base / track.time_base), None
+    start, early = round(start / track.time_base), None
     last, due = -math.inf, 0
     for packet in source.demux(track):
         if packet.dts is None:  # the end

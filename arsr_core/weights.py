@@ -38,6 +38,8 @@ def read(path: str | Path) -> State:
     state = _reader(path)(path)
     for _ in WRAPPERS:  # they nest
         state = next((state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)), state)
+    if len(inner := [value for value in state.values() if _names_tensors(value)]) == 1 and not _names_tensors(state):
+        state = inner[0]  # whatever the wrapper is called
     tensors = {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
     state = {key: value.detach() for key, value in tensors.items() if value.layout is torch.strided and value.is_cpu}
     _require_held(path, sum(value.numel() * value.element_size() for value in state.values()))
@@ -55,7 +57,8 @@ def serialised(state: State, metadata: Mapping[str, str]) -> bytes:
     """The bytes of a .safetensors file, always the same: the library's order of the metadata changes with each run."""
     from safetensors.torch import save
 
-    data = save({key: value.detach().cpu().contiguous() for key, value in state.items()}, metadata=dict(metadata))
+    own = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state.items()}
+    data = save(own, metadata=dict(metadata))  # of memory that no two tensors share
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -112,6 +115,10 @@ def _difference(key: str, wanted: torch.Tensor | None, found: torch.Tensor | Non
     return "" if finite else f"{key} has values that are not finite"
 
 
+def _names_tensors(value: object) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(item, torch.Tensor) for item in value.values())
+
+
 def _reader(path: Path) -> Callable[[Path], Mapping]:
     """By content; by suffix where the content says nothing, for the error that fits."""
     with path.open("rb") as file:
@@ -155,7 +162,8 @@ def _read_hdf5(path: Path) -> State:
             items = {key: item for key in group if isinstance(item := own(group, key), h5py.Dataset) and item.ndim}
             _require_held(path, sum(item.nbytes for item in items.values()))
             names = {key: re.sub(r"(?<!_)_(?!_)", "/", key).replace("__", "_").removesuffix(":0") for key in items}
-            return {names[key]: torch.from_numpy(item[()]) for key, item in items.items()}
+            arrays = {names[key]: item[()] for key, item in items.items()}
+            return {key: torch.from_numpy(a.astype(a.dtype.newbyteorder("="))) for key, a in arrays.items()}
     except InputError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -133,6 +133,13 @@ def deflated(path: Path) -> Path:
     return path
 
 
+def shared(path: Path) -> Path:
+    """All tensors in one piece of memory."""
+    state, memory = sr.build("vdsr", **VDSR).state_dict(), torch.rand(1 << 16)
+    torch.save({key: memory[: value.numel()].view_as(value) for key, value in state.items()}, path)
+    return path
+
+
 def script(path: Path) -> Path:
     torch.jit.script(torch.nn.Linear(2, 2)).save(path)
     return path
@@ -173,6 +180,21 @@ def test_a_pipe_is_no_file_of_weights_and_no_clip(tmp_path):
     line(lambda: video.read(tmp_path / "frames"), "2.png: not a file (a folder, a pipe or a device)")
 
 
+def test_weights_that_share_memory_are_imported(tmp_path):
+    source, target = shared(tmp_path / "w.pth"), tmp_path / "w.safetensors"
+    namings.convert(source, target)
+    wanted = sr.load("vdsr", source).state_dict()
+    assert all(torch.equal(value, wanted[key]) for key, value in sr.load("vdsr", target).state_dict().items())
+    before = target.read_bytes()
+    line(lambda: namings.convert(target, target), "source and target are the same file")
+    assert target.read_bytes() == before
+
+
+def test_numbers_of_other_byte_order_are_read(tmp_path):
+    big = h5(tmp_path / "w.h5", lambda h5py, file: file.create_dataset("a", data=np.arange(3, dtype=">f4")))
+    assert weights.read(big)["a"].tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("layers", [("8", "3", "-72"), ("-8", "3", "72"), ("0", "3", "0"), ("9" * 5000, "3", "72")])
 def test_ncnn_models_with_impossible_layers(tmp_path, layers):
     options = " ".join(f"{key}={value}" for key, value in zip(("0", "1", "6"), layers, strict=True))
@@ -194,8 +216,16 @@ VDSR = {"layers": 4, "features": 8}
         lambda state, old: {"state_dict": old, "state_dict_ema": state},
         lambda state, old: {"params": old, "params_ema": state},
         lambda state, old: {"model": old, "model_ema": state},
+        lambda state, old: {"epoch": 3, "net_g": state, "optimizer": {"state": {}, "param_groups": []}},
     ],
-    ids=["generator beside generator_ema", "Lightning's model", "timm's average", "BasicSR's average", "model_ema"],
+    ids=[
+        "generator beside generator_ema",
+        "Lightning's model",
+        "timm's average",
+        "BasicSR's average",
+        "model_ema",
+        "the only one with tensors",
+    ],
 )
 def test_the_tensors_that_authors_infer_with_are_taken(tmp_path, wrap):
     state = sr.build("vdsr", **VDSR).state_dict()
@@ -229,6 +259,10 @@ def test_weights_of_other_shapes_are_refused(tmp_path, load, state):
         lambda: TSN(2, "flow", "lite", flow_frames=10**9),
         lambda: TSN(10**12, "rgb", "lite"),
         lambda: sr.build("vdsr", layers=10**9),
+        lambda: sr.build("vdsr", layers=torch.zeros(9, 9)),
+        lambda: sr.build("vdsr", features=True),
+        lambda: augmented(NOISE, 0),
+        lambda: flow.stack(FLOWS, torch.tensor(1)),
     ],
 )
 def test_networks_of_no_size(call):
@@ -307,6 +341,20 @@ def test_images_that_are_more_than_they_say(tmp_path, monkeypatch, content, word
     with pytest.raises(InputError):
         flow.read(tmp_path / "in" / "0.png")
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_png_whose_checksum_fails_is_damaged(tmp_path):
+    images(tmp_path / "f", "0.png")
+    data = bytearray((tmp_path / "f/0.png").read_bytes())
+    data[data.index(b"IDAT") + 12] ^= 1
+    (tmp_path / "f/0.png").write_bytes(data)
+    line(lambda: video.read(tmp_path / "f"), "0.png: not a readable image", "copy or download it again")
+
+
+def test_transparency_of_webm_is_said(tmp_path, capfd):
+    encode(tmp_path / "a.webm", smooth(4), "libvpx-vp9", "yuva420p")
+    cli.parse(["upscale", str(tmp_path / "a.webm"), str(tmp_path / "o.mp4")])()
+    assert "has transparent parts, which show" in capfd.readouterr().err
 
 
 def test_transparent_parts_let_black_through(tmp_path):
@@ -396,6 +444,13 @@ def test_raw_dv_has_a_rate(tmp_path):
     assert fps_everywhere(path) == {25} and video.count(path) == 5
 
 
+def test_a_gif_rounds_its_times_to_hundredths(tmp_path):
+    first, *rest = (Image.fromarray(frame) for frame in smooth(90))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=[30, 30, 40] * 30)
+    assert fps_everywhere(tmp_path / "a.gif") == {30}
+    video.require_constant_rate(tmp_path / "a.gif")
+
+
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.avi", "a.ts"])
 @pytest.mark.parametrize("fps", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(15, 2), 24])
 def test_exact_rates_are_read_as_they_are(tmp_path, name, fps):
@@ -468,6 +523,16 @@ def test_joined_transport_streams_are_one_clip(tmp_path):
     video.require_constant_rate(tmp_path / "in.ts")
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"), [("a.gif", "gif", "rgb8"), ("a.wmv", "wmv2", "yuv420p")], ids=["GIF", "WMV"]
+)
+def test_a_file_without_its_end_is_cut(tmp_path, name, codec, pixels):
+    path = encode(tmp_path / name, smooth(30), codec, pixels)
+    assert counts(path, tmp_path) == {30}
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    line(lambda: video.probe(path), "the file is cut")
+
+
 @pytest.mark.parametrize("lost", [1, 5])
 def test_a_transport_stream_that_lost_packets_is_damaged(tmp_path, lost):
     data = encode(tmp_path / "in.ts", np.random.default_rng(0).integers(0, 255, (25, 48, 64, 3), np.uint8)).read_bytes()
@@ -538,10 +603,13 @@ def test_the_default_stream_is_read(tmp_path):
     assert (video.read(tmp_path / "two.mkv").frames == 200).all()
 
 
-def with_sound(path: Path, start: int = 0, seconds: int = 1, codec: str = "libx264", pixels: str = "yuv420p") -> Path:
+def with_sound(
+    path: Path, start: int = 0, seconds: int = 1, codec="libx264", pixels="yuv420p", sound="aac", gop: int = 250
+) -> Path:
     """A picture from frame `start` on, and a tone from the beginning."""
     with av.open(str(path), "w") as container:
-        picture, tone = container.add_stream(codec, rate=25), container.add_stream("aac", rate=16000, layout="mono")
+        picture, tone = container.add_stream(codec, rate=25), container.add_stream(sound, rate=16000, layout="mono")
+        picture.gop_size = gop
         picture.width, picture.height, picture.pix_fmt = 64, 48, pixels
         for number, frame in enumerate(smooth(25), start):
             image = av.VideoFrame.from_ndarray(frame, format="rgb24")
@@ -582,6 +650,28 @@ def test_sound_of_joined_files_goes_on(tmp_path, name):
     assert np.diff(made["audio"]) == pytest.approx(0.064, abs=0.002)
 
 
+@pytest.mark.parametrize("name", ["in.mkv", "in.mp4", "in.ts"])
+def test_a_start_that_cannot_be_decoded_is_said_and_its_sound_left_out(tmp_path, capfd, name):
+    """A file that starts within a group of pictures: of the 25 frames the first that decodes is 10."""
+    with av.open(str(with_sound(tmp_path / "whole.mp4", gop=10))) as whole, av.open(str(tmp_path / name), "w") as cut:
+        streams = [cut.add_stream_from_template(stream) for stream in whole.streams]
+        for packet in whole.demux():
+            if packet.dts is not None and (packet.stream.type == "audio" or packet.pts * packet.time_base > 0.15):
+                packet.stream = streams[packet.stream.index]
+                cut.mux(packet)
+    cli.parse(["upscale", str(tmp_path / name), str(tmp_path / "o.mp4")])()
+    assert "starts within a group of pictures; the 0.20 s" in capfd.readouterr().err
+    made = times(tmp_path / "o.mp4")
+    assert len(made["video"]) == 16 and 0.5 < made["audio"][-1] < 0.7
+
+
+@pytest.mark.parametrize("codec", ["flac", "libopus"])
+def test_sound_that_mov_refuses_is_named(tmp_path, codec):
+    source = with_sound(tmp_path / "in.mkv", sound=codec)
+    line(lambda: video.encode(tmp_path / "o.mov", smooth(9), 25, sound=source), "mov cannot hold the source's sound")
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mkv"]
+
+
 # Memory, and options that are none --------------------------------------------------------------------------
 
 
@@ -620,6 +710,16 @@ def test_tiles_that_never_end_are_refused(size, tile, refused):
         (["flow", "IN", "o.mp4", "--bound", "inf"], "bound as a finite number"),
         (["flow", "IN", "o", "--format", "uint8", "--bound", "nan"], "bound as a finite number"),
         (["flow", "IN", "o.mp4", "--fps", "0"], "fps"),
+        (["flow", "IN", "o", "--format", "uint8", "--bound", "1e300"], "bound from 0.001 to 10000"),
+        (
+            ["flow", "FLOWS", "o.mp4", "--method", "precomputed"],
+            "flows: has no rate; give one, frames per second: --fps",
+        ),
+        (["flow", "FLOWS", "o", "--method", "precomputed"], "2.flo: the flow is 8x9, that before it 8x8"),
+        (["flow", "FLOWS", "o", "--method", "precomputed", "--workers", "2"], "--workers is of the method tvl1"),
+        (["flow", "IN", "o", "--method", "raft", "--preset", "fast"], "--preset is of the method tvl1"),
+        (["flow", "IN", "o", "--download"], "--download is of the method raft"),
+        (["flow", "IN", "o", "--weights", "IN"], "--weights is of the method raft"),
         (["flow", "IN", "o.mp4", "--workers", "-1"], "workers"),
         (["flow", "FRAMES", "o.mp4"], "give --fps"),
     ],
@@ -629,9 +729,12 @@ def test_options_are_finite_and_in_range_before_the_work(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     video.write("in.mkv", smooth(3), 25)
     images(tmp_path / "frames", "0.png", "1.png")
-    words = [{"IN": "in.mkv", "FRAMES": "frames"}.get(word, word) for word in words]
+    (tmp_path / "flows").mkdir()
+    for number, height in enumerate((8, 8, 9)):
+        flow.write(f"flows/{number}.flo", torch.zeros(1, 2, height, 8))
+    words = [{"IN": "in.mkv", "FRAMES": "frames", "FLOWS": "flows"}.get(word, word) for word in words]
     line(lambda: cli.parse(words)(), said)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["frames", "in.mkv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["flows", "frames", "in.mkv"]
 
 
 @pytest.mark.parametrize(
@@ -873,6 +976,8 @@ def test_a_check_keeps_what_it_checks():
         ({"count": 2.0}, "got 2.0"),
         ({"count": 1, "names": "ab"}, "expected names as tuple of str, got"),
         ({"count": 1, "size": (1,)}, "expected size as (a whole number, a finite number) or None, got (1,)"),
+        ({"count": 10**30}, "expected count as a whole number, got 1000"),
+        ({"count": 1, "names": torch.tensor(1.0)}, "expected names as tuple of str, got float32 ()"),
         ({"count": 1, "more": float("nan")}, "expected more as a finite number, got nan"),
     ):
         line(lambda given=given: made(**given), words)

@@ -281,6 +281,12 @@ def test_what_a_killed_run_left_goes_at_the_next(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"o.mp4", f".o.{ours}", ".a.tmp", f".o.{gone}-1-01234567.tmp"}
 
 
+@pytest.mark.parametrize("name", ["x" * 251 + ".mp4", "é" * 125 + ".mkv", "x" * 255, "x." + "y" * 253], ids=len)
+def test_names_may_be_as_long_as_the_system_takes(tmp_path, name):
+    files.write_atomically(tmp_path / name, "1")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
 WORK = """
 import sys, time
 from pathlib import Path

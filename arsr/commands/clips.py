@@ -48,6 +48,9 @@ class Upscale:
         say(f"written: {self.target}")
 
 
+OF_METHOD = {"preset": "tvl1", "workers": "tvl1", "weights": "raft", "download": "raft"}
+
+
 @dataclass
 class Flow:
     """Write the optical flow of a video: as colours to look at, or as files, in memory that does not grow.
@@ -73,8 +76,11 @@ class Flow:
     fps: float | None = None  # rate of OUT; a folder of images has none
 
     def __call__(self) -> None:
+        for option, method in OF_METHOD.items():
+            if self.method != method and getattr(self, option) != getattr(Flow, option):
+                raise InputError(f"--{option} is of the method {method}, got --method {self.method}; leave one out")
         if self.method != "precomputed":
-            _check(self.source, self.target, self.fps)
+            _check(self.source, self.target, self.fps, folder=self.format is not None)
         hint(f"{self.source}: flow by {self.method}")
         from arsr_core import devices, flow
 
@@ -90,14 +96,14 @@ class Flow:
         say(f"written: {self.target}")
 
 
-def _check(source: Path, target: Path, fps: float | None) -> None:
+def _check(source: Path, target: Path, fps: float | None, folder: bool = False) -> None:
     """InputError for what is no video and what cannot become one, before torch loads."""
     from arsr_core import video
 
-    if target.suffix.lower() not in ("", *video.LOSSLESS):
+    if not folder and target.suffix.lower() not in ("", *video.LOSSLESS):
         raise InputError(f"{target}: expected .mp4, .mov or .mkv, or no suffix for a folder of images")
     info = video.probe(source)
-    if info.fps is None and fps is None and target.suffix:
+    if info.fps is None and fps is None and target.suffix and not folder:
         raise InputError(f"{source}: a folder of images has no rate; give --fps, frames per second")
     if info.remark:
         say(info.remark)

@@ -1,6 +1,6 @@
 """From a video or a folder of images to its flow on disk, streaming: a coloured video or a folder of files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -48,13 +48,15 @@ def extract(
             raise InputError(f"precomputed: no option {', '.join(options)}; the flow is read as it is")
         paths, rate = files.listing(source), None
         total = len(paths)
-        flows = (files.read(path)[0] for path in paths)
+        flows = _alike(paths)
     else:
         info = video.probe(source)
         rate, total = info.fps, info.frames and info.frames - 1
         if coloured and fps is None and not source.is_dir():
             video.require_constant_rate(source)
         flows = methods.stream(video.frames(source), method, **options)
+    if coloured and rate is None and fps is None:
+        raise InputError(f"{source}: has no rate; give one, frames per second: --fps, or fps")
     flows = tqdm(flows, total=total, unit=" pairs", delay=2, disable=None)
     pictures = (video.to_uint8(to_rgb(flow[None], bound or COLOUR_BOUND)[None])[0] for flow in flows)  # (H, W, 3)
     if coloured:
@@ -66,6 +68,18 @@ def extract(
             folder.mkdir()
             for number, flow in enumerate(flows):
                 FORMATS[format or "flo"](folder, number, flow[None], bound)
+
+
+def _alike(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
+    """The flow of each file, (2, H, W), of one size."""
+    size = None
+    for path in paths:
+        (flow,) = files.read(path)
+        if size not in (None, flow.shape):
+            given = f"{flow.shape[2]}x{flow.shape[1]}, that before it {size[2]}x{size[1]}"
+            raise InputError(f"{path}: the flow is {given}; expected one size: part the files")
+        size = flow.shape
+        yield flow
 
 
 def _even(rgb: np.ndarray) -> np.ndarray:
@@ -104,8 +118,8 @@ def _check(source: Path, target: Path, coloured: bool, format: str | None, bound
         raise InputError(f"{target}: the format {format} makes a folder; give it a name without {target.suffix}")
     if not coloured and format is None and target.suffix:
         raise InputError(f"{target}: expected {', '.join(VIDEOS)} for a video, or a format for a folder of files")
-    if bound is not None and not bound > 0:
-        raise InputError(f"bound must be positive pixels, got {bound}")
+    if bound is not None and not 0.001 <= bound <= 10_000:
+        raise InputError(f"expected bound from 0.001 to 10000 pixels, got {bound}")
     if source.exists() and target.exists() and target.samefile(source):
         raise InputError(f"{target}: source and target are the same; choose another target")
     require_target(target, folder=not coloured)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from arsr_core.errors import checked, require
+from arsr_core.errors import InputError, checked, require
 from arsr_core.recognition.protocol import bilinear, mirrored
 from arsr_core.recognition.settings import AUGMENTATIONS, Augmentation
 
@@ -20,6 +20,8 @@ def augment(
     generator: on the CPU; the same seed gives the same result.
     """
     require("augment", **{f"clips{i or ''}": (x, f"N S{i or ''} C{i or ''} H W") for i, x in enumerate(clips)})
+    if not 1 <= crop <= 4096:
+        raise InputError(f"augment: expected crop from 1 to 4096 px, got {crop}")
     h, w = clips[0].shape[-2:]
     changes = [_drawn(h, w, crop, augmentation, generator) for _ in clips[0]]
     out = tuple(torch.stack([change(x) for x, change in zip(clip, changes, strict=True)]) for clip in clips)

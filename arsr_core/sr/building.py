@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from arsr_core.errors import InputError, checked, require
+from arsr_core.errors import InputError, checked, describe, require
 from arsr_core.sr import namings
 from arsr_core.sr.methods import METHODS, find
 
@@ -27,8 +27,9 @@ def build(name: str, **hyper: object) -> nn.Module:
     if unknown := sorted(hyper.keys() - known):
         raise InputError(f"{name}: no setting {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
     for key, value in hyper.items():
-        if type(known[key].default) is int and not (isinstance(value, int) and 1 <= value <= 4096):
-            raise InputError(f"{name}: expected {key} as a whole number from 1 to 4096, got {value!r}")
+        if type(known[key].default) is int and not (type(value) is int and 1 <= value <= 4096):
+            given = describe(value) if hasattr(value, "shape") else repr(value)
+            raise InputError(f"{name}: expected {key} as a whole number from 1 to 4096, got {given}")
     return _checked(method.build(**method.hyper | hyper))
 
 

@@ -82,6 +82,8 @@ def convert(source: str | Path, target: str | Path) -> dict[str, str]:
     source, target = Path(source), Path(target)
     if target.suffix != ".safetensors" or not target.parent.is_dir():
         raise InputError(f"{target}: expected a name that ends in .safetensors, in a folder that exists")
+    if source.exists() and target.exists() and target.samefile(source):
+        raise InputError(f"{target}: source and target are the same file; choose another target")
     family, state = read(source)
     model, size = family.network(state, where=str(source))
     binary = source.with_suffix(".bin") if source.suffix == ".param" else source
