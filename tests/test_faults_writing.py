@@ -308,7 +308,13 @@ cli.main()
 @pytest.mark.parametrize("name, code", [("SIGKILL", -9), ("SIGHUP", 129), ("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_closed_terminal_leaves_nothing_and_a_kill_nothing_for_good(name, code, tmp_path):
     command = [sys.executable, "-c", WORK, tmp_path / "out"]
-    with subprocess.Popen([*command, "60"], stdout=subprocess.PIPE, text=True) as process:
+
+    def heeds():  # whatever started the tests may ignore them, as a shell does for work in the background
+        for one in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(one, signal.SIG_DFL)
+
+    how = dict(stdout=subprocess.PIPE, text=True, preexec_fn=heeds)
+    with subprocess.Popen([*command, "60"], **how) as process:
         assert process.stdout.readline() == "begun\n"
         process.send_signal(getattr(signal, name))
         assert process.wait(30) == code
