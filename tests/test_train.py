@@ -180,10 +180,10 @@ def test_other_recipes_and_damage(tmp_path):
 def test_full_disk(tmp_path, monkeypatch):
     schedule = dict(steps=4, batch=2, log_every=2, save_minutes=0)
 
-    def full(content, file):
+    def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match="checkpoint.pt: cannot be written .No space"):
         train.fit(**task(), data=Points(), folder=tmp_path, **schedule)
     assert list(tmp_path.iterdir()) == []
