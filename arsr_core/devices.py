@@ -1,7 +1,6 @@
 """Where to compute, and what is there to compute with."""
 
 import os
-import resource
 from pathlib import Path
 
 import torch
@@ -43,6 +42,8 @@ def memory(device: torch.device, root: Path = Path("/")) -> int:
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
+    import resource  # not on every system
+
     found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), resource.getrlimit(resource.RLIMIT_AS)[0]]
     groups = root / "proc/self/cgroup"
     for line in groups.read_text().splitlines() if groups.is_file() else ():

@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from arsr_core import degrade, devices, metrics, video
 from arsr_core.errors import InputError
 from arsr_core.sr import METHODS, build, engine, load
+from arsr_core.sr.compiled import Compiled
 from arsr_core.sr.engine import Settings
 from arsr_core.sr.networks import bands
 from arsr_core.sr.upscaling import upscale, upscale_frames, upscale_video
@@ -300,6 +301,8 @@ def test_openvino_costs_less_than_a_fiftieth_of_a_decibel_and_takes_any_size(nam
 def test_openvino_is_refused_where_it_does_not_serve(monkeypatch):
     with pytest.raises(InputError, match=r"^upscale: openvino serves RRDBNet and RCAN, got VDSR; use backend torch$"):
         upscale(build("vdsr"), clip(1, 1, 3, 8, 8), backend="openvino")
+    with pytest.raises(InputError, match=r"^upscale: openvino computes on a CPU, got device meta; use backend torch$"):
+        Compiled(build("rcan", **METHODS["rcan"].lite).to("meta"), half=False)  # stands for a GPU
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(InputError, match=r"^upscale: openvino is not installed; pip install openvino, or use backend"):
         upscale(build("rcan", **METHODS["rcan"].lite), clip(1, 1, 3, 8, 8), backend="openvino")

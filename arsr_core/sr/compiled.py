@@ -13,12 +13,14 @@ SUITED = ("RRDBNet", "RCAN")  # the others are no faster than in torch, or lose 
 class Compiled:
     """A network of one frame as `openvino` runs it: float32 (N, 3, H, W) of any size -> (N, 3, 4H, 4W).
 
-    half: bfloat16. Raises InputError for another network, and without the package.
+    half: in bfloat16, else in float32. Raises InputError for another network, one on a GPU, and without the package.
     """
 
     def __init__(self, network: nn.Module, half: bool):
         if (name := type(network).__name__) not in SUITED:
             raise InputError(f"upscale: openvino serves {' and '.join(SUITED)}, got {name}; use backend torch")
+        if (device := next(network.parameters()).device).type != "cpu":
+            raise InputError(f"upscale: openvino computes on a CPU, got device {device}; use backend torch")
         try:
             import openvino
             from openvino.frontend import FrontEndManager
