@@ -57,8 +57,9 @@ def serialised(state: State, metadata: Mapping[str, str]) -> bytes:
     """The bytes of a .safetensors file, always the same: the library's order of the metadata changes with each run."""
     from safetensors.torch import save
 
+    # memory that no two tensors share
     own = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state.items()}
-    data = save(own, metadata=dict(metadata))  # of memory that no two tensors share
+    data = save(own, metadata=dict(metadata))
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

@@ -45,7 +45,7 @@ def main() -> None:
         known = (name for name, of in RECIPES.items() if getattr([*of.values()][0], "adversarial", 0))
         raise InputError(f"{given.recipe}: expected a recipe with features and a discriminator: {', '.join(known)}")
     features = losses.FeatureLoss()
-    task = tasks.sr_task(recipe, start=runs._starts(run), features=features)
+    task = tasks.sr_task(recipe, start=runs.starts(run), features=features)
     data = PairSet(runs.prepared(run), frames=METHODS[recipe.method].frames)
     nets = task["model"]
     parameters = list(nets["generator"].parameters())

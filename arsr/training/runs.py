@@ -31,7 +31,7 @@ PAIRS = {
 
 def train(run: Run, *, say: Callable[[str], None] = print) -> tuple[Path, pandas.DataFrame]:
     """Prepare the data where that is not done, then train or go on -> (file of weights, loss curves)."""
-    start, state = _starts(run), processes.this()  # what lacks is said before the long preparation
+    start, state = starts(run), processes.this()  # what lacks is said before the long preparation
     _require_start(run.settled, start)
     if run.fold is not None:
         _require_fold(run)
@@ -75,7 +75,7 @@ def clips_of(run: Run) -> list[clips.Clip]:
     return folders.items(run.dataset, run.data[0], splits=run.splits, subset=subset)
 
 
-def _starts(run: Run) -> list[Path]:
+def starts(run: Run) -> list[Path]:
     """The weights that a recipe starts from: given, trained beside, or shipped."""
     if run.start:
         return [run.start]
