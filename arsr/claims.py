@@ -1,4 +1,4 @@
-"""The claims ledger: what the paper claims, C1 to C11, and what each tier of evidence says, by stated rules.
+"""The claims ledger: the paper's, C1 to C11d, and ours, C12 to C14; what each tier of evidence says, by stated rules.
 
 A claim is data, the rows of claims.yaml: contrasts between records, and how they combine. A contrast is a difference
 that the claim says is above zero. Nothing here knows a verdict: a record that is added fills its place, and a tier
@@ -6,29 +6,32 @@ without records is "not yet measured".
 
 >>> from arsr import paper
 >>> print(ledger(paper.records())["c4"]["paper"].verdict)
-undecided
+too few clips
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
 from itertools import combinations, product
 from math import hypot
+from statistics import fmean
 from typing import Annotated, Literal, NamedTuple
 
 import yaml
 from annotated_types import Ge, Len
 from pydantic import StringConstraints
 
-from arsr import names
+from arsr import names, paired
 from arsr.records import Record
 from arsr.settings import settings
 
 ALPHA = 0.05
-SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
+SUPPORTED, CONTRADICTED, MIXED, NOT_A_TEST = "supported", "contradicted", "mixed", "not a test"
+OPEN = TOO_FEW, SMALLER, UNDECIDED = "too few clips", "smaller than the paper's", "undecided"
 UNMEASURED, NO_NUMBERS = "not yet measured", "no numbers"
 SIDES = {"above": 1, "below": -1, "against psnr": 1}
 
@@ -63,7 +66,15 @@ class Tier:
         if self.profile and f"{self.profile}.{key}" in records:
             return records[f"{self.profile}.{key}"]
         record = records.get(key)
-        return record if record and record.provenance.profile in (None, self.profile) else None
+        mine = record and (not self.profile or record.provenance.profile in (None, self.profile))
+        return record if mine else None
+
+    def keys(self, templates: Sequence[str], cell: Mapping[str, str], dataset: str, network: str) -> tuple[str, ...]:
+        """The keys that templates stand for in a place; the paper's records have names of their own."""
+        place = cell | {"dataset": dataset, "network": network}
+        if not self.profile:
+            place = {name: names.PRINTED.get(value, value) for name, value in place.items()}
+        return tuple(key.format_map(place).lower() for key in templates)
 
 
 class Contrast(NamedTuple):
@@ -74,6 +85,17 @@ class Contrast(NamedTuple):
     side: int = 1
     margin: float = 0.0
     opposes: tuple[str, ...] = ()  # two keys; then `side` is against the order of their records
+    tie: float = 0.0  # records that differ by less have no order
+    printed: tuple[tuple[str, ...], ...] = ()  # the paper's pairs of keys: the mean difference is its effect
+    check: tuple[str, float] | None = None  # a key, and what its record's interval has to lie above
+
+
+@settings
+class Check:
+    """A manipulation check; claims.yaml explains the fields."""
+
+    record: Key
+    above: float
 
 
 @settings
@@ -85,37 +107,58 @@ class Row:
     how: How | None = None
     words: Key = "{a} \N{MINUS SIGN} {b}, {stream}"
     stream: tuple[Literal[names.SCORES], ...] = ("",)
-    of: tuple[str | int, ...] = ("",)
+    of: tuple[str | int, ...] | Literal["all"] = ("",)
     a: tuple[Method, ...] = ("",)
     b: tuple[Method, ...] = ("",)
     among: tuple[Method, ...] = ()
     records: Annotated[tuple[Key, ...], Len(0, 2)] = ()
     side: Literal[tuple(SIDES)] = "above"
     margin: Annotated[float, Ge(0)] = 0.0
+    tie: Annotated[float, Ge(0)] = 0.0
+    printed: tuple[Key, Key] | None = None
+    check: Check | None = None
 
-    def cells(self) -> Iterator[dict[str, str]]:
-        """Every combination of what the lists name: stream, of, a, b."""
+    def cells(self, known: Iterable[str] = ()) -> Iterator[dict[str, str]]:
+        """Every combination of what the lists name: stream, of, a, b. known: keys, for what "all" may stand for."""
         pairs = list(combinations(self.among, 2) if self.among else product(self.a, self.b))
-        for stream, of, (a, b) in product(self.stream, map(str, self.of), pairs):
-            yield {"stream": stream, "of": of, "a": a, "b": b}
+        of = self.of
+        if of == "all":
+            pattern = re.compile(r"(?:\w+\.)?" + re.escape(self.records[0]).replace(r"\{of\}", "([^.]+)"))
+            of = sorted({found[1] for key in known if (found := pattern.fullmatch(key))})
+        for stream, one, (a, b) in product(self.stream, map(str, of), pairs):
+            yield {"stream": stream, "of": one, "a": a, "b": b}
 
-    def contrasts(self, tier: Tier, dataset: str = "", network: str = "") -> tuple[Contrast, ...]:
-        """The contrasts that the row stands for, in a tier and one of its places.
+    def contrasts(
+        self, tier: Tier, dataset: str = "", network: str = "", known: Iterable[str] = ()
+    ) -> tuple[Contrast, ...]:
+        """The contrasts that the row stands for, in a tier and one of its places. known: as `cells` has it.
 
         >>> row = Row(("paper",), stream=("temporal",), a=("duf16", "duf52"), b=("rcan",))
         >>> [c.words for c in row.contrasts(TIERS["paper"], "hmdb51", "tsn")]
         ['DUF-16 \N{MINUS SIGN} RCAN, temporal', 'DUF-52 \N{MINUS SIGN} RCAN, temporal']
         """
-        found = []
-        for cell in self.cells():
-            words = self.words.format_map({name: names.title(value) for name, value in cell.items()})
-            place = cell | {"dataset": dataset, "network": network}
-            if not tier.profile:
-                place = {name: names.PRINTED.get(value, value) for name, value in place.items()}  # the paper's own keys
-            keys = tuple(key.format_map(place).lower() for key in self.records or tier.accuracy)
+        paper, found, where = TIERS["paper"], [], (dataset, network)
+        for cell in self.cells(known):
+            words = {name: names.title(value).replace("_", " ") for name, value in cell.items()}
+            keys = tier.keys(self.records or tier.accuracy, cell, *where)
             psnr = tuple(tier.psnr.format(method=cell[side], dataset=dataset) for side in "ab")
-            opposes = psnr if self.side == "against psnr" else ()
-            found.append(Contrast(words, keys, SIDES[self.side], self.margin, opposes))
+            if self.margin or not tier.profile:  # what a margin adds is no effect; the paper's own is its own
+                printed = () if self.margin or len(keys) < 2 else (keys,)
+            elif self.records:
+                printed = (paper.keys(self.printed, cell, *where),) if self.printed else ()
+            else:
+                printed = tuple(paper.keys(paper.accuracy, cell, *place) for place in paper.settings)
+            contrast = Contrast(
+                self.words.format_map(words),
+                keys,
+                SIDES[self.side],
+                self.margin,
+                psnr if self.side == "against psnr" else (),
+                self.tie,
+                printed,
+                self.check and (*tier.keys((self.check.record,), cell, *where), self.check.above),
+            )
+            found.append(contrast)
         return tuple(found)
 
 
@@ -127,7 +170,16 @@ class Claim:
     rule: str
     how: How
     rows: tuple[Row, ...]
+    main: tuple[Row, ...] = ()
     without: dict[str, str] = field(default_factory=dict)
+
+
+@settings
+class Plan:
+    """Since when the rules stand; claims.yaml explains the fields."""
+
+    fixed: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{7,40})?$")] = ""
+    disclosed: str = ""
 
 
 @settings
@@ -136,10 +188,11 @@ class Rules:
 
     tiers: dict[str, Tier]
     claims: dict[str, Claim]
+    plan: Plan = Plan()
 
 
 _RULES = Rules(**yaml.safe_load(files("arsr").joinpath("claims.yaml").read_text(encoding="utf-8")))
-TIERS, CLAIMS = _RULES.tiers, _RULES.claims
+TIERS, CLAIMS, PLAN = _RULES.tiers, _RULES.claims, _RULES.plan
 
 
 def comparisons(dataset: str, network: str) -> list[tuple[str, str, str]]:
@@ -157,21 +210,34 @@ def comparisons(dataset: str, network: str) -> list[tuple[str, str, str]]:
 
 
 class Effect(NamedTuple):
-    """A difference with its 95 % interval and two-sided p; n clips on either side."""
+    """A difference with its 95 % interval, where there is one, and two-sided p; n clips on either side."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     p: float
     n: int | None
     unit: str
-    test: str
+    test: str | None
     records: tuple[str, ...]  # keys
+    break_even: int | None = None  # `paired.break_even` of two counts
 
     @classmethod
     def of(cls, r: Record) -> Effect:
-        """The effect that a record is already."""
-        return cls(r.value, r.low, r.high, p_value(r.value, r.low, r.high), r.n, r.unit, r.interval, (r.key,))
+        """The effect that a record is already; its p, or the one that goes with its interval."""
+        p = p_value(r.value, r.low, r.high) if r.p is None else r.p
+        return cls(r.value, r.low, r.high, p, r.n, r.unit, r.interval, (r.key,))
+
+    def left_open(self, side: int, printed: float | None) -> str:
+        """What kind of open an effect is that decides nothing. printed: the paper's, on the claim's side, in points."""
+        if self.low is None:
+            return TOO_FEW
+        if printed is None or printed <= 0 or self.unit != "points":
+            return UNDECIDED
+        value, (low, high) = side * self.value, sorted((side * self.low, side * self.high))
+        if high < printed:
+            return SMALLER
+        return TOO_FEW if (value - low if value > 0 else high - value) > printed else UNDECIDED  # power below one half
 
 
 @dataclass(frozen=True)
@@ -185,21 +251,53 @@ class Finding:
     of: int = 1
     how: How | None = None
     parts: tuple[Finding, ...] = ()
+    whole: bool = False  # of a group: one part of the claim
     effect: Effect | None = None
     side: int = 1
     margin: float = 0.0
+    printed: float | None = None  # the paper's effect on the claim's side, points
+    checked: bool | None = None  # whether the manipulation check held; None: there is none
     why: str = ""  # there can be none
+    main: Finding | None = None  # the contrast that stands for the claim
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it is measured, and a test."""
+        return self.measured > 0 and self.checked is not False
 
     @property
     def verdict(self) -> str:
-        """The side whose p is below 5 %, if one is."""
+        """The side whose p is below 5 %, if one is; else what keeps it open. Chapter 12 has the rules in words."""
         if not self.measured:
             return NO_NUMBERS if self.why else UNMEASURED
-        return SUPPORTED if self.p_for < ALPHA else NOT_SUPPORTED if self.p_against < ALPHA else UNDECIDED
+        if self.checked is False:
+            return NOT_A_TEST
+        heard = [voice for voice in self.voices() if voice.speaks]
+        sides = ([voice.p_for for voice in heard], [voice.p_against for voice in heard])
+        if self.how and heard and all(len(heard) * min(side) < ALPHA for side in sides):
+            return MIXED
+        if min(self.p_for, self.p_against) < ALPHA:
+            return SUPPORTED if self.p_for < ALPHA else CONTRADICTED
+        if not self.how:
+            return self.effect.left_open(self.side, self.printed)
+        kinds = {leaf.verdict for leaf in self.leaves()}
+        if not kinds & {*OPEN}:
+            return NOT_A_TEST if NOT_A_TEST in kinds else UNDECIDED
+        return TOO_FEW if TOO_FEW in kinds else UNDECIDED if UNDECIDED in kinds else SMALLER
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Contrasts for the claim, open, against it, and not a test."""
+        found = [leaf.verdict for leaf in self.leaves()]
+        return found.count(SUPPORTED), sum(map(found.count, OPEN)), found.count(CONTRADICTED), found.count(NOT_A_TEST)
 
     def leaves(self) -> list[Finding]:
         """The findings of single contrasts."""
         return [leaf for part in self.parts for leaf in part.leaves()] if self.how else [self]
+
+    def voices(self) -> list[Finding]:
+        """What may stand on one side or the other: single contrasts, and groups that are one part of the claim."""
+        return [v for part in self.parts for v in part.voices()] if self.how and not self.whole else [self]
 
     def decisive(self) -> Finding:
         """The contrast that the verdict hangs on: where all must hold the weakest, where any will do the strongest."""
@@ -212,11 +310,15 @@ class Finding:
         """As data: the verdict, and every contrast with its effect, interval, p and records."""
         if self.why:
             return {"verdict": self.verdict, "why": self.why}
-        head = {"words": self.words, "verdict": self.verdict, "p_for": self.p_for, "p_against": self.p_against}
+        sides = (self.p_for, self.p_against) if self.speaks else (None, None)
+        head = {"words": self.words, "verdict": self.verdict} | dict(zip(("p_for", "p_against"), sides, strict=True))
+        head |= {"main": self.main.plain()} if self.main else {}
         if self.how:
             head |= {"measured": self.measured, "of": self.of, "how": self.how}
             return head | {"parts": [part.plain() for part in self.parts]}
-        return head | {"side": self.side, "margin": self.margin} | (self.effect._asdict() if self.effect else {})
+        check = {None: "unchecked", True: "held", False: "failed"}[self.checked]
+        head |= {"side": self.side, "margin": self.margin, "printed": self.printed, "check": check}
+        return head | (self.effect._asdict() if self.effect else {})
 
 
 def p_value(value: float, low: float, high: float) -> float:
@@ -251,54 +353,76 @@ def difference(a: Record, b: Record) -> Effect:
     test = "unpaired, " + ("Newcombe" if {a.interval, b.interval} == {"Wilson"} else "from two intervals")
     test += ", approximate" if "approximate" in f"{a.interval} {b.interval}" else ""
     unit, n = "points" if a.unit == "%" else a.unit, min(filter(None, (a.n, b.n)), default=None)
-    return Effect(d, low, high, p_value(d, low, high), n, unit, test, (a.key, b.key))
+    even = None if None in (a.count, b.count) or a.n != b.n else paired.break_even(a.count - b.count, a.n)
+    return Effect(d, low, high, p_value(d, low, high), n, unit, test, (a.key, b.key), even)
 
 
-def weighed(contrast: Contrast, find: Find) -> Finding:
-    """The finding of one contrast. A record that is not there, or has no interval, leaves it not measured."""
+def weighed(contrast: Contrast, find: Find) -> Finding | None:
+    """The finding of one contrast; None of a tie, which is none. Records that lack, or have no test: not measured."""
     found, order = ([find(key) for key in keys] for keys in (contrast.keys, contrast.opposes))
-    if None in [*found, *order] or any(r.low is None for r in found):
+    if order and None not in order and abs(order[0].value - order[1].value) < contrast.tie:
+        return None
+    if None in [*found, *order] or any(r.low is None and (r.p is None or len(found) > 1) for r in found):
         return Finding(contrast.words)
     side = contrast.side if not order else -1 if order[0].value > order[1].value else 1
     effect = difference(*found) if len(found) == 2 else Effect.of(*found)
-    value, *bounds = (side * x + contrast.margin for x in (effect.value, effect.low, effect.high))
-    p = p_value(value, *sorted(bounds))
-    p_for, p_against = (p, 1.0) if value > 0 else (1.0, p)
-    return Finding(contrast.words, p_for, p_against, 1, 1, effect=effect, side=side, margin=contrast.margin)
+    value, p = side * effect.value + contrast.margin, effect.p
+    if contrast.margin:
+        ends = sorted(side * end + contrast.margin for end in (effect.low, effect.high) if end is not None)
+        p = p_value(value, *ends) if ends else 1.0
+    pairs = [pair for keys in contrast.printed if None not in (pair := [*map(find, keys)])]
+    printed = side * fmean(a.value - b.value for a, b in pairs) if pairs else None
+    checked = contrast.check and find(contrast.check[0])
+    checked = checked and checked.low is not None and checked.low > contrast.check[1] if checked else None
+    p_for, p_against = (1.0, 1.0) if checked is False else (p, 1.0) if value > 0 else (1.0, p)
+    known = dict(effect=effect, side=side, margin=contrast.margin, printed=printed, checked=checked)
+    return Finding(contrast.words, p_for, p_against, 1, 1, **known)
 
 
-def combined(how: How, parts: Sequence[Finding], words: str = "") -> Finding:
-    """The finding of a group from those of its parts.
+def combined(how: How, parts: Sequence[Finding], words: str = "", whole: bool = False) -> Finding:
+    """The finding of a group from those of its parts. whole: the group is one part of the claim.
 
-    A contrast that is not measured speaks for neither side, unless its whole group is not measured: that is left out.
+    A contrast that is not measured, or not a test, speaks for neither side. A place without any number is left out.
     "all" is for the claim as far as its weakest part is (an intersection-union test: Berger, 1982), and against it if
     one part is, Bonferroni-corrected for the number of parts; "any" the other way round. So a claim errs in at most
     5 % of cases on either side, however its parts depend on each other.
     """
-    heard = [(part.p_for, part.p_against) for part in parts if part.measured or part.how is None]
-    spoken = sum(part.measured > 0 for part in parts)
+    heard = [(part.p_for, part.p_against) for part in parts if part.measured or part.how is None or part.whole]
+    spoken = max(1, sum(part.speaks for part in parts))
     both = list(zip(*heard, strict=True)) or [(1.0,), (1.0,)]  # an unmeasured contrast's are 1
     every, some = [max(p) for p in both], [min(1.0, spoken * min(p)) for p in both]
     p_for, p_against = (every[0], some[1]) if how == "all" else (some[0], every[1])
     measured, of = sum(part.measured for part in parts), sum(part.of for part in parts)
-    return Finding(words, p_for, p_against, measured, of, how, tuple(parts))
+    return Finding(words, p_for, p_against, measured, of, how, tuple(parts), whole)
 
 
 def finding(claim: Claim, tier: str, records: Records) -> Finding:
     """What the records of a tier say of a claim, or why there can be none."""
-    rows, find = [row for row in claim.rows if tier in row.tiers], partial(TIERS[tier].find, records)
+    rows, kind = [row for row in claim.rows if tier in row.tiers], TIERS[tier]
+
+    def found(row: Row, *place: str) -> list[Finding]:
+        every = row.contrasts(kind, *place, known=records)
+        return [one for contrast in every if (one := weighed(contrast, partial(kind.find, records)))]
 
     def at(*place: str) -> Finding:
         parts = []
         for row in rows:
-            found = [weighed(contrast, find) for contrast in row.contrasts(TIERS[tier], *place)]
-            parts += [combined(row.how, found)] if row.how else found
+            parts += [combined(row.how, found(row, *place), whole=True)] if row.how else found(row, *place)
         return combined(claim.how, parts, ", ".join(map(names.title, place)))
 
     if tier in claim.without:
         return Finding(why=claim.without[tier])
     everywhere = any(row.everywhere for row in rows)
-    return combined(claim.how, [at(*place) for place in TIERS[tier].settings]) if everywhere else at()
+    whole = combined(claim.how, [at(*place) for place in kind.settings]) if everywhere else at()
+    mine = [row for row in claim.main if tier in row.tiers] or rows
+    measured = (
+        replace(one, words=", ".join((one.words, *map(names.title, place))))
+        for row in mine
+        for place in (kind.settings if row.everywhere else ((),))
+        for one in found(row, *place)
+        if one.measured
+    )
+    return replace(whole, main=next(measured, None))
 
 
 def ledger(records: Records) -> dict[str, dict[str, Finding]]:
