@@ -1,220 +1,427 @@
-"""reproduce: what is there is found and scored, what is not is named; killed and shared, the numbers are the same.
+"""reproduce: what there is, the graph of what is left, its costs; jobs that fail, are killed, or are shared.
 
-Recognisers of HMDB51 have random weights here: what is tested is the road, not accuracy.
+The jobs of the engine's tests are small shell scripts; tests/test_reproduce_whole.py runs the real ones.
 """
 
-import os
-import re
-import shutil
-import signal
-import socket
+import json
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import tyro
 from safetensors.torch import save_file
+from test_reproduce_whole import kill_all, layout
 
-from arsr import evaluate, manifest, records, reproduce, scores
+from arsr import cli, manifest, places, records
 from arsr.data import folders
-from arsr.embedded import generated
-from arsr.evaluation import TABLE4, Study
-from arsr_core import recognition, sr, video
+from arsr.evaluation import RIVALS, TABLE4
+from arsr.reproduce import conduct, costs, engine, graph, holdings, pages, tables
+from arsr.reproduce.costs import Hours, Rates, Work
+from arsr.reproduce.graph import Job
+from arsr.reproduce.holdings import Clips, Holdings
+from arsr.reproduce.study import Study
+from arsr.training.recipes import RECIPES
+from arsr_core import recognition, sr
 from arsr_core.errors import InputError
+from arsr_core.recognition import PROTOCOLS
 
 HERE = records.Provenance(kind="measured", source="a test", command="arsr reproduce", profile="paper")
+RATES = Rates("stated in a test", (1e13, 5e13), (50, 200), (500, 2000))
+ALL = {"hmdb51": Clips(Path("hmdb51"), 1530, 3570, 93), "ucf101": Clips(Path("UCF-101"), 3783, 9537, 186)}
+VIDEOS = Clips(Path("CDVL134"), 0, 134, 617)
+IMAGENET = {"bn_inception": "bn_inception.pth", "resnet50": "resnet50.pth"}
+
+
+def study(out="out", **changed):
+    return Study(**{"data": Path("."), "out": Path(out)} | changed)
+
+
+# What there is ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Three clips in HMDB51's layout, split files that name one clip more, a network and recognisers of both kinds."""
-    folder = tmp_path_factory.mktemp("data")
-    torch.manual_seed(0)
-    lists = folder / "hmdb51" / "testTrainMulti_7030_splits"
-    lists.mkdir(parents=True)
-    wave = [f"v{i}_wave_f_nm_np1_fr_goo_{i}.avi" for i in range(3)]
-    for action in folders.DATASETS["hmdb51"].classes:
-        names = wave if action == "wave" else [f"x_{action}_f_nm_np1_fr_goo_0.avi"]
-        code = 2 if action in ("wave", "walk") else 1
-        (lists / f"{action}_test_split1.txt").write_text("".join(f"{name} {code}\n" for name in names))
-    for i, action in enumerate(("wave", "wave", "walk")):
-        name = wave[i] if action == "wave" else "x_walk_f_nm_np1_fr_goo_0.avi"
-        (folder / "hmdb51" / action).mkdir(exist_ok=True)
-        video.write(folder / "hmdb51" / action / name, generated.clip(i, split="test", frames=8 + i).frames, fps=25)
-    about = dict(classes=list(folders.DATASETS["hmdb51"].classes), protocol={"bound": 10.0})
+    """Clips in HMDB51's layout, one of each class to train on, three to test; a network, a recogniser's two streams."""
+    frames = torch.randint(0, 256, (8, 24, 32, 3), dtype=torch.uint8).numpy()
+    folder = layout(tmp_path_factory.mktemp("data"), [frames])
     (folder / "weights").mkdir()
     for modality in ("rgb", "flow"):
         net = recognition.TSN(51, modality, "lite")
-        torch.nn.init.normal_(net.fc.weight)
-        recognition.save(net, folder / "weights" / f"tsn-{modality}-hmdb51.safetensors", **about)
-    both = recognition.STResNet(51, "lite", frames=5, flow_frames=5)
-    recognition.save(both, folder / "weights" / "st-resnet-hmdb51.safetensors", **about)
+        recognition.save(net, folder / "weights" / f"tsn-{modality}-hmdb51.safetensors", protocol={"bound": 10.0})
     save_file(sr.build("vdsr", **sr.METHODS["vdsr"].lite).state_dict(), folder / "weights" / "vdsr.safetensors")
     return folder
 
 
-def study(data, out, **changed):
-    settings = dict(protocol="lite", preset="fast", present_only=True, device="cpu", methods=("hr", "bicubic", "vdsr"))
-    return Study("paper", data, out, **settings | {"datasets": ("hmdb51",)} | changed)
-
-
-def test_the_plan_names_what_is_there_and_what_is_not(data, tmp_path):
-    found, missing = reproduce.prepare(study(data, tmp_path, methods=TABLE4, datasets=("hmdb51", "ucf101")))
-    assert [(c.dataset, c.network, c.methods) for c in found] == [
-        ("hmdb51", network, ("hr", "bicubic", "vdsr")) for network in ("tsn", "st-resnet")
-    ]
-    assert "esrgan: no weights of esrgan" in missing and "sosr+tosr: no weights of tosr" in missing
-    assert "ucf101, tsn: no weights of tsn-rgb-ucf101 and tsn-flow-ucf101" in missing
-
-
-def test_the_plan_in_words_passes_by_what_cannot_be_read(data, tmp_path, monkeypatch):
-    found, _ = reproduce.prepare(study(data, tmp_path))
-    text = reproduce.describe(found, ["tosr: no weights of tosr"], devices=2)
-    assert "hmdb51, tsn: 3 clips; lite, TV-L1 fast: hr, bicubic, vdsr" in text and "missing: tosr: no" in text
-    assert re.search(r"about \d+\.\d\d h at most, by 2 of this device", text)
-    clips, classes = evaluate.dataset_clips(found[0])
-
-    def damaged(numbers):
-        raise InputError("damaged")
-
-    torn = [replace(clip, read=damaged) for clip in clips]
-    monkeypatch.setattr(evaluate, "dataset_clips", lambda config: ([torn[0], *clips[1:]], classes))
-    assert "h at most" in reproduce.describe(found, [])
-    monkeypatch.setattr(evaluate, "dataset_clips", lambda config: (torn, classes))
-    with pytest.raises(InputError, match="no clip can be read; 'arsr data check hmdb51' says why"):
-        reproduce.describe(found, [])
-
-
-def test_whole_study_and_its_second_run(data, tmp_path):
-    found, _ = reproduce.prepare(study(data, tmp_path, methods=("hr", "bicubic", "vdsr", "hr+vdsr")))
-    said = []
-    reproduce.score(found, HERE, said.append)
-    assert said[:2] == ["1 of 8: hmdb51, tsn, hr", "2 of 8: hmdb51, st-resnet, hr"] and len(said) == 8
-    assert not (tmp_path / "flow").exists()
-    assert "every score is there" in reproduce.describe(found, [])
-    table, numbers = reproduce.tables(found, HERE)
-    assert set(table["network"]) == {"tsn", "st-resnet"} and "hr+vdsr" in set(table["method"])
-    keys = {record.key for record in numbers}
-    assert {"paper.benchmark.hmdb51.tsn.vdsr.fused", "paper.benchmark.hmdb51.st-resnet.hr.spatial"} <= keys
-    for network in ("tsn", "st-resnet"):
-        assert f"paper.benchmark.hmdb51.{network}.temporal.hr.to_bicubic.accuracy" in keys
-    kept = reproduce.keep(found, numbers, tmp_path / "results")
-    assert [path.name for path in kept] == [
-        "benchmark-paper.json",
-        "hmdb51-tsn.parquet",
-        "hmdb51-st-resnet.parquet",
-    ]
-    assert len(records.load(kept[0])) == len(numbers)
-    before = {path: path.read_bytes() for path in tmp_path.glob("*.parquet")}
-    reproduce.score(found, HERE, said.append)
-    assert {path: path.read_bytes() for path in tmp_path.glob("*.parquet")} == before
-
-
-def test_scores_of_clips_that_are_no_longer_asked_for_do_not_count(data, tmp_path):
-    fewer = tmp_path / "fewer"
-    shutil.copytree(data, fewer)
-    for root, count in ((data, 3), (fewer, 2)):
-        found, _ = reproduce.prepare(study(root, tmp_path / "out", methods=("hr",)))
-        reproduce.score(found, HERE, str)
-        assert set(reproduce.tables(found, HERE)[0]["n"]) == {count}
-        for path in (fewer / "hmdb51" / "walk").glob("*.avi"):
-            path.unlink()
-    assert len(scores.load(found[0].out)[0]["clip"].unique()) == 3
-
-
-def test_cached_flow_gives_the_scores_of_a_study_of_one_recogniser(data, tmp_path):
-    alone = tmp_path / "alone"
-    shutil.copytree(data, alone)
-    for path in (alone / "weights").glob("tsn-*"):
-        path.unlink()
-    for folder, name in ((data, "two"), (alone, "one")):
-        reproduce.score(reproduce.prepare(study(folder, tmp_path / name, methods=("bicubic",)))[0], HERE, str)
-    frames = [scores.load(tmp_path / name / "hmdb51-st-resnet.parquet")[0] for name in ("one", "two")]
-    assert frames[0]["scores"].map(tuple).equals(frames[1]["scores"].map(tuple))
-
-
-def command(data, out, *more):
-    options = ["--protocol", "lite", "--preset", "fast", "--present-only", "--device", "cpu", "--dataset", "hmdb51"]
-    methods = ["-m", "hr", "-m", "bicubic", "-m", "vdsr"]
-    begin = [sys.executable, "-m", "arsr", "reproduce", "--data", data, "--out", out]
-    return [str(word) for word in (*begin, *options, *methods, *more)]
-
-
-def test_killed_and_continued_by_two_processes(data, tmp_path):
-    """kill -9 in the middle, then two gloo processes: the scores of one run that was never killed."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
-    out = tmp_path / "killed"
-    victim = subprocess.Popen(command(data, out), env=environment, stdout=subprocess.DEVNULL)
-    limit = time.monotonic() + 100
-    while not list(out.glob("**/*.parquet")) and victim.poll() is None and time.monotonic() < limit:
-        time.sleep(0.02)
-    victim.send_signal(signal.SIGKILL)
-    assert victim.wait() == -signal.SIGKILL
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = environment | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
-    ranks = [shared | {"RANK": str(i), "LOCAL_RANK": str(i)} for i in range(2)]
-    running = [subprocess.Popen(command(data, out), env=rank, stdout=subprocess.PIPE, text=True) for rank in ranks]
-    printed = [process.communicate(timeout=200)[0] for process in running]
-    assert [process.returncode for process in running] == [0, 0]
-    assert "vdsr" in printed[0] and not printed[1]
-    found, _ = reproduce.prepare(study(data, tmp_path / "whole"))
-    reproduce.score(found, HERE, str)
-    for config in found:
-        whole, again = (scores.load(path)[0] for path in (config.out, out / config.out.name))
-        assert whole.drop(columns="scores").equals(again.drop(columns="scores"))
-        for one, other in zip(whole["scores"], again["scores"], strict=True):
-            assert one == pytest.approx(other, rel=1e-4, abs=1e-6)  # rounding differs between processes
-    assert len(records.load(out / "records.json")) == len(reproduce.tables(found, HERE)[1])
-
-
-def test_real_clips(shared_data, data, tmp_path):
-    """The three real HMDB51 clips of one class and the one of another, with the official lists."""
-    root = tmp_path / "data"
-    shutil.copytree(data / "weights", root / "weights")
-    shutil.copytree(shared_data / "clips" / "hmdb51", root / "hmdb51")
-    shutil.copytree(shared_data / "splits" / "hmdb51_splits", root / "hmdb51_splits")
-    found, _ = reproduce.prepare(study(root, tmp_path / "out", methods=("bicubic",)))
-    reproduce.score(found, HERE, str)
-    table, _ = reproduce.tables(found, HERE)
-    assert set(table["n"]) == {len(evaluate.dataset_clips(found[0])[0])} and (table["unreadable"] == 0).all()
+def test_what_there_is_is_found_and_what_lacks_is_named(data, tmp_path):
+    have = holdings.look(study(tmp_path, data=data, present_only=True))
+    assert have.datasets["hmdb51"] == Clips(data / "hmdb51", 3, 51, 8.0, have.datasets["hmdb51"].first)
+    assert have.videos.train == 2 and {"vdsr", "tsn-rgb-hmdb51", "tsn-flow-hmdb51"} == have.weights.keys()
+    assert have.missing["ucf101"].startswith("UCF101: no folder UCF-101 or UCF101 or ucf101 or videos in ")
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"profile": "small"}, "expected profile 'paper' or 'embedded', got 'small'"),
+        ({"profile": "tiny"}, "expected profile 'paper', 'small' or 'embedded', got 'tiny'"),
         ({"data": None}, "give the folder that holds hmdb51, ucf101 and weights, --data FOLDER"),
+        ({"data": Path("absent")}, "absent: no such folder; expected one that holds hmdb51"),
+        ({"videos": (Path("absent"),)}, "absent: no such folder; expected one of videos"),
         ({"methods": ("hr", "sosr+best")}, "unknown method 'best'; expected hr, bicubic, "),
         ({"methods": ()}, "methods: tuple should have at least 1 item"),
         ({"datasets": ("kinetics",)}, "expected datasets.0 'hmdb51' or 'ucf101', got 'kinetics'"),
         ({"protocol": "fast"}, "expected protocol 'full', 'light', .*, got 'fast'"),
+        ({"budget": "200"}, "budget: .*, got '200'"),
+        ({"seeds": 6}, "seeds .*less than or equal to 5, got 6"),
+        ({"settings": {"pace": 1}}, "--set pace: no recipe has it; expected one of "),
     ],
 )
-def test_bad_settings(tmp_path, changed, message):
+def test_bad_settings(changed, message):
     with pytest.raises(InputError, match=message):
-        Study(**{"profile": "paper", "data": tmp_path} | changed)
+        study(**changed)
 
 
-def test_nothing_there(data, tmp_path):
-    with pytest.raises(InputError, match="nothing can be scored.*ucf101, tsn: no weights of tsn-rgb-ucf101"):
-        reproduce.prepare(study(data, tmp_path, datasets=("ucf101",)))
-    with pytest.raises(InputError, match="nothing can be scored.*hmdb51: .*48 of 51 classes|clips missing"):
-        reproduce.prepare(study(data, tmp_path, present_only=False))
-    with pytest.raises(InputError, match="nothing can be scored. sosr: no weights of sosr"):
-        reproduce.prepare(study(data, tmp_path, methods=("sosr",)))
-    with pytest.raises(InputError, match="no scores there yet; run the stage scores first"):
-        reproduce.tables(reproduce.prepare(study(data, tmp_path))[0], HERE)
+def test_an_empty_folder_and_split_files_of_another_edition(data, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="nothing to score. HMDB51: no folder .*; UCF101: no folder"):
+        holdings.look(study(data=tmp_path / "empty"))
+    with pytest.raises(InputError, match=r"split files of another edition, 3 test, 51 train clips; .* has 1,530 test"):
+        holdings.look(study(data=data))
 
 
-def test_embedded_plan(root, tmp_path):
-    found, missing = reproduce.prepare(Study("embedded", out=tmp_path, clips=18, shipped=root / "weights"))
-    absent = "embedded, st-resnet: no weights of st-resnet-lite" in missing
-    assert [config.network for config in found] == (["tsn"] if absent else ["tsn", "st-resnet"])
-    assert found[0].protocol.name == "lite" and {"hr", "bicubic", "vdsr"} <= set(found[0].methods)
-    assert len(evaluate.dataset_clips(found[0])[0]) == 18
-    assert {"srresnet", "rrdb"} <= set(found[0].methods)  # claim C3 compares with them ...
-    assert not {"srresnet", "rrdb"} & set(manifest.at_hand(root / "weights"))  # ... and the chapters' rows do without
+def test_weights_of_another_number_of_classes(data, tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    for name in ("hmdb51", "hmdb51_splits", "CDVL134"):
+        (root / name).symlink_to(data / name)
+    (root / "weights").mkdir()
+    recognition.save(recognition.TSN(7, "rgb", "lite"), root / "weights" / "tsn-rgb-hmdb51.safetensors")
+    with pytest.raises(InputError, match="tsn-rgb-hmdb51.safetensors: .*7 classes.*51"):
+        holdings.look(study(data=root, present_only=True))
+
+
+def test_imagenet_weights_of_another_network(data, tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "hmdb51").symlink_to(data / "hmdb51")
+    (root / "hmdb51_splits").symlink_to(data / "hmdb51_splits")
+    (root / "weights").mkdir()
+    torch.save(recognition.TSN(2, "rgb", "resnet18").state_dict(), root / "weights" / "resnet50-x.pth")
+    with pytest.raises(InputError, match="resnet50-x.pth: weights of resnet18, expected resnet50"):
+        holdings.look(study(data=root, present_only=True))
+
+
+# The graph --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The study of the paper from nothing but data sets and ImageNet weights."""
+    return graph.build(study(), Holdings(ALL, VIDEOS, {}, IMAGENET))
+
+
+def test_the_whole_study(whole):
+    assert not whole.lost
+    stages = [job.stage for job in whole.jobs.values()]
+    assert stages.count("pairs") == 4 and stages.count("clips") == 4 and stages.count("starts") == 7
+    assert stages.count("recognisers") == 10 and stages.count("table-4") == 2 * (len(TABLE4) + 2) + 2 * (
+        len((*TABLE4, *RIVALS)) + 1
+    )
+    assert {f"networks/{row}-seed2" for row in ("vdsr-wmse", "sosr", "tosr-control")} <= whole.jobs.keys()
+    seen = set()
+    for job in whole.jobs.values():  # an order that respects the needs
+        assert {*job.needs} <= seen
+        seen.add(job.name)
+    assert all(name.split("/")[0] in graph.STAGES for name in whole.jobs)
+
+
+def test_jobs_are_commands_that_can_be_typed(whole):
+    for job in {graph_job.stage: graph_job for graph_job in whole.jobs.values()}.values():  # one of each stage
+        words = job.command[1:]
+        name = max((name for name in cli.COMMANDS if [*words[: len(name.split())]] == name.split()), key=len)
+        assert callable(tyro.cli(cli.load(name), args=words[len(name.split()) :])), job.name
+    sosr = whole.jobs["networks/sosr-seed1"]
+    assert " ".join(sosr.command) == (
+        "arsr train sosr --profile paper --data out/pairs-128 --seed 1 --start out/train/rrdb/weights.safetensors "
+        "--out out/train"
+    )
+    assert sosr.needs == ("pairs/128", "starts/rrdb") and sosr.makes == Path("out/train/sosr-seed1/weights.safetensors")
+    score = whole.jobs["table-4/hmdb51-st-resnet/sosr+tosr"]
+    assert {"recognisers/st-resnet-hmdb51", "networks/sosr", "networks/tosr"} == {*score.needs}
+
+
+def test_what_is_there_is_used_and_what_cannot_be_had_costs_its_rows():
+    given = {"sosr": Path("w/sosr.pth"), "tsn-rgb-hmdb51": Path("w/a.pth"), "tsn-flow-hmdb51": Path("w/b.pth")}
+    have = Holdings(
+        {"hmdb51": ALL["hmdb51"]}, None, given, {}, {"videos": "no videos to train on", "ucf101": "no folder"}
+    )
+    found = graph.build(study(), have)
+    assert found.lost["table-4/ucf101, all"] == "no folder"
+    assert not found.jobs["table-4/hmdb51-tsn/sosr"].needs
+    assert found.lost["table-4/hmdb51-tsn/vdsr"] == "no weights of vdsr; no videos to train on"
+    assert "no ImageNet weights of resnet50" in found.lost["table-4/hmdb51-st-resnet/hr"]
+    assert "table-4/hmdb51-st-resnet/hr" not in found.jobs and "recognisers/st-resnet-hmdb51" not in found.jobs
+    for name in ("clips/hmdb51", "figure-8/hmdb51/spatial-4-hr"):  # the recogniser is given, its clips are not prepared
+        assert name in found.jobs
+    alone = replace(have, weights=given | {"vdsr-mse": Path("w/vdsr-mse.pth")})
+    alone = graph.build(study(skip_training=True), alone)
+    assert {job.stage for job in alone.jobs.values()} == {"table-4", "tables-2-3"}
+    with pytest.raises(InputError, match="nothing can be made. no weights of"):
+        graph.build(study(skip_training=True), replace(have, weights={}))
+
+
+def test_tsn_falls_back_on_lite0_where_its_own_imagenet_weights_lack():
+    found = graph.build(study(datasets=("hmdb51",)), Holdings({"hmdb51": ALL["hmdb51"]}, VIDEOS))
+    words = found.jobs["recognisers/tsn-rgb-hmdb51"].command
+    assert "backbone=efficientnet_lite0" in words and "imagenet=true" in words
+
+
+def test_only_and_budget(whole):
+    have = Holdings(ALL, VIDEOS, {}, IMAGENET)
+    found = graph.build(study(only=("table-4/hmdb51-tsn/sosr",)), have)
+    needed = {"pairs/128", "starts/rrdb", "networks/sosr", "clips/hmdb51"}
+    needed |= {"recognisers/tsn-rgb-hmdb51", "recognisers/tsn-flow-hmdb51"}
+    assert {*found.jobs} == needed | {"table-4/hmdb51-tsn/sosr"}
+    with pytest.raises(InputError, match="--only table-5: no such job; stages are pairs, clips"):
+        graph.build(study(only=("table-5",)), have)
+    cost = costs.total(RATES.hours(job.work) for job in whole.jobs.values()).high
+    half = graph.within(whole, RATES, cost / 2, set())
+    assert costs.total(RATES.hours(job.work) for job in half.jobs.values()).high <= cost / 2
+    assert "table-4/hmdb51-tsn/hr" in half.jobs and "table-4/hmdb51-tsn/sosr" in half.jobs
+    assert any("seed2" in name and reason.startswith("dropped, to stay within") for name, reason in half.lost.items())
+    assert graph.within(whole, RATES, 2 * cost, set()) is whole
+    with pytest.raises(InputError, match="--budget 0.01h: too small for any result; the cheapest takes up to"):
+        graph.within(whole, RATES, 0.01, set())
+
+
+def test_the_embedded_study_is_scores_alone(root, tmp_path):
+    asked = Study("embedded", out=tmp_path, clips=18, shipped=root / "weights")
+    found = graph.build(asked, holdings.look(asked))
+    assert {job.stage for job in found.jobs.values()} == {"table-4"}
+    methods = {name.rpartition("/")[2] for name in found.jobs}
+    assert {"hr", "bicubic", "vdsr", "srresnet", "rrdb"} <= methods  # claim C3 compares with the last two ...
+    assert not {"srresnet", "rrdb"} & {*manifest.at_hand(root / "weights")}  # ... and chapters do without
+
+
+# Costs ------------------------------------------------------------------------------------------------------
+
+
+def test_work_is_counted_as_it_is_done():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    net, x = sr.build("vdsr", **sr.METHODS["vdsr"].lite), torch.rand(2, 3, 16, 16)
+    with FlopCounterMode(display=False) as counter:
+        net(x).square().mean().backward()
+    recipe = replace(RECIPES["vdsr"]["embedded"], steps=1, batch=2, patch=64)
+    assert costs.training(recipe).operations == pytest.approx(counter.get_total_flops(), rel=0.1)
+    one, three = (costs.scoring(n, 93, "hr", [("lite", "rgb")], PROTOCOLS["lite"]) for n in (1, 3))
+    assert three.operations == pytest.approx(3 * one.operations) and one.fields == 0
+    flows = costs.scoring(1, 200, "hr", [("lite", "flow")], PROTOCOLS["full"])
+    assert flows.fields == 25 * 5  # each stack its own five
+    assert costs.snippets(10, 100, PROTOCOLS["full"]).disk == 10 * 100 * 256 * 340 * 5
+
+
+def test_hours_are_an_interval_and_the_wall_is_the_longest_road():
+    hours = RATES.hours(Work(operations=3.6e17, fields=36000))
+    assert hours == Hours(pytest.approx(2.0), pytest.approx(10.2)) and str(hours) == "2 to 10 h"
+    jobs = {"a": (2.0, ()), "b": (1.0, ()), "c": (1.0, ()), "d": (1.0, ("a",))}
+    assert [costs.wall(jobs, n) for n in (1, 2, 9)] == [5.0, 3.0, 3.0]
+
+
+def test_rates_are_measured_kept_and_read(tmp_path):
+    rates = costs.measure(torch.device("cpu"), seconds=1.0)
+    for low, high in (rates.operations, rates.fields, rates.frames):
+        assert 0 < low < high
+    assert costs.load(rates.save(tmp_path / "rates.json")) == rates
+    (tmp_path / "rates.json").write_text('{"machine": "x", "operations": [1, 0]}')
+    with pytest.raises(InputError, match="rates.json.*; measure them again"):
+        costs.load(tmp_path / "rates.json")
+
+
+def test_the_plan_in_words_and_as_a_page(whole, tmp_path):
+    text = pages.described(whole, RATES, set(), devices=8, free=1e9)
+    assert "networks " in text and "on 8 devices about" in text and "warning: 1.9" in text
+    counts = pages.write(tmp_path, replace(whole, lost={"<b>": "<i>"}), RATES, 8)
+    page = (tmp_path / "status.html").read_text()
+    assert counts["waiting"] == len(whole.jobs) and "&lt;b&gt;" in page and "<b>" not in page
+    assert page.count("<rect") == len(graph.STAGES) and 'role="img"' in page
+
+
+# Jobs that run ----------------------------------------------------------------------------------------------
+
+
+def shell(out, **scripts):
+    """Jobs of shell scripts: name=(script, needs...); each makes OUT/NAME."""
+    jobs = {}
+    for name, (script, *needs) in scripts.items():
+        words = ("sh", "-c", script.replace("OUT", f"{out}/{name}"))
+        jobs[name] = Job(name, words, out / name, tuple(needs))
+    return [job.plain() | {"priority": 1, "minutes": 1} for job in jobs.values()]
+
+
+def run(out, jobs, name="here", cores=2):
+    engine.run(out, jobs, engine.Machine(name, 0, cores), lambda: None)
+    return {job["name"]: "done" if engine.is_done(out, job) else "failed" if engine.state(out, job["name"], "failed")
+            else "waiting" for job in jobs}  # fmt: skip
+
+
+def test_a_job_that_fails_stops_what_needs_it_and_nothing_else(tmp_path):
+    out = tmp_path / "out"
+    scripts = dict(a=("echo a > OUT",), b=("echo 'arsr: no space' >&2; exit 2", "a"), c=("echo c > OUT", "b"))
+    jobs = shell(out, **scripts, d=("echo d > OUT", "a"))
+    assert run(out, jobs) == {"a": "done", "b": "failed", "c": "waiting", "d": "done"}
+    assert engine.state(out, "b", "failed")["reason"] == "arsr: no space"
+    before = engine.state(out, "a", "done")
+    again = shell(out, **scripts | dict(b=("echo b > OUT", "a")), d=("echo d > OUT", "a"))
+    assert {*run(out, again).values()} == {"done"}
+    assert engine.state(out, "a", "done") == before  # what is done is done
+    (out / "a").write_text("another")
+    assert not any(engine.is_done(out, job) for job in again if job["name"] == "a")
+
+
+def test_two_machines_in_one_folder_do_each_job_once(tmp_path):
+    out = tmp_path / "out"
+    log = tmp_path / "log"
+    jobs = shell(out, **{f"j{i}": (f"echo {i} >> {log}; sleep 0.5; echo {i} > OUT",) for i in range(4)})
+    code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom test_reproduce import *\n"
+    code += f"print(run(Path({str(out)!r}), json.loads({json.dumps(jobs)!r}), 'there'))"
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert {*run(out, jobs).values()} == {"done"}
+    assert "failed" not in other.communicate(timeout=300)[0] and other.returncode == 0
+    assert sorted(log.read_text().split()) == ["0", "1", "2", "3"]
+
+
+def test_a_killed_job_is_done_by_the_next_run(tmp_path):
+    out = tmp_path / "out"
+    jobs = shell(out, a=("test -e OUT.begun && echo a > OUT && exit 0; touch OUT.begun; sleep 600",))
+    code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom test_reproduce import *\n"
+    code += f"run(Path({str(out)!r}), json.loads({json.dumps(jobs)!r}))"
+    victim = subprocess.Popen([sys.executable, "-c", code])
+    limit = time.monotonic() + 200
+    while not (out / "a.begun").exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    kill_all(victim)
+    assert engine.state(out, "a", "running") and run(out, jobs) == {"a": "done"}
+    assert not engine.state(out, "a", "running")
+
+
+def test_two_runs_in_one_folder(root, tmp_path):
+    asked = Study("embedded", out=tmp_path / "out", clips=18, methods=("hr",), shipped=root / "weights", machine="here")
+    code = "import sys; from pathlib import Path; from arsr import places\n"
+    code += "with places.alone(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", code, str(tmp_path / "out" / "machines" / "here")]
+    places.claim(tmp_path / "out", "study")
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "in\n"
+        with pytest.raises(InputError, match=rf"machines/here: in use by process {other.pid} on "):
+            conduct.conduct(asked, HERE, "prepare", say=str, tell=str)
+
+
+def test_a_folder_that_cannot_be_written(root, tmp_path):
+    (tmp_path / "file").write_text("")
+    asked = Study("embedded", out=tmp_path / "file" / "out", clips=18, methods=("hr",), shipped=root / "weights")
+    with pytest.raises(OSError, match="file"):
+        conduct.conduct(asked, HERE, "prepare", say=str, tell=str)
+
+
+def test_no_scores_no_tables(root, tmp_path):
+    asked = Study("embedded", out=tmp_path, clips=18, shipped=root / "weights")
+    with pytest.raises(InputError, match="no scores of Table 4 there yet"):
+        tables.tables(asked, holdings.look(asked), HERE)
+
+
+def test_where_jobs_failed_they_are_named_and_not_the_tables_that_lack(root, tmp_path, monkeypatch):
+    rates = tmp_path / "rates.json"
+    rates.write_text(json.dumps({"machine": "m", "operations": [1e9, 1e10], "fields": [1, 9], "frames": [9, 90]}))
+    asked = Study("embedded", out=tmp_path / "out", clips=18, methods=("hr",), shipped=root / "weights", rates=rates)
+    said = []
+    for failed in ("starts/vdsr failed: no space", ""):
+        monkeypatch.setattr(conduct, "_run", lambda *_, failed=failed: failed)
+        if failed:
+            assert conduct.conduct(asked, HERE, say=said.append, tell=str) == failed
+            assert said[-1].endswith("no scores of Table 4 there yet")
+            assert (tmp_path / "out" / "report.json").is_file()
+        else:
+            with pytest.raises(InputError, match="no scores of Table 4 there yet"):
+                conduct.conduct(asked, HERE, say=said.append, tell=str)
+
+
+def test_a_cluster_s_jobs_ask_for_gpus_that_are_not_here(tmp_path):
+    jobs = shell(tmp_path, a=("true",), b=("true", "a"))
+    here = engine.configured(tmp_path, jobs, engine.Machine("m", 8, 64, 2))
+    assert (here["gpus"], here["cores"], here["jobs"]["b"]["waits"]) == (2, 16, ["a"])
+    there = engine.configured(tmp_path, jobs, engine.Machine("m", 1, 4, 1, "--executor slurm --jobs 64"))
+    assert (there["gpus"], there["cores"]) == (1, engine.CORES)
+
+
+def test_commands_are_started_by_as_many_processes_as_they_can_use():
+    train, data = ["arsr", "train", "vdsr"], ["arsr", "data", "pairs"]
+    assert engine.started(train, 1) == [sys.executable, "-m", *train]
+    assert engine.started(train, 2)[2:5] == ["torch.distributed.run", "--standalone", "--nproc-per-node"]
+    assert engine.started(data, 2) == [sys.executable, "-m", *data]
+
+
+# What follows from the scores -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_all_scores_fill_the_full_tier_of_the_ledger(tmp_path):
+    """Random scores of every result of the graph, for a test clip a class: every claim on accuracies is measured."""
+    from arsr import claims, evaluate, scores
+    from arsr.names import SCORES
+
+    data, rng = tmp_path / "data", np.random.default_rng(0)
+    lists = {"hmdb51": data / "hmdb51_splits", "ucf101": data / "ucfTrainTestlist"}
+    roots = {"hmdb51": data / "hmdb51", "ucf101": data / "UCF-101"}
+    for folder in (*lists.values(), *roots.values()):
+        folder.mkdir(parents=True)
+    names = {}
+    for number, action in enumerate(folders.DATASETS["hmdb51"].classes):
+        name = f"x{number}_{action}_f_nm_np1_fr_goo_0.avi"
+        names[f"{action}/{name}"] = roots["hmdb51"]
+        (lists["hmdb51"] / f"{action}_test_split1.txt").write_text(f"{name} 2\n")
+    tested = [f"{action}/v_{action}_g01_c01.avi" for action in folders.DATASETS["ucf101"].classes]
+    (lists["ucf101"] / "testlist01.txt").write_text("\n".join(tested))
+    (lists["ucf101"] / "trainlist01.txt").write_text("YoYo/v_YoYo_g09_c01.avi 101\n")
+    for name, root in (names | dict.fromkeys(tested, roots["ucf101"])).items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    asked = study(tmp_path / "out", data=data, present_only=True, seeds=2)
+    have = Holdings({name: replace(ALL[name], root=root) for name, root in roots.items()}, VIDEOS, {}, IMAGENET)
+    header = dict(protocol={}, flow={}, precision="auto", runs=(HERE,))
+    clips = {}
+    for dataset, root in roots.items():
+        config = evaluate.Evaluation(dataset, Path("x.parquet"), ("-",), root=root, present_only=True)
+        clips[dataset], _ = evaluate.dataset_clips(config)
+    for job in graph.build(asked, have).jobs.values():
+        if job.command[1] == "evaluate":
+            words = [*job.command]
+            dataset, network, method = words[2], words[words.index("--network") + 1], words[words.index("-m") + 1]
+            kinds = [Path(words[i + 1]).parent.name for i, word in enumerate(words) if word == "-r"]
+            streams = SCORES if network == "st-resnet" else ["temporal" if "flow" in k else "spatial" for k in kinds]
+            same = dict(
+                dataset=dataset, network=network, method=method, fold="1", protocol="full", status="ok", reason=""
+            )
+            classes = folders.DATASETS[dataset].classes
+            rows = [
+                same | dict(clip=c.name, group=c.group, label=c.label, action=c.action, stream=stream)
+                | dict(scores=rng.normal(size=len(classes)).astype(np.float32).tolist())
+                for c in clips[dataset] for stream in streams
+            ]  # fmt: skip
+            scores.save(job.makes, rows, scores.Header(classes=classes, **header))
+    _, made, kept = tables.tables(asked, have, HERE)
+    found = {record.key: record for record in made}
+    assert {*kept} == {f"{d}-{n}" for d in roots for n in ("tsn", "st-resnet")}
+    two = found["paper.benchmark.ucf101.tsn.spatial.sosr.to_esrgan.accuracy"]
+    assert "2 trainings of each" in two.description
+    assert "paper.end-to-end.hmdb51.st-resnet.spatial.own.to_other.accuracy" in found
+    assert "paper.retrained.hmdb51.tsn.temporal.lr.4.to_0.accuracy" in found
+    ledger = claims.ledger(found)
+    for claim in ("c1", "c3", "c4", "c5", "c6", "c7a", "c7b", "c8", "c10"):
+        assert ledger[claim]["full"].verdict not in (claims.UNMEASURED, claims.NO_NUMBERS), claim
+    written = tables.keep(made, kept, tmp_path / "results")
+    assert records.load(written[0]).keys() == found.keys() and len(written) == 5
