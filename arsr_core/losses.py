@@ -144,7 +144,7 @@ class FeatureLoss(nn.Module):
         self.name, self.phi, mean, std = features.load(network)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
-        self.requires_grad_(False).eval()
+        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
     def forward(self, sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
         """The loss, a scalar, of two batches (N, 3, H, W)."""

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -20,17 +21,18 @@ WRAPPERS = ("params_ema", "state_dict_ema", "model_ema", "params", "state_dict",
 # DataParallel, torch.compile, mmagic, Lightning (but for ESRGAN of 2018, model.0.weight)
 PREFIXES = (r"module\.", r"_orig_mod\.", r"generator_ema\.", r"generator\.", r"model_ema\.", r"model\.(?!\d)")
 FOREIGN = (".caffemodel", ".onnx", ".pb", ".tflite")  # weights in forms that are not read here
+ARRAYS = ("numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype")  # what the pickle of an array names
 DENSE = 16  # bytes of tensors for a byte of their file, at most: weights hardly compress
 AGAIN = "copy or download it again"
 
 
 @checked
 def read(path: str | Path) -> State:
-    """The tensors of a .safetensors, .h5 / .hdf5 or PyTorch file, without wrappers and prefixes.
+    """The tensors of a .safetensors, .h5 / .hdf5 or PyTorch file, or of pickled arrays, without wrappers and prefixes.
 
-    What a file holds decides, not its suffix. A PyTorch file is read with weights_only=True: nothing in it is
-    executed. Floats become float32. Raises InputError for a missing, damaged or unsafe file and for one without a
-    state dict.
+    What a file holds decides, not its suffix. A PyTorch file is read with weights_only=True, of a plain pickle nothing
+    but numpy's arrays: nothing in them is executed. Floats become float32. Raises InputError for a missing, damaged or
+    unsafe file and for one without a state dict.
     """
     path = Path(path)
     if not path.is_file():
@@ -185,6 +187,8 @@ def _read_torch(path: Path) -> Mapping:
     except pickle.UnpicklingError as error:
         with path.open("rb") as file:
             pickled = file.read(1) == b"\x80"  # a plain pickle, or PyTorch's form of before 2020
+        if pickled and (arrays := _arrays(path)):
+            return arrays
         if pickled or "GLOBAL" in str(error):
             raise _program(path, "holds Python objects besides tensors") from error
         raise _damaged(path, "PyTorch file") from error
@@ -195,6 +199,40 @@ def _read_torch(path: Path) -> Mapping:
     if not isinstance(state, Mapping):
         raise InputError(f"{path}: holds a {type(state).__name__}, expected a state dict")
     return state
+
+
+class _Stub:
+    """What stands for an array or a dtype while its pickle is read: how it is made, and its state."""
+
+    def __init__(self, *made: object):
+        self.made = made
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+    def tensor(self) -> torch.Tensor:
+        """Of an array, whose state is (version, shape, dtype, whether by columns, bytes)."""
+        _, shape, kind, columns, data = self.state
+        kind = np.dtype(kind.state[1].strip("|") + kind.made[0])
+        array = np.frombuffer(data, kind).reshape(shape, order="F" if columns else "C")
+        return torch.from_numpy(array.astype(kind.newbyteorder("="), order="C"))
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> type[_Stub]:
+        if f"{module}.{name}".replace("._core.", ".core.") not in ARRAYS:
+            raise pickle.UnpicklingError(f"{module}.{name}")
+        return _Stub
+
+
+def _arrays(path: Path) -> State:
+    """The arrays of a pickled dict of lists, as KEY.0, KEY.1 ...; {} where it holds anything else."""
+    try:
+        with path.open("rb") as file:
+            lists = _Unpickler(file).load()
+        return {f"{key}.{i}": array.tensor() for key, arrays in lists.items() for i, array in enumerate(arrays)}
+    except Exception:  # whatever a pickle of something else leads to
+        return {}
 
 
 def _require_held(path: Path, announced: int) -> None:

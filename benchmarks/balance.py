@@ -4,7 +4,7 @@
 
 Each term by itself, without its weight; `cosine` is that of its gradient with the features'. With the weights of a
 recipe the terms should be of like size: the last line says which pixel_weight makes the pixels' gradient --share of
-the features'. The discriminator is fresh. Windows are prepared as `arsr train` prepares them.
+the features'. A discriminator is fresh. Windows are prepared as `arsr train` prepares them.
 """
 
 import argparse
@@ -41,23 +41,29 @@ def main() -> None:
     given = parser.parse_args()
     run = Run(given.recipe, given.profile, tuple(given.data), out=given.out, weights=_common.ROOT / "weights")
     recipe = run.settled
-    if not (getattr(recipe, "feature", 0) and recipe.adversarial):
-        known = (name for name, of in RECIPES.items() if getattr([*of.values()][0], "adversarial", 0))
-        raise InputError(f"{given.recipe}: expected a recipe with features and a discriminator: {', '.join(known)}")
+    if not getattr(recipe, "feature", 0):
+        known = (name for name, of in RECIPES.items() if getattr([*of.values()][0], "feature", 0))
+        raise InputError(f"{given.recipe}: expected a recipe with features: {', '.join(known)}")
     features = losses.FeatureLoss()
     task = tasks.sr_task(recipe, start=runs.starts(run), features=features)
-    data = PairSet(runs.prepared(run), frames=METHODS[recipe.method].frames)
+    data = PairSet(runs.prepared(run), frames=METHODS[recipe.method].frames, pair=bool(recipe.warp))
     nets = task["model"]
     parameters = list(nets["generator"].parameters())
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[: given.steps * recipe.batch]
     norms, cosines = defaultdict(list), defaultdict(list)
     for places in order.split(recipe.batch):
         batch = default_collate([data[int(i)] for i in places])
-        made = nets["generator"](batch["lr"])
-        terms = {name: of(made, batch["hr"], batch["flow"]) for name, of in tasks.PIXEL.items()}
-        terms["feature"] = features(made, batch["hr"])
-        judge = nets["discriminator"]
-        terms["adversarial"] = tasks.ADVERSARIAL[recipe.gan][0](judge(batch["hr"]).detach(), judge(made))
+        if recipe.warp:
+            made, following = nets["generator"](torch.cat((batch["lr0"], batch["lr1"]))).chunk(2)
+            hr, pair = batch["hr0"], (made, following, batch["hr0"], batch["hr1"], batch["flow"])
+            terms = {"warp": losses.siamese_warp(*pair, weights=recipe.warp).total}
+        else:
+            made, hr = nets["generator"](batch["lr"]), batch["hr"]
+            terms = {name: of(made, hr, batch["flow"]) for name, of in tasks.PIXEL.items()}
+        terms["feature"] = features(made, hr)
+        if recipe.adversarial:
+            judge = nets["discriminator"]
+            terms["adversarial"] = tasks.ADVERSARIAL[recipe.gan][0](judge(hr).detach(), judge(made))
         found = {name: gradient(term, parameters) for name, term in terms.items()}
         for name, g in found.items():
             norms[name].append(g.norm().item())
@@ -68,7 +74,8 @@ def main() -> None:
             f"{name:16} gradient {mean(values):9.4g}, {share:8.2g} of the features'; cosine {mean(cosines[name]):+.2f}"
         )
     pull = recipe.feature * mean(norms["feature"])
-    print(f"pixel_weight for {given.share:g}: {given.share * pull / mean(norms[recipe.pixel]):.3g} ({recipe.pixel})")
+    pixel = "warp" if recipe.warp else recipe.pixel
+    print(f"pixel_weight for {given.share:g}: {given.share * pull / mean(norms[pixel]):.3g} ({pixel})")
 
 
 if __name__ == "__main__":

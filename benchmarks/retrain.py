@@ -10,8 +10,7 @@ results/retraining-embedded.parquet and .json.
 """
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -26,11 +25,11 @@ from arsr.data import snippets as prepared
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
 from arsr.evaluate import Evaluation, evaluate
-from arsr.studies.adaptation import OF, SHARES, Mixed, fit_end_to_end
+from arsr.studies.adaptation import SHARES, Mixed, fit_end_to_end, lowered, retrained, transferred
+from arsr.studies.adaptation import retrain as train_on
 from arsr.training import runs, tasks
-from arsr.training.loop import fit
 from arsr.training.recipes import RECIPES
-from arsr_core import degrade, flow, metrics, recognition, sr, video
+from arsr_core import degrade, flow, metrics, sr, video
 from arsr_core.files import sha256
 from arsr_core.recognition import PROTOCOLS, Augmentation
 
@@ -42,7 +41,6 @@ STREAMS = {  # what it sees, SR, training clips, steps, batch
 }
 WEIGHT = 0.1  # of the cross-entropy beside the pixel error
 STEPS, BATCH, SNIPPETS, RATE = 160, 8, 2, 5e-4  # of the end-to-end training
-TESTED = {"hr": "hr", "bicubic": "lr", "sosr": "sr", "tosr": "sr"}  # method: Figure 8's name of it
 METHOD, START = "srgan", "srresnet-lite"
 FRAMES = 36  # of which PSNR is the mean
 SEEN = 90  # training clips that the networks are tested on, too
@@ -54,26 +52,6 @@ def score(name: str, tests: list[Clip], recogniser: Path, methods: tuple[str, ..
     path = out / f"{name}.parquet"
     evaluate(Evaluation("embedded", path, (str(recogniser),), methods, **options), tests, tuple(ACTIONS))
     return scores.load(path)[0]
-
-
-def lowered(clip: torch.Tensor) -> torch.Tensor:
-    """Figure 8's LR: a clip reduced by four and enlarged by bicubic interpolation, 8 bits: (1, T, 3, H, W)."""
-    lr = degrade.to_lr(degrade.modcrop(clip, 4), 4, eight_bit=True)
-    return degrade.quantise(degrade.imresize(lr, 4))
-
-
-def train_on(
-    recipe: tasks.RecogniserRecipe, data: Mixed, start: Path, folder: Path, *, progress: bool | None = None
-) -> Path:
-    """A recogniser trained on, from all its weights, on a mix -> file of weights. Goes on where `folder` stopped."""
-    classes = data.hr.classes
-    task = tasks.recogniser_task(recipe, len(classes))
-    net = task["model"]["net"]
-    net.load_state_dict(recognition.load(start, classes=classes).state_dict())
-    task["recipe"] |= {"share": data.share, "weights": sha256(start)}
-    fit(data=data, folder=folder, progress=progress, **task)
-    about = {"recipe": asdict(recipe), "seed": 0, "protocol": asdict(data.hr.protocol), "share": data.share}
-    return recognition.save(net, folder / "weights.safetensors", classes=classes, **about)
 
 
 def retrain(stream: str, tests: list[Clip], given: argparse.Namespace) -> dict[int | str, pandas.DataFrame]:
@@ -93,32 +71,10 @@ def retrain(stream: str, tests: list[Clip], given: argparse.Namespace) -> dict[i
     files = {"shipped": shipped}
     for share in SHARES:
         folder = given.train / f"tsn-{kind}-{share}"
-        files[share] = train_on(recipe, Mixed(*sides, share), shipped, folder)
+        files[share], _ = train_on(recipe, Mixed(*sides, share), shipped, folder)
     sr_file = {method: manifest.find(given.weights, f"{method}-lite")}
     methods = ("hr", "bicubic", method)
     return {s: score(f"{stream}-{s}", tests, file, methods, given.out, **sr_file) for s, file in files.items()}
-
-
-def retrained(
-    frames: Mapping[int | str, pandas.DataFrame], key: str, provenance: records.Provenance
-) -> list[records.Record]:
-    """KEY.STREAM.TESTED.SHARE: accuracies; KEY.STREAM.TESTED.4.to_SHARE: all LR against each other share, paired.
-
-    frames: scores by the share of LR that the recogniser was trained on, or by another name.
-    """
-    found = []
-    kinds = frames[OF][["stream", "method"]].drop_duplicates().itertuples(index=False)
-    for stream, method in kinds:
-        rows = {share: scores.select(f, stream=stream, method=method) for share, f in frames.items()}
-        where, tested = f"{key}.{stream}.{TESTED[method]}", TESTED[method].upper()
-        for share, of in rows.items():
-            text = f"accuracy on {tested}, {stream} stream trained with LR in {share} of {OF} clips"
-            text = text if share in SHARES else f"accuracy on {tested}, {stream} stream, {share}"
-            found.append(scores.accuracy(of).record(f"{where}.{share}", text, provenance))
-            if share != OF and share in SHARES:
-                text = f"tested on {tested}, {stream} stream, trained on LR alone less LR in {share} of {OF} clips"
-                found += scores.compare(rows[OF], of, f"{where}.{OF}.to_{share}", text, provenance)
-    return found
 
 
 def rival(given: argparse.Namespace) -> Path:
@@ -143,31 +99,24 @@ def networks(given: argparse.Namespace) -> tuple[dict[str, Path], dict[str, Path
     return judges, files
 
 
-def transferred(
-    frames: Mapping[str, Mapping[str, pandas.DataFrame]], key: str, provenance: records.Provenance
-) -> list[records.Record]:
-    """What end-to-end training gains over its control, with the recogniser it was trained on and with others.
-
-    frames: by recogniser, then by network; each recogniser's name is also that of the network trained on it, beside
-    "control" and others. KEY.NETWORK.on.RECOGNISER: accuracy; KEY.A.on.RECOGNISER.to_control.*: gain, paired;
-    KEY.A.own.to_other.{accuracy,log-probability}: the gain with A less the mean gain with the others, clip by clip.
-    """
-    found, gains = [], {}
-    for judge, rows in frames.items():
-        for name, of in rows.items():
-            text = f"accuracy, network {name}, recogniser {judge}"
-            found.append(scores.accuracy(of).record(f"{key}.{name}.on.{judge}", text, provenance))
-            if name in frames:
-                text = f"network trained end to end on {name} less its control, recogniser {judge}"
-                where = f"{key}.{name}.on.{judge}.to_control"
-                found += scores.compare(of, rows["control"], where, text, provenance)
-                gains[name, judge] = [value(of) - value(rows["control"]) for _, value in scores.BY_CLIP.values()]
-    for name in frames:
-        others = np.mean([gains[name, judge] for judge in frames if judge != name], 0)  # (measures, clips)
-        for (measure, (unit, _)), own, other in zip(scores.BY_CLIP.items(), gains[name, name], others, strict=True):
-            text = f"{measure}: gain of end-to-end training with its own recogniser, {name}, less that with another"
-            found.append(records.mean(f"{key}.{name}.own.to_other.{measure}", own - other, unit, text, provenance))
-    return found
+def recorded(frame: pandas.DataFrame, source: records.Provenance) -> list[records.Record]:
+    """All that follows from the scores, whose column `network` says what was trained: see `end_to_end` and `main`."""
+    key, rows, seen, shares = "embedded.end-to-end.embedded", {}, {}, {}
+    for title, part in frame.groupby("network"):
+        kind, *names = title.removeprefix("end-to-end-").split("-")
+        if kind == "retrained":
+            shares[int(names[0]) if names[0].isdigit() else names[0]] = part
+        elif names[-1] == "seen":
+            seen[kind, names[0]] = scores.select(part)
+        else:
+            of = {method: scores.select(part, method=method) for method in part["method"].unique()}
+            rows.setdefault(kind, {}).update(of if names == ["references"] else {names[0]: of[METHOD]})
+    found = transferred(rows, key, source)
+    for name in rows:
+        text = f"network trained end to end on {name} less its control, recogniser {name}, training clips"
+        both = seen[name, name], seen[name, "control"]
+        found += scores.compare(*both, f"{key}.{name}.seen.to_control", text, source)
+    return found + retrained(shares, "embedded.retrained.embedded.tsn", source)
 
 
 @torch.inference_mode()
@@ -181,30 +130,26 @@ def psnr(file: Path, tests: list[Clip]) -> np.ndarray:
 def end_to_end(
     tests: list[Clip], given: argparse.Namespace, source: records.Provenance
 ) -> tuple[list[pandas.DataFrame], list[records.Record]]:
-    """Scores and records of every network with each recogniser, and with its own on training clips."""
+    """Scores of every network with each recogniser, and with its own on training clips; records of their PSNR."""
     judges, files = networks(given)
-    key, frames, rows = "embedded.end-to-end.embedded", [], {}
+    frames = []
 
-    def scored(name: str, judge: str, chosen: list[Clip], where: str = "") -> pandas.DataFrame:
+    def score_all(name: str, judge: str, chosen: list[Clip], where: str = "") -> None:
         title = f"end-to-end-{judge}-{name}{where}"
         used = {METHOD: files[name]} if name in files else {}
         frame = score(title, chosen, judges[judge], tuple(used) or ("hr", "bicubic"), given.out, **used)
         frames.append(frame.assign(network=title))
-        return frame
 
     for judge in judges:
-        references = scored("references", judge, tests)
-        rows[judge] = {method: scores.select(references, method=method) for method in ("hr", "bicubic")}
-        rows[judge] |= {name: scores.select(scored(name, judge, tests)) for name in files}
-    found = transferred(rows, key, source)
-    seen = clips.embedded(SEEN)
-    for name in judges:
-        own, control = (scores.select(scored(n, name, seen, "-seen")) for n in (name, "control"))
-        text = f"network trained end to end on {name} less its control, recogniser {name}, training clips"
-        found += scores.compare(own, control, f"{key}.{name}.seen.to_control", text, source)
+        for name in ("references", *files):
+            score_all(name, judge, tests)
+        for name in (judge, "control"):
+            score_all(name, judge, clips.embedded(SEEN), "-seen")
+    found = []
     for name, file in files.items():
         values = psnr(file, tests[:FRAMES])
-        found.append(records.mean(f"{key}.{name}.psnr", values, "dB", f"PSNR, network {name}", source))
+        key, text = f"embedded.end-to-end.embedded.{name}.psnr", f"PSNR, network {name}"
+        found.append(records.mean(key, values, "dB", text, source))
     return frames, found
 
 
@@ -216,7 +161,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "_build" / "retrain")
     parser.add_argument("--keep", action="store_true", help="write results/retraining-embedded.*")
     given = parser.parse_args()
-    _common.require_known(given.recipes, (name for name in RECIPES if "embedded" in RECIPES[name]))
     given.weights = ROOT / "weights"
     note = "lite networks, TV-L1 preset fast; recognisers trained on from the shipped ones"
     data = "embedded test clips (synthetic)"
@@ -230,14 +174,14 @@ def main() -> None:
         if its:
             named = retrain(stream, its, given)
             frames += [frame.assign(network=f"retrained-{name}") for name, frame in named.items()]
-            found += retrained(named, "embedded.retrained.embedded.tsn", source)
+    found += recorded(frame := pandas.concat(frames), source)
     _common.show(found)
     if given.keep:
         _, header = scores.load(given.out / "spatial-shipped.parquet")
         hashes = {file.parent.name: sha256(file) for file in given.train.glob("*/weights.safetensors")}
         header = header.model_copy(update={"weights": {}, "recognisers": hashes, "runs": (source,)})
         _common.save(found, "retraining-embedded")
-        print(scores.save(ROOT / "results" / "retraining-embedded.parquet", pandas.concat(frames), header))
+        print(scores.save(ROOT / "results" / "retraining-embedded.parquet", frame, header))
 
 
 if __name__ == "__main__":

@@ -16,20 +16,29 @@ from arsr.printing import printable
 from arsr_core import degrade, video
 from arsr_core.errors import InputError
 
+VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv", ".y4m")
+
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip; those of one `group` (actor, sequence, recording) are never parted into training and test."""
+    """One clip. Those of one `group` (actor, scene, recording) are alike: they are never parted into training and test.
+
+    Its `fold` is what its recogniser did not see: its group, or several that are tested together (`data.folds`).
+    """
 
     name: str  # of a file: relative to the class folders' parent, with "/"; unique within a data set
     action: str
     label: int
-    group: str  # UCF101: g08, HMDB51: source video, Weizmann: actor, UT-Interaction: set1_4 (set and sequence)
+    group: str  # UCF101: Archery_g08, HMDB51: source video, Weizmann: actor, UT-Interaction: set1_4 (set and sequence)
     # read(numbers=None) -> uint8 (T, H, W, 3) RGB: the frames of these numbers, a rising tuple or range; None: all
     read: Callable[..., np.ndarray] = field(repr=False, compare=False)
     count: Callable[[], int] = field(repr=False, compare=False)  # how many frames there are
     path: Path | None = None  # of a file
     subset: str | None = None  # train, test or unused in the official split; None: there is none
+    fold: str = ""  # default: the group
+
+    def __post_init__(self):
+        object.__setattr__(self, "fold", self.fold or self.group)
 
 
 def from_file(home: Path, name: str, action: str, label: int, group: str, subset: str | None = None) -> Clip:

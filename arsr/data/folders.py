@@ -1,23 +1,29 @@
-"""UCF101, HMDB51, Weizmann and UT-Interaction in their official folders, with the official splits.
+"""Data sets in their official folders, with the official splits, and any folder of classes.
 
     UCF101          ROOT/CLASS/v_CLASS_gNN_cNN.avi           ucfTrainTestlist/{train,test}listNN.txt
     HMDB51          ROOT/CLASS/VIDEO_CLASS_TAGS_N.avi        testTrainMulti_7030_splits/CLASS_test_splitN.txt
     Weizmann        ROOT/CLASS/ACTOR_CLASS.avi               no split: leave one actor out
     UT-Interaction  ROOT/{set1,set2}/ID_SEQUENCE_CLASS.avi   no split: leave one sequence out
+    tennis, yoga    ROOT/CLASS/GROUP_CLASS_N.mp4             no split: leave scenes or people out
+    folder          ROOT/CLASS/**/*.mp4, .avi ...            no split: leave out groups that the caller names
 
 Split files and file names come from others: an entry is a name inside its class folder or it is refused.
 """
 
+import csv
+import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import yaml
 
 from arsr import names, reading
-from arsr.data.clips import Clip, from_file
+from arsr.data.clips import VIDEOS, Clip, from_file
+from arsr.data.folds import require_every_class, share_out
 from arsr.data.stores import reasons, require_once
 from arsr.printing import printable
 from arsr.settings import settings
@@ -43,6 +49,7 @@ class Dataset:
     named: Callable[[Path, Path | None, int], Iterator[Clip]]  # (home, lists, split) -> every official clip
     splits: dict[int, dict[str, int]]
     lists: str = ""
+    clips: str = ""
 
 
 def items(
@@ -53,16 +60,21 @@ def items(
     split: int = 1,
     subset: str | None = "test",
     present_only: bool = False,
+    groups: str | None = None,
+    folds: int = 0,
 ) -> list[Clip]:
     """Every clip of a subset (None: of all), sorted by label and name.
 
-    Weizmann and UT-Interaction have no split: each clip is tested once, so "test" is all of them and the
-    caller leaves out one group at a time. Raises InputError for missing folders, malformed split files, and
-    missing clips (with present_only: only if none is there).
+    Without a split each clip is tested once, so "test" is all of them and the caller leaves out one fold at a time:
+    a group, or one of so many `folds`. groups: those of a `folder`'s clips, a pattern or a file, see `grouped`. Raises
+    InputError for missing folders, malformed split files, and missing clips (with present_only: only if none is there).
 
     >>> [item.path for item in items("hmdb51", "hmdb51_org", splits="testTrainMulti_7030_splits")]
+    >>> items("folder", "clips", groups="(s[0-9]+)_", folds=5)
     """
-    _, home, found = _scan(kind, root, splits, split)
+    _, home, found = _scan(kind, root, splits, split, groups, folds)
+    if folds and present_only:
+        raise InputError("clips that are missing would change the folds; complete the set, or leave out one option")
     subsets = {clip.subset or "test" for clip in found}
     if subset is not None and subset not in subsets:
         raise InputError(f"{kind}: expected subset {' or '.join(sorted(subsets))} or None, got {subset!r}")
@@ -85,6 +97,7 @@ class Completeness:
     expected: dict[str, int]  # subset: clips that the split files name
     official: dict[str, int]  # subset: clips of the official split
     clips: dict[str, dict[str, str]]  # found, missing, unreadable or extra: clip: reason
+    folds: tuple[str, ...] = ()  # a line each
 
     @property
     def complete(self) -> bool:
@@ -96,6 +109,7 @@ class Completeness:
         lines = [f"{self.title}: {'complete' if self.complete else 'INCOMPLETE'}", f"expected {expected}"]
         if self.expected != self.official:
             lines.append(f"the official split has {official}; download the split files again")
+        lines += self.folds
         counts = Counter((name.rpartition("/")[0], state) for state, clips in self.clips.items() for name in clips)
         for folder in sorted({folder for folder, state in counts if state != "found"}):
             found = [f"{counts[folder, state]:,} {state}" for state in self.clips if counts[folder, state]]
@@ -106,16 +120,26 @@ class Completeness:
 
 
 def check(
-    kind: str, root: str | Path, *, splits: str | Path | None = None, split: int = 1, decode: bool = False
+    kind: str,
+    root: str | Path,
+    *,
+    splits: str | Path | None = None,
+    split: int = 1,
+    decode: bool = False,
+    groups: str | None = None,
+    folds: int = 0,
 ) -> Completeness:
     """Looks for every clip of a data set and opens it (decode: reads all its frames); reports all it finds.
 
-    A terminal shows a progress bar after two seconds. Raises InputError for missing folders and malformed
-    split files; missing, unreadable and extra clips are in the report, each with the reason.
+    A terminal shows a progress bar after two seconds. Raises InputError for missing folders, malformed split files, and
+    a fold without which a class cannot be learnt; missing, unreadable and extra clips are in the report, each with the
+    reason.
     """
     from tqdm.contrib.concurrent import thread_map  # FFmpeg releases the interpreter's lock
 
-    dataset, home, expected = _scan(kind, root, splits, split)
+    dataset, home, expected = _scan(kind, root, splits, split, groups, folds)
+    if not dataset.splits:
+        require_every_class(expected)
 
     def state(clip: Clip) -> tuple[str, str]:
         if not clip.path.exists():
@@ -130,22 +154,33 @@ def check(
     states = thread_map(state, expected, desc=kind, delay=2, disable=None, unit="clip")
     for clip, (found, reason) in zip(expected, states, strict=True):
         clips[found][clip.name] = reason
-    there = [printable(path.relative_to(home).as_posix()) for path in sorted(home.rglob("*.avi"))]
+    there = [printable(path.relative_to(home).as_posix()) for path in sorted(home.rglob("*")) if _is_video(path)]
     extra = set(there).difference(clip.name for clip in expected)
     clips["extra"] = {name: f"not a clip that {dataset.title} names" for name in there if name in extra}
     subsets = dict(sorted(Counter(clip.subset or "clips" for clip in expected).items()))
-    title = f"{dataset.title} in {home}" + (f", split {split}" if dataset.splits else "")
-    return Completeness(title, subsets, dataset.splits.get(split, subsets), clips)
+    number = len({clip.group for clip in expected})
+    title = f"{dataset.title} in {home}, " + (f"split {split}" if dataset.splits else f"{number} groups")
+    sizes = Counter(clip.fold for clip in expected) if folds else {}
+    lines = tuple(f"fold {name}: {size} clips" for name, size in sorted(sizes.items(), key=lambda x: int(x[0])))
+    return Completeness(title, subsets, dataset.splits.get(split, subsets), clips, lines)
 
 
 # Finding ----------------------------------------------------------------------------------------------------
 
 
-def _scan(kind: str, root: str | Path, splits: str | Path | None, split: int) -> tuple[Dataset, Path, list[Clip]]:
-    """The data set, the class folders' parent, and every official clip, sorted by label and name."""
+def _scan(
+    kind: str, root: str | Path, splits: str | Path | None, split: int, groups: str | None, folds: int
+) -> tuple[Dataset, Path, list[Clip]]:
+    """The data set, the class folders' parent, and every official clip with its fold, sorted by label and name."""
     if kind not in DATASETS:
         raise InputError(f"unknown data set {kind!r}; expected one of {', '.join(DATASETS)}")
     dataset, root = DATASETS[kind], Path(root)
+    if groups and kind != "folder":
+        raise InputError(f"{dataset.title}: the groups of its clips are known; leave out --groups")
+    if folds and dataset.splits:
+        raise InputError(f"{dataset.title} has official splits; leave out --folds")
+    if kind == "folder":
+        dataset = _own(root, groups)
     if split not in (dataset.splits or (1,)):
         known = ", ".join(map(str, dataset.splits)) or "none: leave one group out"
         raise InputError(f"{dataset.title} has no split {split}; its official splits: {known}")
@@ -159,7 +194,8 @@ def _scan(kind: str, root: str | Path, splits: str | Path | None, split: int) ->
     lists = _lists(dataset, [Path(splits)] if splits else [root, root.parent], split) if dataset.splits else None
     found = list(dataset.named(home, lists, split))
     require_once([clip.name for clip in found], f"download the split files in {lists} again")
-    return dataset, home, sorted(found, key=lambda clip: (clip.label, clip.name))
+    found.sort(key=lambda clip: (clip.label, clip.name))
+    return dataset, home, share_out(found, folds) if folds else found
 
 
 def _lists(dataset: Dataset, bases: list[Path], split: int) -> Path:
@@ -209,7 +245,7 @@ def _ucf101(home: Path, lists: Path, split: int) -> Iterator[Clip]:
             number = classes.index(action) + 1
             if label and int(label) != number:
                 raise InputError(f"{where}: expected label {number} for {action}, got {label}")
-            yield from_file(home, f"{action}/{file}", action, number - 1, group, subset)
+            yield from_file(home, f"{action}/{file}", action, number - 1, f"{action}_{group}", subset)
 
 
 def _hmdb51(home: Path, lists: Path, split: int) -> Iterator[Clip]:
@@ -252,9 +288,99 @@ def _ut_interaction(home: Path, lists: None, split: int) -> Iterator[Clip]:
             yield from_file(home, file, classes[label], label, f"{name}_{sequence}")
 
 
+# Folders of classes ---------------------------------------------------------------------------------------------
+
+
+def _own(root: Path, groups: str | None) -> Dataset:
+    """A folder as a data set, whose classes are its subfolders in sorted order."""
+    there = sorted(root.iterdir()) if root.is_dir() else []
+    classes = tuple(path.name for path in there if path.is_dir() and not path.name.startswith("."))
+    if len(classes) < 2:
+        found = f"{len(classes)} subfolders" if root.is_dir() else "no such folder"
+        raise InputError(f"{root}: {found}; expected a subfolder of videos for each class, two or more")
+    named = partial(_tree, classes=classes, groups=groups)
+    return replace(DATASETS["folder"], classes=classes, folders=classes, named=named)
+
+
+def _tree(
+    home: Path, lists: None, split: int, *, classes: Sequence[str], groups: str | None, clips: str = "(?s:.*)"
+) -> Iterator[Clip]:
+    """Every video below the folder of a class whose name fits the pattern `clips`; groups as `grouped` has them."""
+    files = {action: sorted(filter(_is_video, (home / action).rglob("*"))) for action in classes}
+    below = {action: [path.relative_to(home).as_posix() for path in its] for action, its in files.items()}
+    below = {action: [name for name in its if re.fullmatch(clips, name)] for action, its in below.items()}
+    if empty := [action for action, its in below.items() if not its]:
+        raise InputError(f"{home / empty[0]}: no clips ({', '.join(VIDEOS)}); add some, or take the class out")
+    of = grouped([name for its in below.values() for name in its], groups)
+    for label, (action, its) in enumerate(below.items()):
+        yield from (from_file(home, name, printable(action), label, of[name]) for name in its)
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEOS and not path.name.startswith(".") and not path.is_dir()
+
+
+def grouped(clips: Sequence[str], groups: str | None) -> dict[str, str]:
+    """The group of each clip, by its name: itself (None), what a pattern finds in it, or what a CSV file says of it.
+
+    The pattern is a regular expression with one group, the file has columns clip and group. Raises InputError for
+    another pattern, one that finds nothing, a damaged file, and one that does not name the same clips.
+
+    >>> grouped(["run/s07_1.mp4", "run/s12_1.mp4"], "(s[0-9]+)_")
+    {'run/s07_1.mp4': 's07', 'run/s12_1.mp4': 's12'}
+    """
+    if not groups:
+        return {name: name for name in clips}
+    found = _listed(Path(groups), clips) if groups.lower().endswith(".csv") else _matched(groups, clips)
+    for name, group in found.items():
+        if not group or {"/", "\\"} & {*group}:  # it names folders
+            raise InputError(f"--groups {groups}: group {group!r} of {name}; expected a name without / or \\")
+    return found
+
+
+def _matched(groups: str, clips: Sequence[str]) -> dict[str, str]:
+    expected = "expected a regular expression with one group, as '(s[0-9]+)_', or a file, NAME.csv"
+    try:
+        pattern = re.compile(groups)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise InputError(f"--groups {groups!r}: {error}; {expected}") from None
+    if pattern.groups != 1:
+        raise InputError(f"--groups {groups!r}: {pattern.groups} groups in parentheses; {expected}")
+    found = {name: pattern.search(name) for name in clips}
+    if lost := [name for name, match in found.items() if not match]:
+        raise InputError(f"--groups {groups!r}: matches nothing in {lost[0]} and {len(lost) - 1} others; {expected}")
+    return {name: match[1] or "" for name, match in found.items()}
+
+
+def _listed(file: Path, clips: Sequence[str]) -> dict[str, str]:
+    remedy = "write a row a clip, with columns clip and group"
+    text = io.StringIO(reading.text(file, remedy, errors="surrogateescape"), newline="")
+    table, rows = csv.DictReader(text, strict=True), []
+    try:
+        if lacking := {"clip", "group"} - {*(table.fieldnames or ())}:
+            raise InputError(f"{file}: no column {min(lacking)}; {remedy}")
+        for row in table:
+            if None in row or None in row.values():  # more or fewer than there are columns
+                raise InputError(f"{file}, line {table.line_num}: expected {len(table.fieldnames)} values; {remedy}")
+            rows.append(row)
+    except csv.Error as error:
+        raise InputError(f"{file}, line {table.reader.line_num}: {error}; {remedy}") from None
+    require_once([row["clip"] for row in rows], f"take one row out of {file}")
+    found = {row["clip"]: row["group"] for row in rows}
+    if missing := sorted(found.keys() - {*clips}):
+        raise InputError(f"{file}: no clip {missing[0]} ({len(missing)} such); names are relative to the data's folder")
+    if lacking := sorted({*clips} - found.keys()):
+        raise InputError(f"{file}: lacks {lacking[0]} ({len(lacking)} such); {remedy}")
+    return found
+
+
 RULES = {"ucf101": _ucf101, "hmdb51": _hmdb51, "weizmann": _weizmann, "ut_interaction": _ut_interaction}
+
+
+def _dataset(kind: str, facts: dict) -> Dataset:
+    tree = partial(_tree, classes=facts["classes"], groups=facts.get("clips"), clips=facts.get("clips"))
+    return Dataset(title=names.title(kind), named=RULES.get(kind, tree), **{"folders": facts["classes"]} | facts)
+
+
 _FACTS = yaml.safe_load(Path(__file__).with_name("datasets.yaml").read_text("utf-8"))
-DATASETS: dict[str, Dataset] = {
-    kind: Dataset(title=names.title(kind), named=RULES[kind], **{"folders": facts["classes"]} | facts)
-    for kind, facts in _FACTS.items()
-}
+DATASETS: dict[str, Dataset] = {kind: _dataset(kind, facts) for kind, facts in _FACTS.items()}

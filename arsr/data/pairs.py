@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from arsr.data import stores
+from arsr.data.clips import VIDEOS
 from arsr.data.windows import SCALE, Pairs
 from arsr.embedded import generated
 from arsr.printing import printable
@@ -27,7 +28,6 @@ from arsr_core.degrade import imresize, quantise, to_lr
 from arsr_core.errors import InputError
 from arsr_core.flow import files
 
-VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv", ".y4m")
 COLUMNS = ("frame", "row", "pair", "x", "y", "warps")  # t in the clip, row in frames, pair in flow; 1: warping helps
 CHUNK = 16  # pairs of frames whose flow is in memory at a time
 

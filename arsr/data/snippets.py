@@ -21,6 +21,8 @@ from arsr_core import flow, video
 from arsr_core.errors import InputError
 from arsr_core.recognition.protocol import Protocol, resize, train_starts
 
+CHUNK = 64  # pairs of frames whose flow is in memory at a time
+
 
 @settings
 class Preparation:
@@ -47,14 +49,17 @@ def store_clips(
     *,
     change: Callable[[torch.Tensor], torch.Tensor] | None = None,
     workers: int | None = None,
+    device: str = "cpu",
     progress: bool | None = None,
 ) -> stores.Inventory:
     """Store resized frames and coded flow of every clip; goes on where it stopped.
 
     change: (1, T, 3, H, W) -> the same, e.g. down-sampling and super-resolution; None: the frames as they are.
+    workers, device: pairs of frames whose TV-L1 a CPU computes at a time, or the GPU that does; see `flow.tvl1`.
     Unreadable clips are left out and reported. Raises InputError as `stores.fill` does.
     """
-    how = dict(preparation=preparation, change=change, workers=workers or len(os.sched_getaffinity(0)))
+    how = dict(preparation=preparation, change=change, device=device)
+    how |= dict(workers=workers or len(os.sched_getaffinity(0)))
     sources = [
         stores.Source(
             clip.name,
@@ -68,7 +73,7 @@ def store_clips(
 
 
 def _prepare(
-    clip: Clip, preparation: Preparation, change: Callable | None, workers: int
+    clip: Clip, preparation: Preparation, change: Callable | None, workers: int, device: str
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """Read, change, resize, estimate the flow, code -> what the store holds of a clip."""
     protocol = preparation.protocol
@@ -78,8 +83,12 @@ def _prepare(
     frames = resize(frames[0], protocol)  # (T, 3, H, W)
     arrays = {"frames": video.to_uint8(frames[None])}
     if preparation.flow is not None:
-        motion = flow.tvl1(frames[:-1], frames[1:], workers=workers, **preparation.flow)
-        arrays["flow"] = flow.encode_uint8(motion, protocol.bound).numpy()  # (T - 1, 2, H, W)
+        coded = [np.empty((0, 2, *protocol.size), np.uint8)]
+        for first in range(0, len(frames) - 1, CHUNK):
+            part = frames[first : first + CHUNK + 1].to(device)
+            motion = flow.tvl1(part[:-1], part[1:], workers=workers, **preparation.flow)
+            coded.append(flow.encode_uint8(motion, protocol.bound).cpu().numpy())
+        arrays["flow"] = np.concatenate(coded)  # (T - 1, 2, H, W)
     return arrays, {"frames": len(frames)}
 
 

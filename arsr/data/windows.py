@@ -26,7 +26,7 @@ class Pairs:
     side: Count = 240  # Clips whose short side is over 1.2 x this are shrunk to it, px: CDVL-134's, 240 to 288, stay.
     lr: Literal["after", "before"] = "after"  # Down-sampling after or before the crop; before: at multiples of 4 px.
     flow: str | None = None  # Folder of flow files, a folder a clip (FlowNet 2.0's); none: exact or TV-L1.
-    preset: Literal["reference", "fast"] = "reference"  # Of TV-L1.
+    preset: Literal["reference", "fast", "opencv2"] = "reference"  # Of TV-L1.
     seed: Annotated[int, Ge(0)] = 0  # Of frames and windows, and of embedded clips.
 
     def __post_init__(self) -> None:

@@ -9,10 +9,11 @@ rows and the contrasts between them.
 >>> found = records(frame, "ablation.spatial", provenance)
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files as resources
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,17 +23,17 @@ import torch
 import yaml
 from torch import nn
 
-from arsr import claims, manifest, names, paper, scores
+from arsr import manifest, names, paper, scores
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
 from arsr.evaluate import Evaluation, evaluate
 from arsr.records import Provenance, Record, mean
-from arsr.training.recipes import RECIPES
+from arsr.training.recipes import RECIPES, SUFFIXES
 from arsr_core import degrade, flow, metrics, sr, video
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
 MEASURES = {  # name: (title, unit)
     "psnr": ("PSNR", "dB"),
     "epe": ("EPE", "px"),
@@ -59,7 +60,7 @@ class Contrast(NamedTuple):
 
     def pairs(self, known: Collection[str]) -> list[tuple[str, str]]:
         """Both rows of each seed that both are trained with, where they are known."""
-        pairs = [(_name(self.a, seed), _name(self.b, seed)) for seed in (SEEDS if self.seeds else (0,))]
+        pairs = [(named(self.a, seed), named(self.b, seed)) for seed in (SEEDS if self.seeds else (0,))]
         return [(a, b) for a, b in pairs if a in known and b in known]
 
 
@@ -79,26 +80,30 @@ def key_rows(stream: str) -> list[str]:
 
 
 def networks(
-    folder: str | Path, stream: str, seeds: Sequence[int] = (0,), rows: Sequence[str] | None = None
+    folder: str | Path,
+    stream: str,
+    seeds: Sequence[int] = (0,),
+    rows: Sequence[str] | None = None,
+    profile: str = "embedded",
 ) -> dict[str, Path]:
-    """The rows of a table, or those named, whose lite weights are shipped, in its order: name -> file."""
+    """The rows of a table, or those named, whose networks of a profile are shipped, in its order: name -> file."""
     known = ROWS[stream] if rows is None else rows
-    files = {_name(row, seed): _name(f"{row}-lite", seed) for row in known for seed in seeds}
+    files = {named(row, seed): named(f"{row}{SUFFIXES[profile]}", seed) for row in known for seed in seeds}
     shipped = manifest.load(folder)
     return {name: manifest.find(folder, file) for name, file in files.items() if file in shipped}
 
 
 def method(name: str) -> str:
     """The network of a row, as sr.METHODS names it."""
-    return RECIPES[name.partition("-seed")[0]]["embedded"].method
+    return RECIPES[name.partition("-seed")[0]]["paper"].method
 
 
 # Scored by a recogniser -------------------------------------------------------------------------------------
 
 
 def lite(recogniser: str | Path, out: str | Path) -> Evaluation:
-    """How embedded clips are scored: the lite protocol, fast TV-L1; out: a folder of scores."""
-    options = dict(protocol=PROTOCOLS["lite"], flow="fast", present_only=True, workers=1)
+    """How embedded clips are scored: the lite protocol, fast TV-L1, SR in float32; out: a folder of scores."""
+    options = dict(protocol=PROTOCOLS["lite"], flow="fast", precision="float32", present_only=True, workers=1)
     return Evaluation("embedded", out, (str(recogniser),), **options)
 
 
@@ -110,15 +115,16 @@ def score(
     classes: Sequence[str] = tuple(ACTIONS),
     *,
     references: Sequence[str] = ("hr", "bicubic"),
+    of: Callable[[str], str] = method,
     progress: bool | None = None,
 ) -> pandas.DataFrame:
     """Scores of one stream, of each network and of `references`, as config says; `method` is the row's name.
 
-    config.out is a folder: each network has a file of scores there, so what was interrupted goes on. The clips are made
-    or read once and kept.
+    config.out is a folder: each network has a file of scores there, so what was interrupted goes on. of: the network of
+    a name, as sr.METHODS has it. The clips are made or read once and kept.
     """
     clips = [replace(clip, read=cache(clip.read), count=cache(clip.count)) for clip in clips]
-    jobs = {name: ((method(name),), {method(name): file}) for name, file in files.items()}
+    jobs = {name: ((of(name),), {of(name): file}) for name, file in files.items()}
     jobs |= {"references": (tuple(references), {})} if references else {}
     frames = []
     for name, (methods, weights) in jobs.items():
@@ -132,10 +138,10 @@ def score(
 
 
 def records(frame: pandas.DataFrame, key: str, provenance: Provenance) -> list[Record]:
-    """The accuracy of each method in rows of one stream, and each contrast whose rows are there.
+    """The accuracy of each method in rows of one stream, KEY.NAME, and each contrast whose rows are there.
 
-    KEY.NAME, KEY.A.to_B.{accuracy, log-probability, p-mcnemar, p}; with seeds also KEY.A.to_B.seeds.{...}, as
-    `over_seeds` says.
+    KEY.A.to_B.{accuracy, log-probability}: over clips and trainings where both rows were trained with several seeds;
+    then also KEY.A.to_B.seeds.SEED.{...}, of each seed alone.
     """
     (stream,) = frame["stream"].unique()
     titles = {name: row.title for name, row in ROWS[stream].items()}
@@ -145,41 +151,26 @@ def records(frame: pandas.DataFrame, key: str, provenance: Provenance) -> list[R
         text = f"accuracy of the {stream} stream, {titles.get(row, row)}" + (f", seed {seed}" if seed else "")
         found.append(scores.accuracy(of).record(f"{key}.{name}", text, provenance))
     for c in CONTRASTS[stream]:
-        if not {c.a, c.b} <= rows.keys():
+        pairs = {a.partition("-seed")[2] or "0": (rows[a], rows[b]) for a, b in c.pairs(rows)}
+        if not pairs:
             continue
         where, text = f"{key}.{c.a}.to_{c.b}", f"{c.what}: {titles[c.a]} less {titles[c.b]}"
-        found += scores.compare(rows[c.a], rows[c.b], where, text, provenance)
-        pairs = c.pairs(rows)
-        for name, (unit, of) in scores.BY_CLIP.items() if len(pairs) > 1 else ():
-            gains = np.stack([of(rows[a]) - of(rows[b]) for a, b in pairs])  # (seeds, clips)
-            found += over_seeds(gains, f"{where}.seeds", name, unit, f"{name}, {text}", provenance)
+        many = f", {len(pairs)} trainings of each" if len(pairs) > 1 else ""
+        found += scores.compare(*zip(*pairs.values(), strict=True), where, text + many, provenance)
+        for seed, both in pairs.items() if many else ():
+            found += scores.compare(*both, f"{where}.seeds.{seed}", f"{text}, seed {seed}", provenance)
     return found
 
 
-def over_seeds(gains: np.ndarray, key: str, name: str, unit: str, text: str, provenance: Provenance) -> list[Record]:
-    """A contrast of networks trained with several seeds: differences (seeds, clips) -> their mean, and how sure it is.
-
-    KEY.NAME: bootstrapped over clips; KEY.t.NAME: the same mean with Student's interval over the seeds, which says
-    whether another training would agree, and takes the seeds' means as normal; KEY.0.NAME, ...: of each seed.
-    """
-    from scipy.stats import ttest_1samp
-
-    each = gains.mean(1)
-    overall = mean(f"{key}.{name}", gains.mean(0), unit, f"{text}, mean of {len(each)} seeds", provenance)
-    found = [mean(f"{key}.{n}.{name}", of, unit, f"{text}, seed {n}", provenance) for n, of in enumerate(gains)]
-    if np.ptp(each):
-        low, high = map(float, ttest_1samp(each, 0).confidence_interval())
-        student = {"low": low, "high": high, "interval": "Student's t over seeds", "n": len(each)}
-        found.append(overall.model_copy(update={"key": f"{key}.t.{name}"} | student))
-    return [overall, *found]
-
-
 def on_real_clips(stream: str, records: Mapping[str, Record]) -> dict[str, str]:
-    """The contrasts of a stream that are measured on real clips: title, with data set and recogniser -> key."""
+    """The contrasts of a stream that are measured on real clips: title, with data set and recogniser -> key.
+
+    All sets together come first.
+    """
     return {
         f"{c.what}; {names.title(dataset)}, {names.title(network)}": key
         for c in CONTRASTS[stream]
-        for dataset, network in claims.TIERS["small"].settings
+        for dataset, network in product((*names.POOLS, *names.DATASETS), (*names.NETWORKS, *names.BACKBONES))
         if f"{(key := f'small.ablation.{dataset}.{network}.{stream}.{c.a}.to_{c.b}')}.accuracy" in records
     }
 
@@ -225,7 +216,8 @@ def measure(network: nn.Module | None, clips: Sequence[Reference], preset: str =
     """PSNR, EPE, phantom flow, tOF and E_warp x 1000 of each clip as 8-bit SR video; no network: of HR itself."""
     found = []
     for hr, lr, motion, mask in clips:
-        made = degrade.quantise(sr.upscale(network, lr, progress=False)) if network else hr
+        # bfloat16 costs no PSNR, but its rounding differs from frame to frame and makes flow
+        made = degrade.quantise(sr.upscale(network, lr, precision="float32", progress=False)) if network else hr
         its = _motion(made, preset) if network else motion
         values = {
             "psnr": metrics.psnr(made, hr) if network else torch.nan,
@@ -249,7 +241,7 @@ def compare(values: dict[str, dict[str, np.ndarray]], key: str, provenance: Prov
     found = []
     for name, words, of in rows:
         for m, (title, unit) in MEASURES.items():
-            known = of[m][np.isfinite(of[m])]  # a clip where all moves has no phantom flow
+            known = of[m][np.isfinite(of[m])]  # a clip whose camera moves has no phantom flow
             if len(known):
                 found.append(mean(f"{key}.{name}.{m}", known, unit, f"{title}, {words}, mean over clips", provenance))
     return found
@@ -259,5 +251,6 @@ def _motion(clip: torch.Tensor, preset: str) -> torch.Tensor:
     return flow.estimate(clip, "tvl1", **flow.PRESETS[preset])
 
 
-def _name(row: str, seed: int) -> str:
+def named(row: str, seed: int) -> str:
+    """A row, trained from a seed."""
     return f"{row}-seed{seed}" if seed else row

@@ -4,6 +4,8 @@ The first is the paper's Figure 8 (claim C9). The second is what the paper advis
 that of task-driven super-resolution (Haris, Shakhnarovich and Ukita, 2018).
 """
 
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from arsr import processes
+from arsr import evaluate, paired, processes, records, scores
 from arsr.data.snippets import Snippets, to_float
 from arsr.training.loop import fit
-from arsr.training.tasks import save_sr
+from arsr.training.recipes import RecogniserRecipe
+from arsr.training.tasks import recogniser_task, save_sr
 from arsr_core import degrade, losses, recognition, sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
@@ -24,6 +27,7 @@ from arsr_core.recognition import Augmentation, augment
 
 OF = 4  # Figure 8's alpha counts the quarters of LR clips
 SHARES = tuple(range(OF + 1))
+TESTED = {"hr": "hr", "bicubic": "lr", "sosr": "sr", "tosr": "sr"}  # method: Figure 8's name of it
 
 
 class Mixed(torch.utils.data.Dataset):
@@ -49,6 +53,40 @@ class Mixed(torch.utils.data.Dataset):
         return (self.lr if low else self.hr)[visit]
 
 
+def lowered(clip: torch.Tensor) -> torch.Tensor:
+    """Figure 8's LR: a clip reduced by four and enlarged by bicubic interpolation, 8 bits: (1, T, 3, H, W)."""
+    lr = degrade.to_lr(degrade.modcrop(clip, 4), 4, eight_bit=True)
+    return degrade.quantise(degrade.imresize(lr, 4))
+
+
+def retrain(
+    recipe: RecogniserRecipe, data: Mixed, start: str | Path, folder: str | Path, **options: Any
+) -> tuple[Path, pandas.DataFrame]:
+    """Train a recogniser on, from all its weights, on a mix -> (file of weights, loss curves).
+
+    recipe: for its schedule; the network is that of `start`. options: others of `loop.fit`. Goes on where `folder`
+    stopped.
+    """
+    classes, before = data.hr.classes, evaluate.recogniser(start, data.hr.classes)
+    recipe = replace(recipe, backbone=before.arguments["backbone"], dropout=before.arguments["dropout"], imagenet=False)
+    task = recogniser_task(replace(recipe, start=()), len(classes))
+    net = task["model"]["net"]
+    net.load_state_dict(before.state_dict())
+    task["recipe"] |= {"share": data.share, "weights": sha256(start)}
+    curve = fit(data=data, folder=folder, **task | options)
+    about = {"recipe": asdict(recipe), "seed": 0, "protocol": asdict(data.hr.protocol), "share": data.share}
+    return recognition.save(net, Path(folder) / "weights.safetensors", classes=classes, **about), curve
+
+
+def windows(batch: dict[str, torch.Tensor], crop: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Crops of HR snippets as they are, and their LR: (N, S, 3, crop, crop), (N S, 3, crop / 4, crop / 4)."""
+    random = torch.Generator().manual_seed(torch.initial_seed())  # the loop seeds every step
+    whole = to_float(batch["rgb"])  # (N, S, 3, H, W)
+    window = Augmentation(scales=(crop / min(whole.shape[-2:]),))  # not resized: LR is what `degrade` makes
+    hr = augment(whole, crop=crop, generator=random, augmentation=window)
+    return hr, degrade.to_lr(hr.flatten(0, 1), 4, eight_bit=True)
+
+
 def end_to_end(
     batch: dict[str, torch.Tensor], network: nn.Module, *, recogniser: nn.Module, weight: float, crop: int
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -57,12 +95,8 @@ def end_to_end(
     batch: HR snippets and labels, as `Snippets` gives them; LR is made of each crop. weight 0 is the control: all the
     same, the cross-entropy is only logged.
     """
-    random = torch.Generator().manual_seed(torch.initial_seed())  # the loop seeds every step
-    whole = to_float(batch["rgb"])  # (N, S, 3, H, W)
-    window = Augmentation(scales=(crop / min(whole.shape[-2:]),))  # crops as they are: LR is what `degrade` makes
-    hr = augment(whole, crop=crop, generator=random, augmentation=window)
-    flat = hr.flatten(0, 1)
-    made = network(degrade.to_lr(flat, 4, eight_bit=True))
+    hr, lr = windows(batch, crop)
+    flat, made = hr.flatten(0, 1), network(lr)
     with torch.set_grad_enabled(weight > 0):
         consensus = recogniser(made.clamp(0, 1).unflatten(0, hr.shape[:2]))
         recognised = F.cross_entropy(consensus, batch["label"])
@@ -73,7 +107,7 @@ def end_to_end(
 def fit_end_to_end(
     method: str,
     start: str | Path,
-    recogniser: str | Path,
+    judge: str | Path,
     data: Snippets,
     folder: str | Path,
     *,
@@ -85,9 +119,63 @@ def fit_end_to_end(
 
     options: steps and batch, and others of `loop.fit`.
     """
-    judge = recognition.load(recogniser, processes.this().device, classes=data.classes).eval().requires_grad_(False)
+    seen = evaluate.recogniser(judge, data.classes).to(processes.this().device).eval().requires_grad_(False)
     network = sr.load(method, start).requires_grad_(True)
-    loss = partial(end_to_end, recogniser=judge, weight=weight, crop=data.protocol.crop)
-    recipe = {"weight": weight, "rate": rate, "start": sha256(start), "judge": sha256(recogniser)}
+    loss = partial(end_to_end, recogniser=seen, weight=weight, crop=data.protocol.crop)
+    recipe = {"weight": weight, "rate": rate, "start": sha256(start), "judge": sha256(judge)}
     curve = fit(network, data, loss=loss, rate=rate, clip=1.0, folder=folder, recipe=recipe, **options)
     return save_sr(network, Path(folder) / "weights.safetensors"), curve
+
+
+# What follows from the scores --------------------------------------------------------------------------------
+
+
+def retrained(
+    frames: Mapping[int | str, pandas.DataFrame], key: str, provenance: records.Provenance
+) -> list[records.Record]:
+    """KEY.STREAM.TESTED.SHARE: accuracies; KEY.STREAM.TESTED.4.to_SHARE: all LR against each other share, paired.
+
+    frames: scores by the share of LR that the recogniser was trained on, or by another name.
+    """
+    found = []
+    kinds = frames[OF][["stream", "method"]].drop_duplicates().itertuples(index=False)
+    for stream, method in kinds:
+        rows = {share: scores.select(f, stream=stream, method=method) for share, f in frames.items()}
+        where, tested = f"{key}.{stream}.{TESTED[method]}", TESTED[method].upper()
+        for share, of in rows.items():
+            text = f"accuracy on {tested}, {stream} stream trained with LR in {share} of {OF} clips"
+            text = text if share in SHARES else f"accuracy on {tested}, {stream} stream, {share}"
+            found.append(scores.accuracy(of).record(f"{where}.{share}", text, provenance))
+            if share != OF and share in SHARES:
+                text = f"tested on {tested}, {stream} stream, trained on LR alone less LR in {share} of {OF} clips"
+                found += scores.compare(rows[OF], of, f"{where}.{OF}.to_{share}", text, provenance)
+    return found
+
+
+def transferred(
+    frames: Mapping[str, Mapping[str, pandas.DataFrame]], key: str, provenance: records.Provenance
+) -> list[records.Record]:
+    """What end-to-end training gains over its control, with the recogniser it was trained on and with the other one.
+
+    frames: by recogniser, of two, then by network; each recogniser's name is also that of the network trained on it,
+    beside "control" and others. KEY.NETWORK.on.RECOGNISER: accuracy; KEY.A.own.to_control.*, KEY.A.other.to_control.*:
+    gain, paired; KEY.A.own.to_other.{accuracy,log-probability}: the first less the second, clip by clip.
+    """
+    found, gains = [], {}
+    for judge, rows in frames.items():
+        for name, of in rows.items():
+            text = f"accuracy, network {name}, recogniser {judge}"
+            found.append(scores.accuracy(of).record(f"{key}.{name}.on.{judge}", text, provenance))
+            if name in frames:
+                side = "own" if name == judge else "other"
+                text = f"network trained end to end on {name} less its control, recogniser {judge}"
+                found += scores.compare(of, rows["control"], f"{key}.{name}.{side}.to_control", text, provenance)
+                gains[name, side] = [value(of) - value(rows["control"]) for _, value in scores.BY_CLIP.values()]
+    for name in frames:
+        for (measure, (unit, _)), own, other in zip(
+            scores.BY_CLIP.items(), gains[name, "own"], gains[name, "other"], strict=True
+        ):
+            text = f"{measure}: gain of end-to-end training with its own recogniser, {name}, less that with the other"
+            where, less = f"{key}.{name}.own.to_other.{measure}", paired.means(own - other)
+            found.append(records.difference(where, less, unit, len(own), text, provenance))
+    return found

@@ -1,4 +1,4 @@
-"""Optical flow: TV-L1 as the recogniser's own tools compute it, and all that is done with flow.
+"""Optical flow: TV-L1, which recognisers see, and all that is done with flow.
 
 Flow is (N, 2, H, W) float, channel 0 = u (x, to the right), 1 = v (y, down), in pixels of its own grid. A name loads
 its file when it is first asked for, so that a loss which warps needs no flow method, no video and no OpenCV.

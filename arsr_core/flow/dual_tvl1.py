@@ -21,7 +21,7 @@ FLAT = torch.finfo(torch.float32).eps  # least squared gradient, so that flat re
 @checked
 @dataclass(frozen=True)
 class TVL1:
-    """Parameters of TV-L1; the defaults are OpenCV's, which TSN's tool leaves as they are."""
+    """Parameters of TV-L1; the defaults are those of OpenCV's DualTVL1. TSN's tool has others: see `PRESETS`."""
 
     tau: float = 0.25  # time step of the dual update
     lambda_: float = 0.15  # weight of the data term: smaller is smoother

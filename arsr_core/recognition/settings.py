@@ -29,6 +29,7 @@ _ROWS = (
     Protocol("light", snippets=5, crops=1, size=(256, 340), crop=224),
     # real clips on two CPU cores: Weizmann, and clips made square by `data.clips.square`
     Protocol("small", snippets=5, crops=1, size=(176, 220), crop=160, bound=10.0),
+    Protocol("small-3", snippets=3, crops=1, size=(176, 220), crop=160, bound=10.0),  # of 320x180 px
     Protocol("small-square", snippets=5, crops=1, size=(144, 144), crop=128, bound=10.0),
     Protocol("lite", snippets=5, crops=1, size=(120, 160), crop=112, bound=10.0),  # embedded clips as they are
 )

@@ -5,5 +5,9 @@
 
 import lazy_loader
 
-FILES = {"building": ("build", "load"), "methods": ("METHODS", "STARTS", "Method"), "upscaling": ("upscale",)}
+FILES = {
+    "building": ("build", "interpolate", "load"),
+    "methods": ("METHODS", "STARTS", "Method"),
+    "upscaling": ("upscale",),
+}
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=FILES)

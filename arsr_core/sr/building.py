@@ -1,8 +1,10 @@
 """A network of the table, with fresh weights or those of a file."""
 
+import copy
 import inspect
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from arsr_core.errors import InputError, checked, describe, require
@@ -61,6 +63,25 @@ def load(name: str, path: str | Path | None = None) -> nn.Module:
     if published and name not in published:  # another depth of the same network: results would bear a wrong name
         raise InputError(f"{path}: weights of the size of {' or '.join(published)}; load them with name {published[0]}")
     return _checked(model).eval()
+
+
+@checked
+def interpolate(a: nn.Module, b: nn.Module, alpha: float) -> nn.Module:
+    """The network whose weights are (1 - alpha) a + alpha b (Wang et al., ESRGAN, section 3.4), in evaluation mode.
+
+    a, b: of one structure, b trained on from a; else what lies between is no network worth looking at. alpha: 0 gives
+    a, 1 gives b. Raises InputError for two structures, and for alpha outside [0, 1].
+    """
+    if not 0 <= alpha <= 1:
+        raise InputError(f"interpolate: expected alpha from 0 to 1, got {alpha}")
+    one, other = a.state_dict(), b.state_dict()
+    if type(a) is not type(b) or {k: x.shape for k, x in one.items()} != {k: x.shape for k, x in other.items()}:
+        raise InputError(
+            f"interpolate: {type(a).__name__} and {type(b).__name__} of other sizes; expected one structure"
+        )
+    between = copy.deepcopy(a)
+    between.load_state_dict({k: torch.lerp(x, other[k], alpha) if x.is_floating_point() else x for k, x in one.items()})
+    return between.eval()
 
 
 def _checked(model: nn.Module) -> nn.Module:

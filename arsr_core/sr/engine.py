@@ -19,7 +19,7 @@ PADDINGS: dict[str, Callable[[int, int], int | None]] = {
     "reflect": lambda i, n: n - 1 - abs(i % max(2 * (n - 1), 1) - (n - 1)),  # ... 2 1 | 0 1 2 ...
     "black": lambda i, n: i if 0 <= i < n else None,
 }
-FOOTPRINT = 4_000  # of a network that does not say; VSR-DUF-16L has 3,605
+FOOTPRINT = 4_000  # of a network that does not say; DUF-16 has 3,605
 PIXELS = {"cpu": 5_000, "cuda": 500_000}  # LR pixels a forward: a CPU's caches hold few; more keep no GPU busier
 
 
@@ -148,7 +148,8 @@ def _forward(network: nn.Module, x: torch.Tensor, pieces: list[tuple], half: boo
     try:
         with torch.inference_mode(), autocast, nullcontext() if half else _no_tf32():
             for top, bottom, left, right, (rows, columns) in pieces:
-                y = network(x[..., rows, columns])
+                region = x[..., rows, columns]
+                y = network(region.expand(2, *region.shape[1:]))[:1] if _is_slow(region) else network(region)
                 y = y[..., scale * (top - rows.start) :, scale * (left - columns.start) :]  # without its margins
                 piece = sr[..., scale * top : scale * bottom, scale * left : scale * right]
                 piece.copy_(y[..., : piece.shape[-2], : piece.shape[-1]])
@@ -158,6 +159,11 @@ def _forward(network: nn.Module, x: torch.Tensor, pieces: list[tuple], half: boo
             raise
         what = f"{len(x)} x {width}x{height} in {len(pieces)} piece(s)"
         raise InputError(f"upscale: {what} do not fit into memory; give a smaller batch or tile") from error
+
+
+def _is_slow(x: torch.Tensor) -> bool:
+    """A single small sample of several frames: torch's CPU code then convolves three to seven times slower."""
+    return x.ndim == 5 and len(x) == 1 and x.device.type == "cpu" and x[0, 0, 0].numel() <= PIXELS["cpu"]
 
 
 def _pieces(model: nn.Module, height: int, width: int, side: int | None) -> list[tuple]:
@@ -194,6 +200,7 @@ def _plan(
         tile = side if region(side) < height * width else None
     if batch is None:
         batch = max(1, min(pixels, PIXELS[device.type]) // region(tile))
+        batch = max(batch, 2) if model.frames > 1 and region(tile) <= PIXELS["cpu"] else batch  # see `_is_slow`
     pieces = math.ceil(height / (tile or height)) * math.ceil(width / (tile or width))
     if pieces > 10_000 or pieces * region(tile) > 64 * height * width:
         least = max(margin, 32, math.isqrt(height * width) // 64)

@@ -51,10 +51,11 @@ ROWS = (
     Method("sosr", "SoSR", "Zhang, Liu and Xiong, ICCV 2019", *RRDB),
     Method("realsr", "RealSR-DF2K", "Ji et al., CVPR Workshops 2020", *RRDB),
     Method("spmc", "SPMC", "Tao et al., ICCV 2017", *SPMC_3),
-    Method("duf16", "VSR-DUF-16L", "Jo et al., CVPR 2018", *DUF_16),
-    Method("duf28", "VSR-DUF-28L", "Jo et al., CVPR 2018", *DUF_28),
-    Method("duf52", "VSR-DUF-52L", "Jo et al., CVPR 2018", *DUF_52),
+    Method("duf16", "DUF-16", "Jo et al., CVPR 2018", *DUF_16),
+    Method("duf28", "DUF-28", "Jo et al., CVPR 2018", *DUF_28),
+    Method("duf52", "DUF-52", "Jo et al., CVPR 2018", *DUF_52),
     Method("tosr", "ToSR", "Zhang, Liu and Xiong, ICCV 2019", *DUF_16),
+    Method("joint", "SoSR and ToSR in one", "this book, 2026", *DUF_16),
 )
 METHODS: dict[str, Method] = {row.name: row for row in ROWS}
 STARTS = ("srresnet", "rrdb")  # SRGAN and ESRGAN before their training for looks: not in the paper's tables

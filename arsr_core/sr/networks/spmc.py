@@ -4,7 +4,6 @@ The authors released a frozen graph and no training code; the layer sizes follow
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from arsr_core.colour import rgb_to_y
@@ -47,10 +46,11 @@ class SPMC(nn.Module):
         return self.steps(x)[:, -1]
 
     def steps(self, x: torch.Tensor) -> torch.Tensor:
-        """The estimate of the centre frame after each step, which training supervises: (N, frames, 3, 4H, 4W)."""
+        """The centre frame after each step: (N, frames, 3, 4H, 4W). Recipes supervise the last one alone."""
         n, frames, _, h, w = x.shape
         bicubic = imresize(x[:, frames // 2], self.scale)
-        y = F.pad(rgb_to_y(x).flatten(0, 1), (0, -w % 4, 0, -h % 4), mode="replicate").unflatten(0, (n, frames))
+        rows, columns = (torch.arange(side + -side % 4, device=x.device).clamp(max=side - 1) for side in (h, w))
+        y = rgb_to_y(x)[..., rows[:, None], columns]  # the border replicated: sides are multiples of 4
         state, out = None, []
         for t in range(frames):
             flow = self.motion(y[:, t], y[:, frames // 2])

@@ -1,0 +1,85 @@
+"""Paired tests of committed studies, computed again from the scores of their clips, without any network.
+
+    python benchmarks/again.py [NAME ...]
+
+Of results/NAME.json the differences of scores are made again; all else stays. They keep where they come from, and a
+note names the commit of the statistics.
+"""
+
+import argparse
+
+import _common
+import pandas
+import retrain
+import study
+
+from arsr import claims, names, records, scores
+from arsr.studies import ablation
+
+RESULTS, SAID = _common.ROOT / "results", "statistics computed again at commit"
+
+
+def by_stream(frame: pandas.DataFrame, source: records.Provenance) -> list[records.Record]:
+    """Tables 2 and 3 on embedded clips."""
+    parts = frame.groupby("stream")
+    return [r for stream, part in parts for r in ablation.records(part, f"embedded.ablation.{stream}", source)]
+
+
+def benchmark(frame: pandas.DataFrame, source: records.Provenance) -> list[records.Record]:
+    """Table 4 on embedded clips."""
+    found = []
+    for network, part in frame.groupby("network"):
+        wanted, key = claims.comparisons("embedded", network), f"embedded.benchmark.embedded.{network}"
+        found += scores.contrasts(part, wanted, key, f"{network} on embedded", source)
+    return found
+
+
+def classes(frame: pandas.DataFrame, source: records.Provenance) -> list[records.Record]:
+    """Chapter 4, whose clips and networks are those of Table 4."""
+    tsn, key, found = frame[frame["network"] == "tsn"], "embedded.classes.embedded", []
+    rows = {m: scores.select(tsn, stream="spatial", method=m) for m in ("hr", "bicubic", "vdsr", "srgan", "sosr")}
+    for m in rows.keys() - {"bicubic"}:
+        words = f"spatial stream, {names.title(m)} less bicubic"
+        found += scores.compare(rows[m], rows["bicubic"], f"{key}.{m}.to_bicubic", words, source)
+    for other in ("bicubic", "hr"):
+        words, where = f"spatial stream, VDSR less {names.title(other)}", f"{key}.{{}}.vdsr.to_{other}"
+        found += scores.by_class(rows["vdsr"], rows[other], where, words, source)
+    return found
+
+
+MADE = {  # what follows from the scores in results/NAME.parquet, or in those that are named
+    "ablation-embedded": (by_stream,),
+    "ablation-weizmann": (study.contrasts,),
+    "ablation-ut_interaction": (study.contrasts,),
+    "benchmark-embedded": (benchmark, "scores/embedded-tsn", "scores/embedded-st-resnet"),
+    "embedded-04-sosr-analysis": (classes, "scores/embedded-tsn"),
+    "retraining-embedded": (retrain.recorded,),
+    "study-weizmann": (study.compared,),
+    "study-ut_interaction": (study.compared,),
+}
+
+
+def again(name: str, code: str) -> list[records.Record]:
+    """The records of results/NAME.json, its paired differences made again."""
+    made, *files = MADE[name]
+    old = records.load(RESULTS / f"{name}.json").values()
+    frame = pandas.concat([scores.load(RESULTS / f"{file}.parquet")[0] for file in files or [name]])
+    stay = [record for record in old if ".to_" not in record.key or ".video." in record.key]
+    source = next(record.provenance for record in old if record not in stay)
+    notes = [note for note in (source.note or "").split("; ") if note and not note.startswith(SAID)]
+    source = source.model_copy(update={"note": "; ".join([*notes, f"{SAID} {code}"])})
+    return stay + [record for record in made(study.by_sequence(frame), source) if ".to_" in record.key]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MADE)}; default: all")
+    chosen = parser.parse_args().names
+    _common.require_known(chosen, MADE)
+    code = records.commit(_common.ROOT, "arsr", "arsr_core", "benchmarks")
+    for name in chosen or MADE:
+        _common.save(again(name, code), name)
+
+
+if __name__ == "__main__":
+    _common.run(main)

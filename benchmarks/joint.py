@@ -1,0 +1,54 @@
+"""One network for both streams (C12): the joint network and its controls against two networks, on embedded test clips.
+
+    python benchmarks/joint.py [--clips 360] [--keep]
+
+Recipe `joint` and its controls, without the warp loss (`joint-control`) and without features (`tosr`), are scored in
+both streams by the lite TSN, every seed. SoSR and ToSR's scores of the same clips and seeds come from
+results/ablation-embedded.parquet, the other methods' from results/scores/embedded-tsn.parquet. Scores lie in --out;
+what was interrupted goes on. --keep commits results/joint-embedded.parquet and .json.
+"""
+
+import argparse
+from pathlib import Path
+
+import _common
+import pandas
+from ablation import PROFILE, STREAMS
+
+from arsr import manifest, scores
+from arsr.data import clips
+from arsr.studies import ablation, joint
+from arsr_core.files import sha256
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=_common.count, default=360)
+    parser.add_argument("--out", type=Path, default=_common.ROOT / "_build" / "joint")
+    parser.add_argument("--keep", action="store_true", help="write results/joint-embedded.*")
+    given = parser.parse_args()
+    source = _common.provenance("One network for both streams", "embedded test clips (synthetic)", keep=given.keep)
+    weights, results, frames, files = _common.ROOT / "weights", _common.ROOT / "results", [], {}
+    tests = clips.embedded(given.clips, "test")
+    for stream, recogniser in STREAMS.items():
+        files |= (mine := ablation.networks(weights, stream, joint.SEEDS, joint.NETWORKS, PROFILE))
+        config = ablation.lite(manifest.find(weights, recogniser), given.out)
+        frames.append(ablation.score(mine, stream, config, tests, references=()))
+    own = pandas.concat(frames)
+    old = [scores.load(results / name)[0] for name in ("ablation-embedded.parquet", "scores/embedded-tsn.parquet")]
+    known = pandas.concat([frame[frame["clip"].isin(own["clip"])] for frame in old])
+    columns = ["clip", "method", "stream"]
+    frame = pandas.concat([own, known]).drop_duplicates(columns)  # tosr's own rows come first
+    found = joint.recorded(frame, "embedded.joint.embedded.tsn", source)
+    _common.show(found)
+    if given.keep:
+        # of one seed, for all have one method; both streams' recognisers are in it
+        _, header = scores.load(*(given.out / f"{stream}-tosr.parquet" for stream in STREAMS))
+        hashes = {name: sha256(file) for name, file in files.items()}
+        header = header.model_copy(update={"weights": hashes, "runs": (source,)})
+        _common.save(found, "joint-embedded")
+        print(scores.save(results / "joint-embedded.parquet", own, header))
+
+
+if __name__ == "__main__":
+    _common.run(main)

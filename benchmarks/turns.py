@@ -1,0 +1,109 @@
+"""Task-driven super-resolution in turns (C14) on embedded clips: a 2 x 2 of what learns, three trainings of each.
+
+    python benchmarks/turns.py [--clips 360] [--seeds 3] [--keep]
+
+SRResNet learns pixels, or pixels and the features of a recogniser; the recogniser, the lite TSN, stays as it is, or
+learns from HR, SR and mixes in its turns (`arsr.studies.turns`). Each network is judged by its own recogniser, by the
+original one, and by one that no training saw: EfficientNet-Lite0 from ImageNet weights, all of it trained on HR
+embedded clips. Weights lie in --train, scores in --out, so what was interrupted goes on; remove the scores of what was
+trained again. --keep commits the scores and what follows from them: results/turns-embedded.parquet and .json.
+"""
+
+import argparse
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import _common
+import pandas
+
+from arsr import manifest, scores
+from arsr.data import clips
+from arsr.data import snippets as prepared
+from arsr.data.clips import Clip
+from arsr.embedded.actions import ACTIONS
+from arsr.evaluate import evaluate
+from arsr.studies import ablation, turns
+from arsr.training import runs, tasks
+from arsr.training.recipes import RECIPES
+from arsr_core.files import sha256
+
+ROOT = _common.ROOT
+METHOD, START = "srgan", "srresnet-video"
+JUDGE = "tsn-rgb-lite"
+STEPS, BATCH, SNIPPETS = 400, 8, 2
+UNSEEN = dict(protocol="lite", frozen=0, partial_bn=False, steps=400, batch=16, optimizer="adamw", rate=1e-3)
+
+
+def unseen(folder: Path, train: Path) -> Path:
+    """A recogniser that shares nothing with the lite one but the clips."""
+    recipes = RECIPES["tsn-rgb"]
+    recipe = replace(recipes["small"], **UNSEEN, augmentation=recipes["embedded"].augmentation)
+    return tasks.train(recipe, runs.prepared(runs.Run("tsn-rgb", out=train)), folder / "unseen")[0]
+
+
+def trained(given: argparse.Namespace) -> dict[str, dict[str, tuple[Path, Path]]]:
+    """The files of network and recogniser: by arm, then by seed."""
+    weights, store = ROOT / "weights", runs.prepared(runs.Run("tsn-rgb", out=given.train))
+    start, judge = manifest.find(weights, START), manifest.find(weights, JUDGE)
+    found = {name: {} for name in turns.ARMS}
+    for seed in range(given.seeds):
+        data = prepared.Snippets(store, "rgb", segments=SNIPPETS, seed=seed)
+        for name, (weight, learns) in turns.ARMS.items():
+            folder = given.train / "turns" / f"{name}-seed{seed}"
+            how = dict(weight=weight, recogniser_learns=learns, steps=STEPS, batch=BATCH, seed=seed)
+            found[name][seed] = turns.fit_in_turns(METHOD, start, judge, data, folder, **how)[:2]
+    return found
+
+
+def scored(title: str, network: Path | None, judge: Path, tests: list[Clip], out: Path) -> pandas.DataFrame:
+    """Scores of a network's frames, of HR and bicubic where there is none, by a recogniser."""
+    methods, weights = ((METHOD,), {METHOD: network}) if network else (("hr", "bicubic"), {})
+    config = replace(ablation.lite(judge, out / f"{title}.parquet"), methods=methods, weights=weights)
+    return scores.load(evaluate(config, tests, tuple(ACTIONS)))[0].assign(network=title)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=_common.count, default=360)
+    parser.add_argument("--seeds", type=_common.count, default=3)
+    parser.add_argument("--train", type=Path, default=ROOT / "_build" / "train")
+    parser.add_argument("--out", type=Path, default=ROOT / "_build" / "turns")
+    parser.add_argument("--keep", action="store_true", help="write results/turns-embedded.*")
+    given = parser.parse_args()
+    data, note = "embedded test clips (synthetic)", "lite networks of real video, trained on in turns on embedded clips"
+    source = _common.provenance("Trained in turns", data, note, keep=given.keep)
+    tests = [replace(clip, read=cache(clip.read)) for clip in clips.embedded(given.clips, "test")]
+    judges = {"original": manifest.find(ROOT / "weights", JUDGE)}
+    judges["unseen"] = unseen(given.train / "turns", given.train)
+    files = trained(given)
+    frames, seen, found = {}, [], []
+    key = "embedded.turns.embedded"
+    for judge, file in judges.items():
+        seen.append(scored(f"{judge}-references", None, file, tests, given.out))
+        for method in ("hr", "bicubic"):
+            text = f"accuracy, {method}, recogniser {judge}"
+            of = scores.accuracy(scores.select(seen[-1], method=method))
+            found.append(of.record(f"{key}.{method}.on.{judge}", text, source))
+    for name, by_seed in files.items():
+        for seed, (network, own) in by_seed.items():
+            for judge, file in (judges | {"own": own}).items():
+                if judge == "own" and not turns.ARMS[name][1]:
+                    rows = frames["original"][name][-1]
+                else:
+                    rows = scored(f"{judge}-{name}-seed{seed}", network, file, tests, given.out)
+                    seen.append(rows)
+                frames.setdefault(judge, {}).setdefault(name, []).append(rows)
+    found += turns.recorded(frames, key, source)
+    _common.show(found)
+    if given.keep:
+        _, header = scores.load(given.out / "original-references.parquet")
+        hashes = {f"{name}-seed{seed}": sha256(both[1]) for name, of in files.items() for seed, both in of.items()}
+        hashes |= {judge: sha256(file) for judge, file in judges.items()}
+        header = header.model_copy(update={"weights": {}, "recognisers": hashes, "runs": (source,)})
+        _common.save(found, "turns-embedded")
+        print(scores.save(ROOT / "results" / "turns-embedded.parquet", pandas.concat(seen), header))
+
+
+if __name__ == "__main__":
+    _common.run(main)

@@ -1,0 +1,51 @@
+"""One network against two: which trainings go together, and what is recorded of them."""
+
+import pandas
+import pytest
+from test_ablation import SOURCE, rows
+
+from arsr.studies import joint
+
+BOTH = ("spatial", "temporal")
+CLIPS = 8
+
+
+def scores_of(right):
+    """Scores of both streams by method: as many clips right, the first ones."""
+    frames = [
+        rows(method, [i < n for i in range(CLIPS)], stream=stream, sure=4.0)
+        for method, of in right.items()
+        for stream, n in zip(BOTH, of, strict=True)
+    ]
+    return pandas.concat(frames)
+
+
+@pytest.fixture(scope="module")
+def frame():
+    two = {
+        "sosr": (6, 3),
+        "sosr-seed1": (6, 3),
+        "tosr": (2, 5),
+        "tosr-seed1": (2, 6),
+        "esrgan": (6, 2),
+        "duf52": (2, 6),
+    }
+    return scores_of({"joint": (6, 6), "joint-seed1": (4, 6), "joint-control": (6, 4)} | two)
+
+
+def test_trainings_of_a_pair_go_together_by_seed(frame):
+    assert len(joint.trainings(frame, "sosr+tosr", "fused")) == 2
+    assert len(joint.trainings(frame, "joint-control", "spatial")) == 1
+    assert joint.trainings(frame, "rcan+duf52", "fused") == []
+
+
+def test_one_network_against_all_others(frame):
+    found = {r.key: r for r in joint.recorded(frame, "k", SOURCE)}
+    assert found["k.spatial.joint"].count == 6 and "k.temporal.sosr+tosr" not in found
+    assert found["k.spatial.joint.to_tosr.accuracy"].value == pytest.approx(100 * (6 + 4 - 2 - 2) / 2 / CLIPS)
+    assert found["k.temporal.joint.to_joint-control.accuracy"].value == pytest.approx(100 * 2 / CLIPS)  # seed 0 alone
+    assert "2 trainings" in found["k.fused.joint.to_sosr+tosr.accuracy"].description
+    # one training of a rival stands against each of ours
+    assert "2 trainings" in found["k.spatial.joint.to_esrgan.accuracy"].description
+    assert found["k.spatial.joint.to_esrgan.accuracy"].value == pytest.approx(100 * (6 + 4 - 12) / 2 / CLIPS)
+    assert "k.fused.joint.to_esrgan+duf52.accuracy" in found and "k.fused.joint.to_rcan+duf52.accuracy" not in found
