@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c '$(FITS)' 2>/dev/null || { echo "Python 3.11 to 3.14 is needed$(if $(PYTHON),; $(PYTHON) is none): install one, or make PYTHON=/path/to/it"; exit 2; }
 	@echo "installing into $(VENV): about 6 GB, two to five minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,lab,test,imagenet]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,lab,test,imagenet,clips]'
 	@# JupyterLab opens the text notebooks as notebooks
 	@$(BIN)/jupytext-config --settings-file $(VENV)/etc/jupyter/labconfig/default_setting_overrides.json \
 		set-default-viewer markdown

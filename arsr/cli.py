@@ -25,20 +25,23 @@ from arsr_core.files import remedy
 COMMANDS = {  # what is typed: the module and dataclass in arsr.commands, loaded when it is chosen
     "book": ("book.Book", "Build the book: execute the chapters that changed, make the pages."),
     "run": ("book.Run", "Execute one chapter with papermill."),
+    "lab": ("book.Lab", "Make the laboratory alone, the page that runs the networks in a browser."),
     "claims": ("book.Claims", "Say of each claim of the paper what the numbers make of it."),
     "upscale": ("clips.Upscale", "Super-resolve your own video by four."),
     "flow": ("clips.Flow", "Write the optical flow of a video."),
     "train": ("training.Train", "Train a recogniser or a super-resolution network."),
     "train --list": ("training.List", "The recipes, with what each trains."),
+    "adapt": ("training.Adapt", "Fit recogniser and video to each other."),
     "evaluate": ("scoring.Evaluate", "Score test clips with every method, from LR clip to both streams' scores."),
-    "reproduce": ("scoring.Reproduce", "Reproduce Table 4: print the plan, score every method with every recogniser."),
+    "reproduce": ("scoring.Reproduce", "Reproduce the study: plan it, train what is missing, score every method."),
     "data check": ("data.Check", "Say per class what is complete, missing, unreadable or extra."),
     "data generate": ("data.Generate", "Write embedded (synthetic) clips as lossless video files."),
+    "data clips": ("data.Clips", "Prepare a recogniser's training clips."),
     "data pairs": ("data.Pairs", "Prepare training pairs: the windows of HR frames that move most."),
     "weights list": ("weights.List", "The methods, the size of their networks."),
     "weights import": ("weights.Import", "Convert public weights to .safetensors, whatever their naming."),
 }
-FILES = ("IN", "--data", "--splits", "--start", "--test", "--weights")
+FILES = ("IN", "--data", "--splits", "--start", "--test", "--weights", "--videos", "--rates", "--hr")
 
 
 def main() -> None:

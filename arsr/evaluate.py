@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -28,6 +28,7 @@ from arsr import places, processes, records, scores
 from arsr.data import clips as sources
 from arsr.data import flow_cache, folders, stores
 from arsr.data.clips import Clip
+from arsr.data.folds import require_every_class
 from arsr.embedded.actions import ACTIONS
 from arsr.evaluation import Evaluation
 from arsr.names import SCORES, STREAMS, pair
@@ -96,13 +97,23 @@ def evaluate(
     return out
 
 
+def recogniser(path: str | Path, classes: Sequence[str]) -> recognition.Recogniser:
+    """A recogniser in this book's form, or a public one; InputError where its classes are not these."""
+    load = recognition.load if Path(path).suffix == ".safetensors" else recognition.load_public
+    return load(path, classes=classes)
+
+
 def dataset_clips(config: Evaluation) -> tuple[list[Clip], tuple[str, ...]]:
     """The test clips of config.dataset, and its classes in the order of the labels."""
     config.require_source()
     if config.dataset == "embedded":
         return sources.embedded(config.clips, "test", seed=config.seed), tuple(ACTIONS)
     options = dict(splits=config.splits, split=config.split, present_only=config.present_only)
-    return folders.items(config.dataset, config.root, **options), folders.DATASETS[config.dataset].classes
+    clips = folders.items(config.dataset, config.root, groups=config.groups, folds=config.folds, **options)
+    if config.by_fold and not config.present_only:
+        require_every_class(clips)
+    own = tuple(dict.fromkeys(clip.action for clip in clips))  # of a folder: clips come in the order of the labels
+    return clips, folders.DATASETS[config.dataset].classes or own
 
 
 def check(clips: Sequence[Clip], classes: Sequence[str], *, present_only: bool = False) -> None:
@@ -249,6 +260,8 @@ class Pipeline:
     """
 
     def __init__(self, config: Evaluation, classes: tuple[str, ...], device: torch.device, fold: str):
+        if config.precision == "auto" and not devices.multiplies_bfloat16(device):
+            config = replace(config, precision="float32")  # so the header says what it was
         self.config, self.classes, self.device = config, classes, device
         names = dict.fromkeys(name for method in config.methods for name in pair(method))
         self.networks = {m: None if m == "hr" else sr.load(m, config.weights.get(m)).to(device) for m in names}
@@ -264,8 +277,7 @@ class Pipeline:
         """Load the recognisers of a fold, by kind: spatial and temporal, or both."""
         nets, protocol = {}, self.config.protocol
         for path in self.config.files(fold):
-            load = recognition.load if path.suffix == ".safetensors" else recognition.load_public
-            net = load(path, classes=self.classes)
+            net = recogniser(path, self.classes)
             kind, fields = net.stream, net.arguments["flow_frames"]
             bound = net.metadata.get("protocol", {}).get("bound", protocol.bound)
             if kind != "spatial" and (fields, bound) != (protocol.flow_frames, protocol.bound):
@@ -350,6 +362,11 @@ class Pipeline:
             return partial(self.rows, clip, unit, {}, str(error))
         if self.fold != config.fold(clip):
             self.use(config.fold(clip))
+        for net in self.recognisers.values() if config.by_fold else ():
+            unseen = net.metadata.get("without")
+            if isinstance(unseen, list) and clip.group not in unseen:
+                known = f"the recogniser of fold {self.fold} was trained without {', '.join(map(str, unseen[:9]))}"
+                raise InputError(f"{clip.name}, of group {clip.group}: {known}; train it on the folds of these clips")
         nets, (spatial, temporal) = self.recognisers, pair(unit)
         spots, stacks, fields, reason = plan(len(frames), self.units[unit], protocol)
         coded = known.get(temporal)

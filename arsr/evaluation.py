@@ -1,4 +1,4 @@
-"""What is evaluated: one data set, or the whole of Table 4; what `evaluate` and `reproduce` are told. No torch yet."""
+"""What is evaluated: a data set with methods and recognisers; what `evaluate` is told. No torch yet."""
 
 from dataclasses import field
 from pathlib import Path
@@ -11,13 +11,14 @@ from arsr.names import DATASETS, pair
 from arsr.settings import Flag, Many, Positional, Suppress, settings, spelled
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS, Protocol
-from arsr_core.sr import METHODS, STARTS
+from arsr_core.sr import METHODS
 
 if TYPE_CHECKING:
     from arsr.data.clips import Clip
 
 TABLE4 = ("hr", "bicubic", "vdsr", "rcan", "srgan", "esrgan", "sosr", "spmc", "duf16", "duf52", "tosr", "sosr+tosr")
-Preset = Literal["reference", "fast"]
+RIVALS = ("esrgan+duf52",)  # of its pair, which the paper does not show
+Preset = Literal["reference", "fast", "opencv2"]
 
 
 def _known(method: str) -> str:
@@ -33,10 +34,10 @@ Method = Annotated[str, AfterValidator(_known)]  # hr, a name in sr.METHODS, or 
 class Evaluation:
     """What is evaluated, by what and how."""
 
-    # embedded, ucf101, hmdb51, weizmann or ut_interaction
+    # embedded, ucf101, hmdb51, weizmann, ut_interaction, tennis, yoga, or folder: a subfolder of videos for each class
     dataset: Annotated[Positional[str], spelled(metavar="DATASET")]
     out: Annotated[Positional[Path], spelled(metavar="OUT")]  # OUT.parquet, of scores; goes on with what is there
-    # file of a TSN stream, or an ST-ResNet; {fold} stands for the group it never saw
+    # file of a TSN stream, or an ST-ResNet; {fold} stands for the fold it never saw
     recognisers: Annotated[tuple[str, ...], Many, spelled(name="recogniser", aliases=["-r"])]
     # hr, vdsr ..., sosr+tosr (frames, flow)
     methods: Suppress[Annotated[tuple[Method, ...], MinLen(1)]] = ("hr", "bicubic")
@@ -50,6 +51,8 @@ class Evaluation:
     root: Annotated[Path | None, spelled(name="data")] = None  # the data set's folder
     splits: Path | None = None  # folder of the official split files
     split: int = 1  # official split
+    groups: str | None = None  # of a folder's clips: '(s[0-9]+)_' finds them in names; or a CSV file of clip, group
+    folds: Annotated[int, Ge(0)] = 0  # that share the groups; 0: each group is a fold
     present_only: Flag[bool] = False  # do without clips that are missing
     clips: Annotated[int, Ge(1), Le(100_000)] = 180  # embedded clips
     seed: Annotated[int, Ge(0)] = 0  # of the embedded clips
@@ -67,8 +70,15 @@ class Evaluation:
             raise InputError("weights of hr, the clips as they are, which need none; leave them out")
         if idle := sorted(self.weights.keys() - used):
             raise InputError(f"weights of {idle[0]}, but the methods are {', '.join(self.methods)}; name it there, too")
+        if self.folds and not self.by_fold:
+            raise InputError("each fold has a recogniser of its own: write {fold} in their names, or drop --folds")
         if lacking := sorted(used - {"hr", "bicubic", *self.weights}):
             raise InputError(f"{lacking[0]} needs weights, --weights {lacking[0]}=FILE")
+
+    @property
+    def by_fold(self) -> bool:
+        """Whether each fold has a recogniser of its own."""
+        return any("{fold}" in path for path in self.recognisers)
 
     def require_source(self) -> None:
         """InputError for a data set that is not known, and for real clips without a folder."""
@@ -78,9 +88,9 @@ class Evaluation:
             raise InputError(f"{self.dataset}: give the folder of its clips, --data")
 
     def fold(self, clip: "Clip") -> str:
-        """What the clip's recogniser was not trained on: the clip's group, or the test part of an official split."""
-        if any("{fold}" in path for path in self.recognisers):
-            return clip.group
+        """What the clip's recogniser was not trained on: the clip's fold, or the test part of an official split."""
+        if self.by_fold:
+            return clip.fold
         from arsr.data import folders
 
         dataset = folders.DATASETS.get(self.dataset)
@@ -92,29 +102,3 @@ class Evaluation:
         if absent := [path for path in paths if not path.is_file()]:
             raise InputError(f"{absent[0]}: no such recogniser; 'arsr train' makes one")
         return paths
-
-
-@settings
-class Study:
-    """What is to be reproduced, on what."""
-
-    profile: Literal["paper", "embedded"] = "paper"  # paper, or embedded: the shipped networks on embedded clips
-    data: Path | None = None  # folder of hmdb51, ucf101, their split files, and weights
-    out: Path = Path("_build/reproduce")  # folder of the scores and records
-    datasets: Annotated[tuple[Literal["hmdb51", "ucf101"], ...], MinLen(1), Suppress] = ("hmdb51", "ucf101")
-    methods: Annotated[tuple[Method, ...], MinLen(1), Suppress] = (*TABLE4, *STARTS)  # default: Table 4's and C3's
-    protocol: Literal[*PROTOCOLS] | None = None  # full, light ...; default: full, lite if embedded
-    preset: Preset | None = None  # of TV-L1; default: reference, fast if embedded
-    split: int = 1  # official split
-    splits: Path | None = None  # folder of the split files; default: in or beside the data set
-    present_only: Flag[bool] = False  # do without clips that are missing
-    clips: Annotated[int, Ge(1), Le(100_000)] = 360  # embedded test clips
-    seed: Annotated[int, Ge(0), Suppress] = 0  # of the embedded clips
-    shipped: Suppress[Path] = Path("weights")  # folder of the weights of the profile embedded
-    device: str | None = None  # cpu, cuda ...; default: cuda where there is one
-
-    def __post_init__(self):
-        if self.profile == "paper" and self.data is None:
-            raise InputError("reproduce: give the folder that holds hmdb51, ucf101 and weights, --data FOLDER")
-        if self.data and not self.data.is_dir():
-            raise InputError(f"{self.data}: no such folder; expected one that holds hmdb51, ucf101 and weights")

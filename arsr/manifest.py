@@ -70,6 +70,11 @@ def find(folder: str | Path, name: str) -> Path:
     return path
 
 
+def best(entries: Mapping[str, Entry], name: str) -> Entry | None:
+    """The entry of a method: the network at its published size, else small and trained on embedded or real clips."""
+    return next((entries[n] for n in (name, f"{name}-lite", f"{name}-video") if n in entries), None)
+
+
 def keep_curve(folder: str | Path, name: str, curve: pandas.DataFrame) -> None:
     """Write the loss curves of a run, as `loop.fit` returns them, by rows of equal parts, at most 100.
 
@@ -110,7 +115,7 @@ def at_hand(folder: str | Path, given: Mapping[str, Path] | None = None, *, star
     if unknown := sorted(given.keys() - sr.METHODS.keys()):
         raise InputError(f"weights of {unknown[0]!r}; expected a method: {', '.join(sr.METHODS)}")
     for name, method in sr.METHODS.items():
-        entry = shipped.get(name) or shipped.get(f"{name}-lite")
+        entry = best(shipped, name)
         path, lite = given.get(name), False
         if entry and not path and (starts or name not in sr.STARTS):
             path, lite = find(folder, entry.name), entry.lite

@@ -7,8 +7,8 @@ import yaml
 STREAMS = ("spatial", "temporal")  # TSN's two; they see frames and flow
 SCORES = (*STREAMS, "fused")  # what a table has a column for
 TABLES: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
-NETWORKS, DATASETS, METHODS, PRINTED = (TABLES[kind] for kind in ("networks", "datasets", "methods", "printed"))
-TITLES = METHODS | DATASETS | NETWORKS | {"fused": "fusion"}
+NETWORKS, BACKBONES, DATASETS, POOLS, METHODS, PRINTED = TABLES.values()
+TITLES = METHODS | DATASETS | POOLS | NETWORKS | BACKBONES | {"fused": "fusion"}
 TITLES |= {theirs: TITLES[ours] for ours, theirs in PRINTED.items()}
 
 

@@ -5,6 +5,8 @@ are alike (actors, scenes, recordings): sign flips over the groups. Several trai
 trainings are both drawn at random. benchmarks/intervals.py simulates how often the intervals hold.
 """
 
+from bisect import bisect_left
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +30,7 @@ class Difference(NamedTuple):
 def accuracies(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None = None) -> Difference:
     """Of two methods' bool (clips,), in shares: Tango's interval and McNemar's mid-p, or sign flips over groups."""
     right_a, right_b = (np.asarray(right, bool) for right in (right_a, right_b))
-    if groups is not None:
+    if groups is not None and (right_a != right_b).any():  # where no clip differs, groups have nothing to flip
         return means(right_a.astype(float) - right_b, groups)
     only_a, only_b, n = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum()), len(right_a)
     low, high = tango(only_a, only_b, n)
@@ -49,6 +51,19 @@ def mid_p(only_a: int, only_b: int) -> float:
     k, n = min(only_a, only_b), only_a + only_b
     at = float(binom.pmf(k, n, 0.5))
     return 1 - at / 2 * (n > 0) if only_a == only_b else 2 * float(binom.cdf(k, n, 0.5)) - at
+
+
+def break_even(gain: int, n: int) -> int:
+    """The most clips, of n, in which two methods may differ for a net gain of so many to be significant: mid-p < 5 %.
+
+    0 where no number would do, as for a gain of fewer than five clips.
+
+    >>> break_even(17, 1530)
+    73
+    """
+    gain = abs(gain)
+    lost = bisect_left(range((n - gain) // 2 + 1), 0.05, key=lambda k: mid_p(gain + k, k))  # that may be: fewer
+    return gain + 2 * (lost - 1) if lost else 0
 
 
 def tango(only_a: int, only_b: int, n: int) -> tuple[float, float]:
@@ -88,13 +103,8 @@ def means(difference: np.ndarray, groups: np.ndarray | None = None) -> Differenc
         raise InputError("means: expected finite differences, one a clip or more")
     units = np.arange(len(difference)) if groups is None else np.unique(groups, return_inverse=True)[1]
     sums, sizes = np.bincount(units, difference), np.bincount(units).astype(float)
-    k, n = len(sums), len(difference)
-    if 2**k <= FLIPS + 1:
-        signs = 1 - 2 * ((np.arange(2**k)[:, None] >> np.arange(k)) & 1)  # every way, the first flips nothing
-    else:
-        signs = np.random.default_rng(0).choice((-1, 1), (FLIPS + 1, k))
-        signs[0] = 1
-    flipped, weights = signs @ sums, signs @ sizes  # of sums less mean * sizes: flipped - mean * weights
+    k = len(sums)
+    flipped, weights = (_signs(k) @ np.stack([sums, sizes], 1)).T  # of sums less mean * sizes: flipped - mean * weights
 
     def p(mean: float) -> float:
         apart = np.abs(flipped - mean * weights)
@@ -115,13 +125,17 @@ def means(difference: np.ndarray, groups: np.ndarray | None = None) -> Differenc
 
     value = float(difference.mean())
     what = "clips" if groups is None else f"{k} groups"
-    return Difference(
-        value,
-        end(-1),
-        end(1),
-        p(0.0),
-        f"sign flips over {what} of {n}" if groups is not None else f"sign flips over {what}",
-    )
+    return Difference(value, end(-1), end(1), p(0.0), f"sign flips over {what}")
+
+
+@lru_cache(maxsize=1)  # a study's contrasts have as many clips
+def _signs(k: int) -> np.ndarray:
+    """Every way to flip k signs, or 9,999 drawn ones; the first flips nothing: float (ways, k)."""
+    if 2**k <= FLIPS + 1:
+        return 1.0 - 2 * ((np.arange(2**k)[:, None] >> np.arange(k)) & 1)
+    signs = np.random.default_rng(0).choice((-1.0, 1.0), (FLIPS + 1, k))
+    signs[0] = 1
+    return signs
 
 
 def trainings(difference: np.ndarray, groups: np.ndarray | None = None) -> Difference:

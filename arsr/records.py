@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
+from math import isfinite
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -20,10 +21,14 @@ from arsr.settings import check
 from arsr_core.errors import InputError
 from arsr_core.files import write_atomically
 
+if TYPE_CHECKING:
+    from arsr.paired import Difference
+
 T = TypeVar("T", bound=BaseModel)
 UNITS = ("%", "points", "dB", "px", "s", "frames/s", "")
 BADGES = {
     "paper": "printed in the paper or its slides",
+    "derived": "computed from numbers that the paper prints",
     "recomputed": "computed by this build of the book",
     "measured": "a committed measurement, with the command that made it",
 }
@@ -42,7 +47,7 @@ class _Strict(BaseModel):
 class Provenance(_Strict):
     """Where a number comes from; `kind` is the badge that it carries on every page."""
 
-    kind: Literal["paper", "recomputed", "measured"]
+    kind: Literal["paper", "derived", "recomputed", "measured"]
     source: Text = Field(min_length=1, description="table of the paper, chapter, or study")
     profile: Text | None = None
     command: Text | None = Field(None, description="what to type to get the number again")
@@ -62,12 +67,13 @@ class Provenance(_Strict):
 
     @property
     def badge(self) -> str:
-        """The words on the badge, e.g. `paper` or `recomputed: embedded`."""
-        return f"{self.kind}: {self.profile}" if self.kind == "recomputed" else self.kind
+        """The words on the badge, e.g. `paper`, `from the paper's numbers` or `recomputed: embedded`."""
+        words = {"derived": "from the paper's numbers", "recomputed": f"recomputed: {self.profile}"}
+        return words.get(self.kind, self.kind)
 
 
 class Record(_Strict):
-    """One number. `count` of `n` for proportions, [`low`, `high`] the 95 % interval where there is one."""
+    """One number. `count` of `n` for proportions, [`low`, `high`] the 95 % interval, `p` of "no difference"."""
 
     key: str = Field(pattern=r"^[a-z0-9_+-]+(\.[a-z0-9_+-]+)*$")
     value: float
@@ -77,6 +83,7 @@ class Record(_Strict):
     low: float | None = None
     high: float | None = None
     interval: Text | None = Field(None, description="how [low, high] was made, e.g. `Wilson`")
+    p: float | None = Field(None, ge=0, le=1, description="two-sided; of the test that `interval` names")
     description: Text = Field(min_length=1)
     provenance: Provenance
 
@@ -124,6 +131,16 @@ def mean(key: str, values: Sequence[float], unit: str, description: str, provena
     return Record(
         key=key, value=average, unit=unit, n=len(values), description=description, provenance=provenance, **extra
     )
+
+
+def difference(key: str, found: "Difference", unit: str, n: int, description: str, provenance: Provenance) -> Record:
+    """A paired difference as a record. Where there are too few groups for any interval, its value and p alone."""
+    value, low, high, p, test = found
+    named = dict(key=key, value=value, p=p, unit=unit, n=n, provenance=provenance)
+    if not isfinite(high - low):
+        return Record(description=f"{description} ({test}: too few for an interval)", **named)
+    ends = {"low": min(low, value), "high": max(high, value)}  # rounding may leave the value outside
+    return Record(description=description, interval=test, **ends, **named)
 
 
 def versions() -> dict[str, str]:

@@ -4,19 +4,19 @@ A row is a clip, a network, a stream and a super-resolution method, with the cla
 
 >>> frame, header = load("scores.parquet")
 >>> hr, lr = (select(frame, network="tsn", stream="spatial", method=m) for m in ("hr", "bicubic"))
->>> accuracy(hr), paired_bootstrap(lr, hr)
+>>> accuracy(hr), compare(lr, hr, "cost", "bicubic less HR", provenance)
 
-Intervals are of 95 %. Clips are taken as a sample of independent ones; where they are not, name the column that says
-what belongs together (`groups`): whole groups are then drawn (cluster bootstrap; Field and Welsh, 2007). Bootstraps are
-percentile ones (Efron and Tibshirani, 1993) with a fixed seed; with few units they cover less than 95 %.
+Intervals are of 95 %. An accuracy takes clips as a sample of independent ones; where they are not, name the column that
+says what belongs together (`groups`): whole groups are then drawn (cluster bootstrap; Field and Welsh, 2007), with a
+fixed seed; few of them cover less than 95 %. Differences are tested by `arsr.paired`.
 A clip that could not be read counts as wrong; give the rows whose `status` is "ok" to leave such clips out.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from itertools import pairwise, product
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, pairwise, product
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -27,8 +27,9 @@ import pyarrow.parquet as pq
 from annotated_types import MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from arsr import paired
 from arsr.names import SCORES, STREAMS, pair
-from arsr.records import Provenance, Record, wilson
+from arsr.records import Provenance, Record, difference, wilson
 from arsr_core.errors import InputError
 from arsr_core.files import atomic
 
@@ -253,7 +254,7 @@ BY_CLIP = {"accuracy": ("points", lambda frame: 100.0 * correct(frame)), "log-pr
 
 
 class Measure(NamedTuple):
-    """A number with its 95 % interval, of n clips; unit: "%", "points", or "" of a log-probability."""
+    """An accuracy in % with its 95 % interval, of n clips."""
 
     value: float
     low: float
@@ -261,16 +262,14 @@ class Measure(NamedTuple):
     interval: str
     n: int
     count: int | None = None  # correct clips
-    unreadable: int = 0  # they count as wrong, and have no log-probability: it leaves them out
-    unit: str = "%"
-    p: float | None = None  # of "no difference", two-sided
+    unreadable: int = 0  # they count as wrong
 
     def record(self, key: str, description: str, provenance: Provenance) -> Record:
         """The measure as a record, whose description says what became of unreadable clips."""
         if self.unreadable:
-            description += f" ({self.unreadable} unreadable clips {'counted as wrong' if self.unit else 'left out'})"
-        named = {name: value for name, value in self._asdict().items() if name not in ("unreadable", "p")}
-        return Record(key=key, description=description, provenance=provenance, **named)
+            description += f" ({self.unreadable} unreadable clips counted as wrong)"
+        named = {name: value for name, value in self._asdict().items() if name != "unreadable"}
+        return Record(key=key, unit="%", description=description, provenance=provenance, **named)
 
 
 OVERALL = ("accuracy", *Measure._fields[1:7])  # a measure's first fields, as columns of a table
@@ -350,57 +349,112 @@ def records(table: pd.DataFrame, provenance: Provenance, prefix: str = "accuracy
 
 
 def compare(
-    a: pd.DataFrame, b: pd.DataFrame, key: str, description: str, provenance: Provenance, *, groups: str | None = None
+    a: pd.DataFrame | Sequence[pd.DataFrame],
+    b: pd.DataFrame | Sequence[pd.DataFrame],
+    key: str,
+    description: str,
+    provenance: Provenance,
+    *,
+    groups: str | None = None,
 ) -> list[Record]:
-    """Paired tests of two methods on the same clips, each one row a clip: differences are a - b.
+    """Paired tests of two methods on the same clips: KEY.accuracy, a - b in points, and KEY.log-probability in nats.
 
-    KEY.accuracy, in points, KEY.log-probability of the true class, and what is improbable without a difference: KEY.p
-    and KEY.p-mcnemar. groups: for the bootstrap; McNemar's test takes clips as independent.
+    a, b: one row a clip; or several such frames, trainings of the methods that go together: clips and trainings are
+    then both drawn at random. groups: the column that says which clips belong together, `group` unless told; where it
+    holds a clip each, clips are independent. A clip that one side could not read has no log-probability.
     """
-    points, nats = (paired_bootstrap(a, b, of=measure, groups=groups) for measure in BY_CLIP)
-    exact, drawn = f"p of exact McNemar test: {description}", f"p of paired bootstrap: {description}"
-    common = dict(n=points.n, provenance=provenance)
-    return [
-        points.record(f"{key}.accuracy", f"accuracy, {description}", provenance),
-        nats.record(f"{key}.log-probability", f"true class's log-probability in nats, {description}", provenance),
-        Record(key=f"{key}.p-mcnemar", value=mcnemar(a, b)[2], description=exact, **common),
-        Record(key=f"{key}.p", value=nats.p, description=drawn, **common),
-    ]
+    sides = [[side] if isinstance(side, pd.DataFrame) else side for side in (a, b)]
+    pairs = [_paired(*both) for both in zip(*sides, strict=True)]
+
+    def apart(by_clip: Callable) -> np.ndarray:
+        return np.stack([by_clip(one) - by_clip(other) for one, other in pairs])
+
+    return _differences(apart, [*chain(*pairs)], groups, _tested, key, description, provenance)
 
 
-def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> tuple[int, int, float]:
-    """McNemar's test (1947), exact: of the clips that only one method gets right, each method has half by chance.
+def trend(
+    frames: Mapping[float, pd.DataFrame],
+    key: str,
+    description: str,
+    provenance: Provenance,
+    *,
+    groups: str | None = None,
+) -> list[Record]:
+    """How a measure goes with a number, paired by clip: KEY.accuracy in points a unit, KEY.log-probability in nats.
 
-    -> (clips that only a gets right, clips that only b does, p)
+    frames: one row a clip of the same clips, by the number. Each clip has its slope of least squares; their mean is
+    tested by sign flips over clips, or over groups of them as in `compare`.
     """
-    from statsmodels.stats.contingency_tables import mcnemar as exact
+    at = np.array([*frames])
+    weights = (at - at.mean()) / ((at - at.mean()) ** 2).sum()  # slope = weights @ values
+    first, *others = frames.values()
+    rows = [first.sort_values("clip", ignore_index=True), *(_paired(first, other)[1] for other in others)]
 
-    right_a, right_b = map(correct, _paired(a, b))
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    return only_a, only_b, float(exact([[0, only_a], [only_b, 0]], exact=True).pvalue)
+    def slopes(by_clip: Callable) -> np.ndarray:
+        return weights[None] @ np.stack([by_clip(row) for row in rows])
+
+    def tested(x: np.ndarray, units: np.ndarray | None, shares: bool) -> paired.Difference:  # slopes are no shares
+        return paired.means(x[0], units)
+
+    return _differences(slopes, rows, groups, tested, key, f"slope, {description}", provenance)
 
 
-def paired_bootstrap(
-    a: pd.DataFrame, b: pd.DataFrame, *, of: str = "log-probability", groups: str | None = None
-) -> Measure:
-    """Mean difference a - b over clips, of="accuracy" (points) or "log-probability" (of the true class, nats).
+def _differences(
+    values: Callable[[Callable], np.ndarray],
+    rows: Sequence[pd.DataFrame],
+    groups: str | None,
+    test: Callable[..., paired.Difference],
+    key: str,
+    description: str,
+    provenance: Provenance,
+) -> list[Record]:
+    """A record KEY.NAME of each measure of BY_CLIP. values: a measure's (trainings, clips), in the order of rows[0]."""
+    units, lost, found = _units(rows[0], groups), _unreadable(*rows), []
+    for name, (unit, by_clip) in BY_CLIP.items():
+        x = values(by_clip)
+        known = np.isfinite(x).all(0)
+        if not known.any():
+            raise InputError("scores: no clip with scores of both methods; expected one or more")
+        words = f"{name}, {description}"
+        if lost:
+            words += f" ({lost} unreadable clips {'counted as wrong' if known.all() else 'left out'})"
+        tested = test(x[:, known], None if units is None else units[known], shares=name == "accuracy")
+        found.append(difference(f"{key}.{name}", tested, unit, int(known.sum()), words, provenance))
+    return found
 
-    Clips, or groups of them, are drawn with both methods' results. p is twice the smaller share of resamples on one
-    side of zero, zero itself included. A clip that either method could not read has no log-probability: it is left out.
-    """
-    a, b = _paired(a, b)
-    unit, by_clip = BY_CLIP[of]
-    difference = by_clip(a) - by_clip(b)
-    known = ~np.isnan(difference)
-    if not known.any():
-        raise InputError("scores: no clip with scores of both methods; expected one or more")
-    lost, a, difference = _unreadable(a, b), a[known], difference[known]
-    means, value = _means(difference, a, groups), float(difference.mean())
-    slack = 1e-9 * max(1.0, np.abs(difference).max())  # sums that are zero but for rounding
-    tail = min((means <= slack).sum(), (means >= -slack).sum())
-    p = min(1.0, 2 * (1 + int(tail)) / (1 + RESAMPLES))
-    interval = f"paired bootstrap over {'groups' if groups else 'clips'}"
-    return Measure(value, *_bounds(value, means), interval, len(a), unreadable=lost, unit=unit, p=p)
+
+def _tested(x: np.ndarray, units: np.ndarray | None, shares: bool) -> paired.Difference:
+    """The test of differences (trainings, clips); shares: in points, of clips that are right or wrong."""
+    if len(x) > 1 and x.any():
+        return paired.trainings(x, units)
+    if not shares:
+        return paired.means(x[0], units)
+    found = paired.accuracies(x[0] > 0, x[0] < 0, units)
+    return found._replace(**{end: 100 * getattr(found, end) for end in ("value", "low", "high")})
+
+
+def contrasts(
+    frame: pd.DataFrame, wanted: Iterable[tuple[str, str, str]], key: str, where: str, provenance: Provenance
+) -> list[Record]:
+    """`compare` of each (stream, a, b) whose rows are there, of one network: KEY.STREAM.A.to_B."""
+    found = []
+    for stream, a, b in wanted:
+        rows = [rows_of(frame, method, stream) for method in (a, b)]
+        if all(side is not None for side in rows):
+            words = f"{a} less {b}, {stream} stream, {where}"
+            found += compare(*rows, f"{key}.{stream}.{a}.to_{b}", words, provenance)
+    return found
+
+
+def by_class(a: pd.DataFrame, b: pd.DataFrame, key: str, description: str, provenance: Provenance) -> list[Record]:
+    """`compare` of each class of which both sides could read a clip; key: its {} is the class, in lower case."""
+    found = []
+    for action in a["action"].cat.categories:
+        both = [side[side["action"] == action] for side in (a, b)]
+        read = [set(side.loc[side["status"] == "ok", "clip"]) for side in both]
+        if read[0] & read[1]:
+            found += compare(*both, key.format(action.lower()), f"{description}, {action}", provenance)
+    return found
 
 
 # Shared by them ---------------------------------------------------------------------------------------------
@@ -431,11 +485,18 @@ def _paired(a: pd.DataFrame, b: pd.DataFrame, *same: str) -> tuple[pd.DataFrame,
     return a, b
 
 
+def _units(frame: pd.DataFrame, groups: str | None) -> np.ndarray | None:
+    """What each clip belongs to, by the column `groups`; None where that is a clip each."""
+    if (column := groups or "group") not in frame:
+        raise InputError(f"scores: no column {column} to group by; expected one of {', '.join(frame)}")
+    units = frame[column].to_numpy()
+    return units if len(set(units)) < len(units) else None
+
+
 def _resampled(values: np.ndarray, frame: pd.DataFrame, groups: str | None) -> np.ndarray:
     """Sums of values (clips, K) over as many clips, or groups of them, drawn with replacement: (RESAMPLES, K)."""
-    if groups and groups not in frame:
-        raise InputError(f"scores: no column {groups} to group by; expected one of {', '.join(frame)}")
-    units = frame.groupby(groups, observed=True).ngroup().to_numpy() if groups else np.arange(len(frame))
+    units = _units(frame, groups) if groups else None
+    units = np.arange(len(frame)) if units is None else units
     totals = pd.DataFrame(values).groupby(units).sum().to_numpy()  # (units, K)
     # equal units are exchangeable: drawing how often each distinct one comes is the same, and far less work
     distinct, counts = np.unique(totals, axis=0, return_counts=True)

@@ -3,9 +3,8 @@
 import numpy as np
 import pandas
 import pytest
-from scipy.stats import t
 
-from arsr import manifest, paper, records
+from arsr import manifest, paired, paper, records
 from arsr.data import clips
 from arsr.studies import ablation
 from arsr.training.recipes import RECIPES
@@ -45,15 +44,10 @@ def test_key_rows_differ_in_the_loss_alone_and_find_their_weights(root):
 
 
 def test_contrasts_on_real_clips_are_found_by_their_records():
-    keys = [
-        f"small.ablation.{x}.to_tosr-control"
-        for x in ("weizmann.tsn.temporal.tosr", "weizmann.st-resnet.temporal.tosr")
-    ]
-    found = ablation.on_real_clips("temporal", dict.fromkeys([f"{key}.accuracy" for key in keys]))
-    assert found == {
-        f"warp loss, DUF-16; Weizmann, {name}": k for name, k in zip(("TSN", "ST-ResNet"), keys, strict=True)
-    }
-    assert ablation.on_real_clips("spatial", {}) == {}
+    places = {"real.tsn": "real clips, TSN", "weizmann.st-resnet": "Weizmann, ST-ResNet"}
+    keys = {words: f"small.ablation.{place}.temporal.tosr.to_tosr-control" for place, words in places.items()}
+    found = ablation.on_real_clips("temporal", dict.fromkeys([f"{key}.accuracy" for key in keys.values()]))
+    assert list(found.items()) == [(f"warp loss, DUF-16; {words}", key) for words, key in keys.items()]
 
 
 def test_how_far_two_frames_of_scores_are_apart():
@@ -89,13 +83,16 @@ def test_records_of_rows_and_contrasts():
     frame = pandas.concat([rows(name, np.arange(8) < k) for name, k in right.items()])
     found = {r.key: r for r in ablation.records(frame, "x", SOURCE)}
     assert found["x.hr"].value == 100 and found["x.vdsr-mse-seed1"].count == 5
-    assert found["x.vdsr-wmse.to_vdsr-mse.accuracy"].value == 25
-    assert found["x.vdsr-wmse.to_vdsr-mse.p-mcnemar"].value == 0.5  # two clips, one side
-    each = [found[f"x.vdsr-wmse.to_vdsr-mse.seeds.{s}.accuracy"].value for s in (0, 1)]
-    assert each == [25, 12.5] and found["x.vdsr-wmse.to_vdsr-mse.seeds.accuracy"].value == 18.75
-    student = found["x.vdsr-wmse.to_vdsr-mse.seeds.t.accuracy"]
-    half = t.ppf(0.975, 1) * np.std(each, ddof=1) / np.sqrt(2)
-    assert (student.value, student.n) == (18.75, 2) and student.high - student.low == pytest.approx(2 * half)
+    key = "x.vdsr-wmse.to_vdsr-mse"
+    each = [found[f"{key}.seeds.{s}.accuracy"] for s in (0, 1)]
+    assert [record.value for record in each] == [25, 12.5] and each[0].p == paired.mid_p(2, 0)
+    both, expected = (
+        found[f"{key}.accuracy"],
+        paired.trainings(100.0 * np.array([np.arange(8) // 2 == 2, np.arange(8) == 5])),
+    )
+    assert (both.value, both.low, both.high, both.p, both.interval) == pytest.approx(tuple(expected))
+    assert both.n == 8 and both.description.endswith("VDSR, WMSE less VDSR, MSE, 2 trainings of each")
+    assert each[1].description.endswith("VDSR, MSE, seed 1") and f"{key}.seeds.1.log-probability" in found
     assert not any(key.startswith("x.sosr") for key in found)  # not trained: no contrast
 
 

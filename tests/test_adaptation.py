@@ -59,7 +59,7 @@ def test_lowered_is_what_a_recogniser_sees_of_bicubic():
 
     clip = clips.embedded(1, "test", frames=3)[0].read()
     x = torch.from_numpy(clip).movedim(-1, 1)[None].float() / 255
-    made = (retrain.lowered(x)[0] * 255).round().to(torch.uint8)
+    made = (adaptation.lowered(x)[0] * 255).round().to(torch.uint8)
     assert torch.equal(made, see(clip, range(3), sr.load("bicubic"), PROTOCOLS["lite"], precision="float32"))
 
 
@@ -76,7 +76,7 @@ def test_retraining_starts_from_all_the_weights_and_says_its_share(store, tmp_pa
     data = prepared.Snippets(store, "rgb")
     start = manifest.find(root / "weights", "tsn-rgb-lite")
     recipe = replace(RECIPES["tsn-rgb"]["embedded"], steps=1, batch=2, rate=0.0, augmentation=Augmentation(scales=(1,)))
-    path = retrain.train_on(recipe, adaptation.Mixed(data, data, 3), start, tmp_path, progress=False)
+    path, _ = adaptation.retrain(recipe, adaptation.Mixed(data, data, 3), start, tmp_path, progress=False)
     before, after = recognition.load(start), recognition.load(path)
     assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
     assert after.metadata["share"] == 3 and after.classes == before.classes
@@ -171,7 +171,7 @@ def test_records_of_retraining_are_those_that_the_ledger_asks_for():
         )
         for share in adaptation.SHARES
     } | {"shipped": pandas.concat([rows(first(7), s, m) for s in ("spatial", "temporal") for m in ("hr", "bicubic")])}
-    found = {r.key: r for r in retrain.retrained(frames, "embedded.retrained.embedded.tsn", SOURCE)}
+    found = {r.key: r for r in adaptation.retrained(frames, "embedded.retrained.embedded.tsn", SOURCE)}
     key = "embedded.retrained.embedded.tsn.spatial"
     assert found[f"{key}.hr.0"].value == 100 and found[f"{key}.lr.shipped"].count == 7
     assert found[f"{key}.lr.4.to_1.accuracy"].value == 37.5 and found[f"{key}.hr.4.to_0.accuracy"].value == -50
@@ -185,12 +185,33 @@ def test_what_end_to_end_training_gains_here_and_elsewhere():
         "lite": {"control": control, "lite": up, "efficientnet": control},
         "efficientnet": {"control": control, "lite": down, "efficientnet": up},
     }
-    found = {r.key: r for r in retrain.transferred(frames, "embedded.end-to-end.embedded", SOURCE)}
+    found = {r.key: r for r in adaptation.transferred(frames, "embedded.end-to-end.embedded", SOURCE)}
     key = "embedded.end-to-end.embedded"
-    assert found[f"{key}.lite.on.lite.to_control.accuracy"].value == 25
-    assert found[f"{key}.lite.on.efficientnet.to_control.accuracy"].value == -12.5
+    assert found[f"{key}.lite.own.to_control.accuracy"].value == 25
+    assert found[f"{key}.lite.other.to_control.accuracy"].value == -12.5
     assert found[f"{key}.lite.own.to_other.accuracy"].value == 37.5
     assert found[f"{key}.efficientnet.own.to_other.accuracy"].value == 25
     nats = found[f"{key}.lite.own.to_other.log-probability"].value
     assert nats == pytest.approx(3 / 8)  # scores of 1 and -1: three clips of eight, one nat each
-    assert claims.ledger(found)["c10"]["embedded"].measured == 2
+    finding = claims.ledger(found)["c10"]["embedded"]
+    assert finding.measured == 4 and finding.main.effect.records == (f"{key}.lite.own.to_other.accuracy",)
+
+
+def test_every_record_of_the_study_follows_from_its_scores():
+    """By the column `network`, as `benchmarks/again.py` finds it in a committed file."""
+    parts, judges = {}, ("lite", "efficientnet")
+    for judge in judges:
+        parts |= {
+            f"end-to-end-{judge}-{name}": rows(first(4), method="srgan") for name in ("start", "control", *judges)
+        }
+        parts |= {f"end-to-end-{judge}-{name}-seen": rows(first(5), method="srgan") for name in ("control", judge)}
+        parts[f"end-to-end-{judge}-references"] = pandas.concat([rows(first(7), method=m) for m in ("hr", "bicubic")])
+    for share in (*adaptation.SHARES, "shipped"):
+        parts[f"retrained-{share}"] = pandas.concat([rows(first(5), method=m) for m in ("hr", "bicubic")])
+    frame = pandas.concat([part.assign(network=name) for name, part in parts.items()])
+    found = {r.key: r for r in retrain.recorded(frame, SOURCE)}
+    key = "embedded.end-to-end.embedded"
+    assert found[f"{key}.hr.on.lite"].count == 7 and found[f"{key}.start.on.efficientnet"].count == 4
+    assert found[f"{key}.lite.seen.to_control.accuracy"].value == 0
+    assert found["embedded.retrained.embedded.tsn.spatial.lr.4.to_0.accuracy"].n == 8
+    assert found["embedded.retrained.embedded.tsn.spatial.hr.shipped"].count == 5

@@ -39,3 +39,8 @@ def test_the_style_is_found_from_the_chapters_folder(root, monkeypatch):
     with matplotlib.rc_context():
         chapter.style()
         assert plt.rcParams["svg.hashsalt"] == "arsr"
+
+
+def test_numbers_of_the_paper_s_own_say_so():
+    kinds = [chapter.Numbers("A chapter", "embedded", data).source.kind for data in ("two clips", chapter.PRINTED)]
+    assert kinds == ["recomputed", "derived"]

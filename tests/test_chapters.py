@@ -88,13 +88,31 @@ def test_kendall_and_its_exact_p_agree_with_scipy(order):
 
     shown, expected = _shown("09"), kendalltau(range(7), order, method="exact")
     assert np.isclose(shown["kendall"](range(7), order), expected.statistic)
-    assert np.isclose(shown["exact_p"](range(7), order), expected.pvalue)
+    assert np.isclose(shown["order_p"](shown["kendall"], range(7), order), expected.pvalue)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=9, max_size=9).filter(lambda values: len({*values}) > 2))
+def test_spearman_agrees_with_scipy_and_its_p_for_many_methods_with_a_permutation_test(values):
+    from scipy.stats import pearsonr, permutation_test, rankdata, spearmanr
+
+    shown, ranks = _shown("09", seed=0), rankdata(values)
+    assert np.isclose(shown["spearman"](range(9), values), spearmanr(range(9), values).statistic)
+    p = shown["order_p"](shown["spearman"], range(9), np.array(values))
+
+    def rho(orders, axis):  # many ties: the t distribution of `spearmanr` does not hold
+        return pearsonr(orders, np.arange(9.0), axis=axis).statistic
+
+    test = {"permutation_type": "pairings", "vectorized": True, "n_resamples": 9_999, "rng": 1}
+    assert 1 / 10_000 <= p <= 1 and abs(p - permutation_test((ranks,), rho, **test).pvalue) < 0.05
 
 
 def test_clear_ranks_have_a_narrow_interval_and_close_ones_a_wide_one():
-    over_clips = _shown("09", seed=0)["over_clips"]
-    assert over_clips([1, 2, 3], [10, 50, 90], 1530).tolist() == [1, 1]
-    assert over_clips([1, 2, 3], [50.0, 50.1, 50.2], 1530).tolist() == [-1, 1]
+    shown = _shown("09", seed=0)
+    for accuracies, ends in (([10, 50, 90], [1, 1]), ([50.0, 50.1, 50.2], [-1, 1])):
+        for of in (shown["kendall"], shown["spearman"]):
+            values = of([1, 2, 3], shown["drawn"](accuracies, 1530))
+            assert np.percentile(values, (2.5, 97.5)) == pytest.approx(ends)
 
 
 def test_a_gain_of_one_point_needs_many_clips_and_fewer_in_pairs():

@@ -1,9 +1,12 @@
 """The claims ledger: its rules on made-up records, its text, and what the paper's own numbers come to."""
 
 import json
+import subprocess
+from importlib.resources import files
 from math import isclose
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,8 +24,8 @@ def share(key: str, count: int, n: int = 1530) -> Record:
     return Record(key=key, value=value, description="accuracy", provenance=MEASURED, **extra)
 
 
-def paired(key: str, value: float, low: float, high: float, provenance=MEASURED, **extra) -> Record:
-    bounds = dict(low=low, high=high, interval="paired bootstrap over clips", unit="points", n=100)
+def paired(key: str, value: float, low: float | None, high: float | None, provenance=MEASURED, **extra) -> Record:
+    bounds = dict(low=low, high=high, interval=low and "bootstrap", unit="points", n=100)
     return Record(key=key, value=value, description="a difference", provenance=provenance, **bounds | extra)
 
 
@@ -81,20 +84,94 @@ def test_an_interval_that_ends_at_zero_decides_nothing(value, more):
     assert claims.p_value(-value, -value - more, 0.0) >= claims.ALPHA
 
 
+def leaf(p_for=1.0, p_against=1.0, effect=NIL, printed=None, **more) -> claims.Finding:
+    """A contrast's finding; effect: value, low and high in points."""
+    known = claims.Effect(*effect, min(p_for, p_against), 100, "points", "a test", ("d",))
+    return claims.Finding("one", p_for, p_against, 1, effect=known, printed=printed, **more)
+
+
+FOR, AGAINST = leaf(1e-5, effect=UP), leaf(1, 1e-5, effect=DOWN)
+BARELY, BARELY_AGAINST = leaf(0.03, effect=UP), leaf(1, 0.03, effect=DOWN)
+OPEN, FEW, SMALL = leaf(0.7), leaf(0.7, printed=1.0), leaf(0.7, printed=1.5)
+NO_TEST, MISSING = leaf(checked=False), claims.Finding()
+
+
+def whole(*parts: claims.Finding) -> claims.Finding:
+    """A case of a claim, as C8's: one class is enough."""
+    return claims.combined("any", parts, whole=True)
+
+
+def test_what_a_contrast_comes_to():
+    kinds = {
+        FOR: "supported",
+        AGAINST: "contradicted",
+        OPEN: "undecided",
+        FEW: "too few clips",
+        MISSING: "not yet measured",
+    }
+    kinds |= {SMALL: "smaller than the paper's", NO_TEST: "not a test", leaf(1e-5, checked=False): "not a test"}
+    assert {finding.verdict for finding in kinds} == {*kinds.values()}
+    assert all(finding.verdict == verdict for finding, verdict in kinds.items())
+
+
 @pytest.mark.parametrize(
-    "how, parts, verdict",
+    ("value", "low", "high", "side", "printed", "verdict"),
     [
-        ("all", [UP, UP], "supported"),
-        ("all", [UP, NIL], "undecided"),
-        ("all", [UP, DOWN], "not supported"),
-        ("any", [UP, DOWN], "supported"),
-        ("any", [NIL, DOWN], "undecided"),
-        ("any", [DOWN, DOWN], "not supported"),
-        ("any", [], "not yet measured"),
+        (0.5, -1.0, 2.0, 1, 2.5, "smaller than the paper's"),
+        (0.5, -1.0, 2.0, 1, 1.6, "undecided"),  # the arm towards zero is 1.5
+        (0.5, -1.0, 2.0, 1, 1.4, "too few clips"),
+        (-0.5, -2.0, 1.0, 1, 1.2, "smaller than the paper's"),
+        (-0.5, -2.0, 1.0, 1, 0.9, "too few clips"),
+        (-0.5, -2.0, 1.0, -1, 2.5, "smaller than the paper's"),  # the claim says below
+        (-0.5, -2.0, 1.0, -1, 1.4, "too few clips"),
+        (0.5, -1.0, 2.0, 1, -3.0, "undecided"),  # the paper's own effect lies on the other side
+        (0.5, -1.0, 2.0, 1, None, "undecided"),
+        (0.5, None, None, 1, None, "too few clips"),
     ],
 )
+def test_an_open_contrast_is_thin_or_null(value, low, high, side, printed, verdict):
+    effect = claims.Effect(value, low, high, 0.5, 100, "points", None, ("d",))
+    assert effect.left_open(side, printed) == verdict
+    assert effect._replace(unit="px").left_open(side, printed) == ("undecided" if low else verdict)
+
+
+CASES = {
+    "every contrast": ("all", [FOR, BARELY], "supported"),
+    "one missing": ("all", [FOR, MISSING], "undecided"),
+    "none": ("any", [], "not yet measured"),
+    "on both sides": ("all", [FOR, AGAINST], "mixed"),
+    "on both sides, one of them barely": ("all", [BARELY, AGAINST], "contradicted"),
+    "barely, and none open": ("all", [FOR, BARELY_AGAINST], "undecided"),
+    "one is enough": ("any", [FOR, OPEN], "supported"),
+    "not one": ("any", [AGAINST, AGAINST], "contradicted"),
+    "one open of any": ("any", [AGAINST, OPEN], "undecided"),
+    "C3, paper: 13 of 16 for": ("all", [FOR] * 13 + [FEW, FEW, OPEN], "too few clips"),
+    "C7, real clips: 12 of 44 against": ("all", [FEW] * 20 + [OPEN] * 12 + [AGAINST] * 12, "contradicted"),
+    "C2, embedded: 20 pairs for, 107 against": ("any", [FOR] * 20 + [AGAINST] * 107 + [OPEN] * 50, "mixed"),
+    "C6, embedded: one for, one below the paper's": ("all", [BARELY, SMALL], "smaller than the paper's"),
+    "below the paper's, and one open": ("all", [FOR, SMALL, OPEN], "undecided"),
+    "below the paper's, and one thin": ("all", [FOR, SMALL, FEW], "too few clips"),
+    "a needed one is no test": ("all", [FOR, NO_TEST], "not a test"),
+    "no test, and one open": ("all", [FOR, NO_TEST, SMALL], "smaller than the paper's"),
+    "no test does not save a claim": ("all", [AGAINST, NO_TEST], "contradicted"),
+    "no test is not needed": ("any", [FOR, NO_TEST], "supported"),
+    "no test at all": ("any", [NO_TEST, NO_TEST], "not a test"),
+    "C8: each case in one class": ("all", [whole(FOR, AGAINST), whole(AGAINST, FOR), whole(OPEN, FOR)], "supported"),
+    "C8: one case in no class": ("all", [whole(FOR, OPEN), whole(FOR, OPEN), whole(AGAINST, AGAINST)], "mixed"),
+    "C8: one case open": ("all", [whole(FOR, OPEN), whole(FOR, AGAINST), whole(FEW, AGAINST)], "too few clips"),
+    "C8: one case not measured": ("all", [whole(FOR), whole(FOR), whole(MISSING)], "undecided"),
+}
+
+
+@pytest.mark.parametrize(("how", "parts", "verdict"), CASES.values(), ids=CASES)
 def test_how_contrasts_combine(how, parts, verdict):
-    assert weigh(how, *parts).verdict == verdict
+    assert claims.combined(how, parts).verdict == verdict
+    assert claims.combined(how, [claims.combined(how, parts), claims.Finding(how=how)]).verdict == verdict  # in a place
+
+
+def test_counts_of_contrasts():
+    found = claims.combined("all", [FOR, whole(AGAINST, FOR, NO_TEST), FEW, SMALL, OPEN, MISSING])
+    assert found.counts == (2, 3, 1, 1)
 
 
 def test_some_is_corrected_for_how_many_were_tried_and_every_is_not():
@@ -103,7 +180,7 @@ def test_some_is_corrected_for_how_many_were_tried_and_every_is_not():
     assert weigh("any", barely, NIL).verdict == "undecided"
     assert weigh("all", barely, UP).verdict == "supported"
     against = tuple(-x for x in (barely[0], barely[2], barely[1]))
-    assert weigh("all", against).verdict == "not supported" and weigh("all", against, UP).verdict == "undecided"
+    assert weigh("all", against).verdict == "contradicted" and weigh("all", against, UP).verdict == "undecided"
 
 
 def test_the_decisive_contrast_is_the_weakest_of_all_and_the_strongest_of_any():
@@ -175,7 +252,89 @@ def test_every_claim_has_rows_or_a_reason_in_every_tier_and_its_rows_agree_on_th
 def test_a_margin_allows_to_be_a_little_below():
     for margin, verdict in ((0, "undecided"), (2, "supported")):
         contrast = claims.Contrast("one", ("d",), margin=margin)
-        assert claims.weighed(contrast, {"d": paired("d", -0.5, -1.5, 0.5)}.get).verdict == verdict
+        assert claims.weighed(contrast, {"d": paired("d", -0.5, -1.5, 0.5, p=0.3)}.get).verdict == verdict
+        assert claims.weighed(contrast, {"d": paired("d", -0.5, None, None, p=0.3)}.get).verdict == "too few clips"
+
+
+@pytest.mark.parametrize(("p", "verdict"), [(0.049, "supported"), (0.051, "undecided")])
+def test_a_record_s_own_p_decides_and_no_end_of_its_interval(p, verdict):
+    found = claims.weighed(claims.Contrast("one", ("d",)), {"d": paired("d", 1.0, -0.01, 2.0, p=p)}.get)
+    assert (found.verdict, found.p_for, found.p_against) == (verdict, p, 1.0)
+
+
+def test_a_record_with_neither_interval_nor_p_is_no_evidence():
+    found = claims.weighed(claims.Contrast("one", ("d",)), {"d": paired("d", 1.0, None, None)}.get)
+    assert found.verdict == "not yet measured" and found.plain()["p_for"] is None
+
+
+@pytest.mark.parametrize(
+    ("low", "verdict", "said"),
+    [(0.6, "supported", "held"), (0.5, "not a test", "failed"), (None, "supported", "unchecked")],
+)
+def test_a_manipulation_check_has_to_lie_wholly_above_its_number(low, verdict, said):
+    row = dict(words="x", of=("vdsr",), records=("gain.{of}",), check={"record": "apart.{of}", "above": 0.5})
+    [contrast] = contrasts("embedded", **row)
+    records = {"gain.vdsr": paired("gain.vdsr", *UP)}
+    records |= {"apart.vdsr": paired("apart.vdsr", 0.8, low, 1.0)} if low else {}
+    found = claims.weighed(contrast, records.get)
+    assert (found.verdict, found.plain()["check"]) == (verdict, said)
+    assert found.speaks == (verdict == "supported") == (found.plain()["p_for"] is not None)
+
+
+def test_the_paper_s_effect_of_a_contrast():
+    methods = dict(stream=("temporal",), a=("tosr",), b=("bicubic",))
+    [ours] = contrasts("small", "weizmann", "tsn", **methods)
+    assert len(ours.printed) == 4 and ours.printed[-1][1] == "table4.bicubic.ucf101.st_resnet.temporal"
+    known = paper.records() | {ours.keys[0]: paired(ours.keys[0], *NIL)}
+    mean = sum(known[a].value - known[b].value for a, b in ours.printed) / 4
+    assert isclose(claims.weighed(ours, known.get).printed, mean) and mean > 0
+    [below] = contrasts("small", "weizmann", "tsn", **methods, side="below")
+    assert isclose(claims.weighed(below, known.get).printed, -mean)
+    records = ("retrained.{stream}.{of}",)
+    named = dict(
+        stream=("spatial",), of=(3,), records=records, printed=("figure8.{stream}.lr.4", "figure8.{stream}.lr.{of}")
+    )
+    [row] = contrasts("embedded", **named)
+    assert row.printed == (("figure8.spatial.lr.4", "figure8.spatial.lr.3"),)
+    assert contrasts("embedded", **named | {"printed": None})[0].printed == ()
+    [own] = contrasts("paper", "hmdb51", "tsn", **methods)
+    assert own.printed == (own.keys,)
+    assert contrasts("small", "weizmann", "tsn", **methods, margin=2)[0].printed == ()
+
+
+def test_all_stands_for_what_the_records_have():
+    row = dict(words="(a) {of}", of="all", records=("classes.embedded.{of}.vdsr.to_bicubic.accuracy",))
+    keys = [
+        "embedded.classes.embedded.stand_up.vdsr.to_bicubic.accuracy",
+        "classes.embedded.bend.vdsr.to_bicubic.accuracy",
+    ]
+    keys += ["classes.embedded.vdsr.to_bicubic.accuracy", "classes.ucf101.bend.vdsr.to_bicubic.accuracy"]
+    found = claims.Row(("embedded",), **row).contrasts(claims.TIERS["embedded"], known=keys)
+    assert [(c.words, c.keys) for c in found] == [
+        ("(a) bend", (keys[1],)),
+        ("(a) stand up", (keys[0].partition(".")[2],)),
+    ]
+    records = {key: paired(key, *(UP if "stand_up" in key else NIL)) for key in keys[:2]}
+    c8 = claims.finding(claims.CLAIMS["c8"], "embedded", records)
+    assert c8.measured == 4 and c8.verdict == "undecided"  # (a) and (b) of two classes; no (c)
+
+
+def test_the_contrast_that_stands_for_a_claim_is_the_first_that_is_measured():
+    printed = {name: tiers["paper"].main for name, tiers in claims.ledger(paper.records()).items()}
+    assert printed["c1"].words == "HR \N{MINUS SIGN} bicubic, spatial, HMDB51, TSN"
+    assert printed["c3"].words == "ESRGAN \N{MINUS SIGN} RCAN, spatial, HMDB51, TSN"
+    assert printed["c2"] is None and printed["c10"] is None  # no record
+    key = "benchmark.real.st-resnet.spatial.hr.to_bicubic.accuracy"
+    found = claims.ledger({f"small.{key}": paired(f"small.{key}", *UP)})["c1"]["small"]
+    assert found.main.words.endswith("real clips, ST-ResNet") and found.plain()["main"]["value"] == 2.0
+
+
+def test_a_gain_in_whole_clips_says_in_how_many_clips_two_methods_may_differ():
+    sosr, esrgan = (f"table2.esrgan.{pixel}+feature+adversarial" for pixel in ("wmse", "mse"))
+    found = claims.difference(paper.records()[sosr], paper.records()[esrgan])
+    assert found.break_even == 73 and found.n == 1530
+    cell = "table4.{}.ucf101.tsn.spatial".format  # a mean of classes
+    assert claims.difference(paper.records()[cell("sosr")], paper.records()[cell("esrgan")]).break_even is None
 
 
 def test_opposing_psnr():
@@ -186,10 +345,12 @@ def test_opposing_psnr():
     key = "benchmark.embedded.tsn.spatial.rcan.to_sosr.accuracy"
     row = dict(stream=("spatial",), among=("rcan", "sosr"), side="against psnr")
     [contrast] = contrasts("embedded", "embedded", "tsn", **row)
-    for difference, verdict in ((DOWN, "supported"), (UP, "not supported")):
+    for difference, verdict in ((DOWN, "supported"), (UP, "contradicted")):
         records = {r.key: r for r in [*psnr, paired(key, *difference)]}
         assert claims.weighed(contrast, records.get).verdict == verdict
     assert claims.weighed(contrast, {key: paired(key, *DOWN)}.get).verdict == "not yet measured"
+    assert claims.weighed(contrast._replace(tie=4.1), records.get) is None
+    assert claims.weighed(contrast._replace(tie=4.0), records.get) is not None
 
 
 def test_a_committed_measurement_counts_before_a_build_s_own_number_and_another_profile_s_not_at_all():
@@ -225,23 +386,98 @@ def test_a_study_learns_what_to_compare():
 
 def test_every_key_of_the_paper_s_tier_is_a_printed_number_and_every_claim_has_all_tiers():
     found = claims.ledger(paper.records())
-    assert list(found) == [f"c{i}" for i in range(1, 12)]
+    parts = {"c7": "ab", "c11": "abcd"}
+    assert list(found) == [f"c{i}{part}" for i in range(1, 15) for part in parts.get(f"c{i}", [""])]
     for tiers in found.values():
         assert list(tiers) == list(claims.TIERS)
         assert tiers["paper"].why or tiers["paper"].measured == tiers["paper"].of
+        assert "p_for" not in (unmeasured := tiers["full"].plain()) or unmeasured["p_for"] is None
         assert {f.verdict for t, f in tiers.items() if t != "paper"} <= {"not yet measured", "no numbers"}
 
 
 def test_what_the_paper_s_own_numbers_come_to():
     """Golden: the printed numbers do not change, so neither may these."""
-    found = {name: tiers["paper"].verdict for name, tiers in claims.ledger(paper.records()).items()}
-    assert {name for name, verdict in found.items() if verdict == "supported"} == {"c1", "c2"}
-    assert {name for name, verdict in found.items() if verdict == "no numbers"} == {"c10", "c11"}
-    assert "not supported" not in found.values()
+    found = {name: tiers["paper"] for name, tiers in claims.ledger(paper.records()).items()}
+    verdicts = {name: finding.verdict for name, finding in found.items()}
+    assert {name for name, verdict in verdicts.items() if verdict == "no numbers"} == {
+        "c10",
+        "c11a",
+        "c11b",
+        "c11c",
+        "c11d",
+        "c12",
+        "c13",
+        "c14",
+    }
+    others = {"c1": "supported", "c2": "mixed", "c7b": "undecided"}
+    assert all(
+        verdict == others.get(name, "too few clips") for name, verdict in verdicts.items() if verdict != "no numbers"
+    )
+    assert found["c3"].counts == (13, 3, 0, 0)
+
+
+def test_every_claim_has_its_section_and_every_verdict_its_words(root):
+    text = (root / "book" / "12-claims.md").read_text(encoding="utf-8")
+    for name in claims.CLAIMS:
+        assert f"(claim-{name})=\n" in text and f"```{{claim}} {name}\n" in text
+    told = {claims.SUPPORTED, claims.CONTRADICTED, claims.MIXED, claims.NOT_A_TEST, *claims.OPEN}
+    assert all(f"*{verdict}*" in text for verdict in told)
+
+
+# --- the plan
+
+
+def changed_since(root, commit: str) -> str:
+    """What is wrong with a commit that is said to have fixed the rules; empty: nothing."""
+
+    def git(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
+
+    if git("merge-base", "--is-ancestor", commit, "HEAD").returncode:
+        return "not in the history"
+    then = yaml.safe_load(git("show", f"{commit}:arsr/claims.yaml").stdout)
+    now = yaml.safe_load((root / "arsr" / "claims.yaml").read_text(encoding="utf-8"))
+    return "" if then["claims"] == now["claims"] else "other claims than then"
+
+
+def test_the_rules_are_those_that_were_fixed_beforehand(root):
+    fixed = claims.PLAN.fixed
+    if not fixed or subprocess.run(["git", "rev-parse"], cwd=root, capture_output=True).returncode:
+        pytest.skip("no commit is named yet" if not fixed else "not a git checkout")
+    assert changed_since(root, fixed) == ""
+
+
+def test_rules_that_changed_since_they_were_fixed_are_seen(tmp_path):
+    def git(*words: str) -> str:
+        options = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        return subprocess.run(
+            ["git", *options, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+
+    rules = yaml.safe_load(files("arsr").joinpath("claims.yaml").read_text(encoding="utf-8"))
+    path = tmp_path / "arsr" / "claims.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(rules))
+    git("init", "--quiet")
+    git("add", "arsr")
+    git("commit", "--quiet", "-m", "rules")
+    commit = git("rev-parse", "--short=12", "HEAD").strip()
+    path.write_text(yaml.safe_dump(rules | {"plan": {"fixed": commit}}))
+    assert changed_since(tmp_path, commit) == ""
+    rules["claims"]["c1"]["how"] = "any"
+    path.write_text(yaml.safe_dump(rules))
+    assert changed_since(tmp_path, commit) == "other claims than then"
+    assert changed_since(tmp_path, "0123456789ab") == "not in the history"
+
+
+@pytest.mark.parametrize("fixed", ["main", "12345", "g" * 12])
+def test_a_plan_names_a_commit(fixed):
+    with pytest.raises(InputError, match="plan.fixed"):
+        claims.Rules({}, {}, {"fixed": fixed})
 
 
 def test_as_json_is_plain_and_deterministic():
     one, two = (json.dumps(claims.as_json(claims.ledger(paper.records()))) for _ in range(2))
     assert one == two
     c4 = json.loads(one)["c4"]["tiers"]["paper"]
-    assert c4["verdict"] == "undecided" and c4["parts"][0]["records"] == ["table2.vdsr.wmse", "table2.vdsr.mse"]
+    assert c4["verdict"] == "too few clips" and c4["parts"][0]["records"] == ["table2.vdsr.wmse", "table2.vdsr.mse"]

@@ -80,17 +80,23 @@ def test_values_are_yaml_and_exponents_are_numbers():
 OPTIONS = {  # what a user may type; a name that goes, or changes, breaks somebody's script
     "book": "--profile --data --root --out --set -p --jobs --figures",
     "run": "CHAPTER --profile --data --root --out --set -p --keep",
+    "lab": "--root --out",
     "claims": "--root --out",
     "upscale": "IN OUT --method --weights --padding --device --precision --backend --tile --batch --lossless --fps",
     "flow": "IN OUT --format --method --preset --weights --download --bound --workers --device --fps",
-    "train": "RECIPE --profile --data --dataset --splits --fold --seed --start --out --set -p --precision --workers "
-    "--ship --test --root",
+    "train": "RECIPE --profile --data --dataset --splits --groups --folds --fold --seed --start --out --set -p "
+    "--precision --workers --ship --test --root",
     "train --list": "",
-    "evaluate": "DATASET OUT --recogniser -r --method -m --weights --data --splits --split --present-only --clips "
-    "--seed --protocol --preset --network --precision --cache --device --workers --batch",
-    "reproduce": "--profile --data --out --stage --dry-run --dataset --method -m --protocol --preset --split --splits "
-    "--present-only --clips --device --keep --root",
-    "data check": "KIND ROOT --splits --split --decode",
+    "evaluate": "DATASET OUT --recogniser -r --method -m --weights --data --splits --split --groups --folds "
+    "--present-only --clips --seed --protocol --preset --network --precision --cache --device --workers --batch",
+    "adapt": "KIND OUT --hr --lr --start --share --recipe --profile --recogniser --method --weight --steps --batch "
+    "--seed --precision --workers",
+    "reproduce": "--profile --data --videos --out --stage --dry-run --dataset --method -m --only --skip-training "
+    "--seeds --budget --set -p --protocol --preset --split --splits --present-only --clips --device --processes "
+    "--precision --rates --engine --machine --keep --root",
+    "data clips": "OUT KIND --data --splits --split --groups --present-only --protocol --preset --method --workers "
+    "--device",
+    "data check": "KIND ROOT --splits --split --decode --groups --folds",
     "data generate": "OUT --count --split --frames --seed",
     "data pairs": "OUT SOURCE --embedded --patch --clip-frames --windows --frames --spacing --side --lr --flow "
     "--preset --seed --workers --device",
@@ -179,6 +185,10 @@ reproduce
 reproduce --stage none
 reproduce --preset slow
 reproduce --data absent
+reproduce --data . --videos absent
+reproduce --data . --budget 200
+reproduce --data . --seeds 9
+reproduce --data . --set pace=1
 reproduce --profile embedded --clips 0
 reproduce --profile embedded --dataset kinetics
 reproduce --profile embedded -m nothing
@@ -202,6 +212,15 @@ run 99 --root {root}
 data check kinetics .
 data check weizmann
 data generate clips --split dev
+data clips out hmdb51
+data clips out hmdb51 --data absent
+data clips out kinetics --data .
+adapt retrained
+adapt retrained out --hr . --start absent
+adapt retrained out --hr . --start in.mkv --share 5
+adapt retrained out --hr . --start in.mkv
+adapt end-to-end out --hr . --start in.mkv
+adapt retrained out --hr . --lr . --start in.mkv --recipe st-resnet
 data pairs
 data pairs out
 data pairs out --embedded 3 --patch 15
@@ -271,7 +290,9 @@ def test_a_person_reads_what_begins_before_torch_loads(clip, tmp_path, root):
 
 
 def test_choices_are_those_of_what_they_choose_from():
+    from arsr.book.parameters import KINDS
     from arsr.commands.clips import Flow
+    from arsr.data.windows import Pairs
     from arsr.evaluation import Evaluation
     from arsr.training import tasks
     from arsr_core.flow import METHODS, PRESETS, extraction
@@ -281,7 +302,8 @@ def test_choices_are_those_of_what_they_choose_from():
         hint = get_type_hints(cls)[name]
         return set(get_args(next((part for part in get_args(hint) if get_args(part)), hint)))
 
-    assert choices(Flow, "preset") == choices(Evaluation, "flow") == set(PRESETS)
+    assert choices(Flow, "preset") == choices(Evaluation, "flow") == choices(Pairs, "preset") == set(PRESETS)
+    assert set(get_args(KINDS["preset"])) == set(PRESETS)
     assert choices(Flow, "method") == {*METHODS, "precomputed"}
     assert choices(Flow, "format") == {*extraction.FORMATS, "png"}
     assert choices(tasks.RecogniserRecipe, "backbone") == set(BACKBONES)

@@ -4,12 +4,13 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from arsr import cli, evaluate, scores
 from arsr.embedded.actions import ACTIONS
-from arsr_core import recognition
+from arsr_core import recognition, video
 from arsr_core.recognition import PROTOCOLS
 
 FAST = replace(PROTOCOLS["lite"], snippets=2, flow_frames=1)
@@ -90,6 +91,85 @@ def test_wrong_input_is_one_line_and_exit_code_2(arsr, tmp_path, arguments, mess
     code, _, said = arsr(*arguments)
     assert code == 2 and message in said and said.count("\n") == 1, said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A folder of two classes, each of three scenes, and recognisers of two folds that say what they did not see."""
+    root, rng = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
+    for action in ("run", "walk"):
+        (root / "clips" / action).mkdir(parents=True)
+        for scene in range(3):
+            video.write(root / "clips" / action / f"s{scene}_1.avi", rng.integers(0, 256, (9, 32, 40, 3), np.uint8), 25)
+    for fold, without in (("1", ["0", "2"]), ("2", ["1"])):
+        net = recognition.TSN(2, "rgb", "lite")
+        recognition.save(net, root / "runs" / f"{fold}.safetensors", classes=["run", "walk"], without=without)
+    return root
+
+
+OWN = ("folder", "s.parquet", "-m", "hr", "--protocol", "lite", "--device", "cpu")
+SCENES = ("--groups", "s([0-9])_")
+
+
+def test_a_folder_in_folds(arsr, own, tmp_path):
+    data, recognisers = ("--data", own / "clips"), ("-r", own / "runs" / "{fold}.safetensors")
+    code, table, said = arsr(*OWN, *data, *recognisers, *SCENES, "--folds", 2)
+    assert code == 0 and "6 clips, 0 of them unreadable" in said, said
+    frame, header = scores.load(tmp_path / "s.parquet")
+    assert header.classes == ("run", "walk") and set(header.recognisers) == {"tsn/spatial/1", "tsn/spatial/2"}
+    assert frame.set_index("clip")[["group", "fold"]].T.to_dict("list") == {
+        f"{action}/s{scene}_1.avi": [str(scene), "12"[scene % 2]] for action in ("run", "walk") for scene in range(3)
+    }
+    rows = [f"{clip},{clip[-7]}\n" for clip in frame["clip"]]  # the same groups
+    (tmp_path / "g.csv").write_text("".join(["clip,group\n", *rows]))
+    (tmp_path / "s.parquet").unlink()
+    code, _, said = arsr(*OWN, *data, *recognisers, "--groups", "g.csv", "--folds", 3)
+    assert code == 2 and "3.safetensors: no such recogniser" in said
+
+
+LACKS = {  # files below the folder that leave it without what folds need
+    "run/s0_1.avi": "run/s0_1.avi is the only clip of class run",
+    "run/s0_1.avi run/s0_2.avi": "group 0 holds all 2 clips of class run: who has not seen them cannot learn it",
+}
+
+
+@pytest.mark.parametrize("only", LACKS)
+def test_a_class_that_no_fold_can_learn(arsr, own, tmp_path, only):
+    for name in (*only.split(), "walk/s0_1.avi", "walk/s1_1.avi"):
+        path = tmp_path / "clips" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((own / "clips" / "run" / "s0_1.avi").read_bytes())
+    for more in ((), ("--folds", "2")):
+        code, _, said = arsr(*OWN, "--data", "clips", "-r", own / "runs" / "{fold}.safetensors", *SCENES, *more)
+        assert code == 2 and LACKS[only] in said and said.count("\n") == 1
+
+
+FOLDS = ("-r", "{fold}.safetensors")
+WRONG_OWN = [
+    (FOLDS, ("--groups", "(s"), "missing ), unterminated subpattern"),
+    (FOLDS, ("--groups", "s[0-9]"), "0 groups in parentheses"),
+    (FOLDS, ("--groups", "(t)"), "matches nothing in run/s0_1.avi and 5 others"),
+    (FOLDS, ("--groups", "g.csv"), "g.csv: no such file"),
+    (FOLDS, ("--folds", "7"), "7 folds of 6 groups"),
+    (FOLDS, ("--folds", "-1"), "expected folds greater than or equal to 0, got -1"),
+    (FOLDS, ("--folds", "2", "--present-only"), "would change the folds"),
+    (FOLDS, ("--split", "2"), "has no split 2"),
+    (("-r", "one.safetensors"), ("--folds", "2"), "each fold has a recogniser of its own: write {fold}"),
+]
+
+
+@pytest.mark.parametrize("recogniser, options, message", WRONG_OWN, ids=[m for *_, m in WRONG_OWN])
+def test_wrong_options_of_a_folder(arsr, own, tmp_path, recogniser, options, message):
+    code, _, said = arsr(*OWN, "--data", own / "clips", *recogniser, *options)
+    assert code == 2 and message in said and said.count("\n") == 1, said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recogniser_that_saw_the_clips_is_refused(arsr, own, tmp_path):
+    for fold, other in (("1", "2"), ("2", "1")):
+        (tmp_path / f"{fold}.safetensors").write_bytes((own / "runs" / f"{other}.safetensors").read_bytes())
+    code, _, said = arsr(*OWN, "--data", own / "clips", *FOLDS, *SCENES, "--folds", 2)
+    assert code == 2 and "of group 0: the recogniser of fold 1 was trained without 1;" in said
 
 
 def test_help_has_examples():

@@ -180,7 +180,7 @@ def test_command(clip, tmp_path):
         (["in.mkv", "out", "--method", "raft", "--preset", "fast"], "--preset is of the method tvl1"),
         (
             ["in.mkv", "out", "--preset", "slow"],
-            "invalid choice 'slow' for argument '--preset'. Expected one of ('reference', 'fast');",
+            "invalid choice 'slow' for argument '--preset'. Expected one of ('reference', 'fast', 'opencv2');",
         ),
         (["in.mkv", "out", "--device", "quantum"], "got 'quantum'"),
     ],

@@ -489,7 +489,7 @@ def test_present_only(config):
         (dict(methods=()), "methods: tuple should have at least 1 item"),
         (dict(recognisers=()), "no recognisers; expected the files"),
         (dict(weights={"vdsr": "w"}), "weights of vdsr, but the methods are hr, bicubic"),
-        (dict(flow="quick"), "expected flow 'reference' or 'fast', got 'quick'"),
+        (dict(flow="quick"), "expected flow 'reference', 'fast' or 'opencv2', got 'quick'"),
         (dict(precision="int8"), "precision"),
         (dict(batch=-1), "expected batch greater than or equal to 0, got -1"),
         (dict(workers=-1), "workers"),
@@ -547,6 +547,14 @@ def test_other_scores_are_not_mixed_in(config, files, tmp_path):
         assert path.read_bytes() == before
     evaluate.evaluate(replace(config, recognisers=(str(rgb),), network="other"), clips(), CLASSES)
     assert set(scores.load(path)[0]["network"]) == {"tsn", "other"}
+
+
+@pytest.mark.parametrize("native, says", [(False, "float32"), (True, "auto")])
+def test_scores_say_in_which_precision_frames_were_made(config, files, monkeypatch, native, says):
+    monkeypatch.setattr(evaluate.devices, "multiplies_bfloat16", lambda device: native)
+    config = replace(with_sr(config, files, "vdsr"), precision="auto")
+    _, header = scores.load(evaluate.evaluate(config, clips()[:3], CLASSES))
+    assert header.precision == says
 
 
 def test_dataset_clips():

@@ -24,12 +24,14 @@ from test_evaluate import CLASSES, PROTOCOL, QUICK, clips
 from test_evaluate import files as networks  # noqa: F401
 from test_train import Points, task
 
-from arsr import cli, evaluate, places, records, reproduce, scores
+from arsr import cli, evaluate, places, records, scores
 from arsr.book import build as book
 from arsr.book import notebooks
 from arsr.data import clips as sources
 from arsr.data import flow_cache, pairs, snippets, stores
 from arsr.evaluation import Evaluation
+from arsr.reproduce import conduct
+from arsr.reproduce.study import Study
 from arsr.training import loop, runs
 from arsr.training.checkpoint import Checkpoint
 from arsr_core import files, flow, recognition, sr, video
@@ -80,6 +82,10 @@ def train(folder, book_root, networks):  # noqa: F811
     runs.train(runs.Run("vdsr", out=folder.parent), say=quiet)
 
 
+def study(folder):
+    return Study("embedded", out=folder, clips=18, methods=("hr",), shipped=Path(__file__).parents[1] / "weights")
+
+
 WRITERS = {  # what writes into a folder: (name of the folder, how)
     "arsr book --out into a folder that holds other things": (
         "thesis",
@@ -101,7 +107,7 @@ WRITERS = {  # what writes into a folder: (name of the folder, how)
     ),
     "arsr reproduce --out": (
         "study",
-        lambda folder, _, nets: reproduce.score([evaluation(nets, folder / "s.parquet")], HERE, quiet),
+        lambda folder, *_: conduct.conduct(study(folder), HERE, "prepare", say=quiet, tell=quiet),
     ),
 }
 OTHERS = ("chapters/1/text.tex", "source/main.c", "html/site.html", "flow/a.flo", "weights.safetensors", "ab/cd.npz")
@@ -386,7 +392,6 @@ TWO = {
         lambda folder, *_: loop.fit(**task(), data=Points(), folder=folder, steps=2, batch=2),
     ),
     "two data generate": WRITERS["arsr data generate OUT"],
-    "two reproduce": WRITERS["arsr reproduce --out"],
 }
 
 
@@ -552,7 +557,7 @@ def test_scores_of_replaced_clips(tmp_path, networks, quick):  # noqa: F811
 @pytest.mark.parametrize(
     "recipe, fold, message",
     [
-        ("tsn-rgb", "nobody", "tsn-rgb: no clips of a fold 'nobody'; expected one of train-0-0, "),
+        ("tsn-rgb", "nobody", "no clips of a fold 'nobody'; expected one of train-0-0, "),
         ("tsn-rgb", "../../../misc/escaped", "no clips of a fold '../../../misc/escaped'"),
         ("tsn-rgb", "", "no clips of a fold ''"),
         ("vdsr", "lena", "super-resolution leaves out no fold; drop --fold lena"),

@@ -32,9 +32,10 @@ def moved(u, v):
 # --- TV-L1
 
 
+@pytest.mark.parametrize("preset", flow.PRESETS)
 @pytest.mark.parametrize("u, v", [(2, 0), (0, -2), (-3, 1), (0, 0)])
-def test_tvl1_finds_known_translation(u, v):
-    ours = flow.tvl1(*moved(u, v))
+def test_tvl1_finds_known_translation(u, v, preset):
+    ours = flow.tvl1(*moved(u, v), **flow.PRESETS[preset])
     assert ours.shape == (1, 2, 48, 64) and ours.dtype == torch.float32
     inner = ours[..., 6:-6, 6:-6]
     reference = torch.tensor([u, v]).float().view(1, 2, 1, 1).expand_as(inner)

@@ -82,7 +82,7 @@ def weizmann(tmp_path, clip) -> Path:
 
 
 def test_classes_are_in_official_order():
-    numbers = {"ucf101": 101, "hmdb51": 51, "weizmann": 10, "ut_interaction": 6}
+    numbers = {"ucf101": 101, "hmdb51": 51, "weizmann": 10, "ut_interaction": 6, "tennis": 7, "yoga": 6, "folder": 0}
     assert list(folders.DATASETS) == list(numbers)
     clips = {"ucf101": 13320, "hmdb51": 6766}
     for kind, number in numbers.items():
@@ -108,12 +108,12 @@ def test_ut_interaction_has_ten_clips_of_each_class_in_each_set():
 def test_ucf101(ucf101):
     test = folders.items("ucf101", ucf101)
     assert [(i.name, i.label, i.group, i.subset) for i in test] == [
-        ("Archery/v_Archery_g01_c01.avi", 2, "g01", "test"),
-        ("HandstandPushups/v_HandStandPushups_g01_c01.avi", 36, "g01", "test"),
+        ("Archery/v_Archery_g01_c01.avi", 2, "Archery_g01", "test"),
+        ("HandstandPushups/v_HandStandPushups_g01_c01.avi", 36, "HandstandPushups_g01", "test"),
     ]
     assert all(video.count(item.path) == 12 for item in test)
     train = folders.items("ucf101", ucf101, subset="train")
-    assert [item.group for item in train] == ["g08", "g09", "g08"]
+    assert [item.group for item in train] == ["Archery_g08", "Archery_g09", "HandstandPushups_g08"]
     assert folders.items("ucf101", ucf101, subset=None) == sorted(test + train, key=lambda i: (i.label, i.name))
 
 
@@ -395,3 +395,154 @@ def test_real_small_sets_are_complete(shared_data):
     for kind in ("weizmann", "ut_interaction"):
         report = folders.check(kind, shared_data / kind)
         assert report.complete and not report.clips["extra"], str(report)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("kind, clips, groups", [("tennis", 371, 63), ("yoga", 95, 16)])
+def test_real_sets_without_a_list(shared_data, kind, clips, groups):
+    items = folders.items(kind, shared_data / kind, folds=5)
+    assert len(items) == clips and len({item.group for item in items}) == groups
+    assert {item.action for item in items} == {*folders.DATASETS[kind].classes}
+    sizes = Counter(item.fold for item in items)
+    assert sizes.keys() == {*"12345"} and max(sizes.values()) < 1.25 * clips / 5
+    own = folders.items("folder", shared_data / kind, groups=folders.DATASETS[kind].clips, folds=5)
+    assert own == items  # the generic rule
+
+
+# Folders of classes -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path, clip) -> Path:
+    """Two classes of two scenes each, in whatever formats and depth; what is no clip is passed over."""
+    root = tmp_path / "own"
+    names = ("walk/s01_1.avi", "walk/s01_2.MP4", "walk/more/s02_1.avi", "run/s02_1.avi", "run/s01_1.avi")
+    put(clip, *(root / name for name in names))
+    (root / "run" / "notes.txt").touch()
+    (root / "run" / "._s01_1.avi").touch()  # what another system leaves behind
+    (root / ".cache").mkdir()
+    return root
+
+
+GROUPS = "clip,group\nwalk/s01_1.avi,a\nwalk/s01_2.MP4,a\nwalk/more/s02_1.avi,b\nrun/s02_1.avi,b\nrun/s01_1.avi,c\n"
+
+
+def test_any_folder(own, tmp_path):
+    alone = folders.items("folder", own)
+    assert [(i.name, i.label, i.action) for i in alone] == [
+        ("run/s01_1.avi", 0, "run"),
+        ("run/s02_1.avi", 0, "run"),
+        ("walk/more/s02_1.avi", 1, "walk"),
+        ("walk/s01_1.avi", 1, "walk"),
+        ("walk/s01_2.MP4", 1, "walk"),
+    ]
+    assert all(item.group == item.fold == item.name for item in alone) and video.count(alone[0].path) == 12
+    found = folders.items("folder", own, groups="s([0-9]+)_")
+    assert [item.group for item in found] == ["01", "02", "02", "01", "01"]
+    table = tmp_path / "groups.csv"
+    for text in (
+        GROUPS,
+        "\ufeff" + GROUPS.replace("\n", "\r\n"),
+        GROUPS.replace(",", ',"x,y",'),
+    ):  # of a spreadsheet, or wider
+        table.write_text(text)
+        assert [item.group for item in folders.items("folder", own, groups=str(table))] == ["c", "b", "b", "a", "a"]
+    folded = folders.items("folder", own, groups="s([0-9]+)_", folds=2)
+    assert [item.fold for item in folded] == ["1", "2", "2", "1", "1"]
+
+
+def test_a_folder_is_checked(own, clip):
+    report = folders.check("folder", own, groups="s([0-9]+)_", folds=2)
+    assert report.complete and not report.clips["extra"]
+    assert str(report) == (
+        f"a folder of classes in {own}, 2 groups: complete\nexpected 5 clips\nfold 1: 3 clips\nfold 2: 2 clips"
+    )
+    (own / "run" / "s02_1.avi").write_bytes(b"")
+    report = folders.check("folder", own)
+    assert not report.complete and list(report.clips["unreadable"]) == ["run/s02_1.avi"]
+
+
+def test_a_named_set_takes_what_its_pattern_matches(tmp_path, clip):
+    classes = folders.DATASETS["yoga"].classes
+    put(clip, *(tmp_path / "yoga" / c / f"p{n:02d}_{c}_1356{n}0.mp4" for c in classes for n in (1, 2)))
+    put(clip, tmp_path / "yoga" / classes[0] / "copy.mp4", tmp_path / "yoga" / "more" / "p01_more_1.mp4")
+    items = folders.items("yoga", tmp_path)
+    assert len(items) == 12 and {item.group for item in items} == {"p01", "p02"}
+    assert [*folders.check("yoga", tmp_path).clips["extra"]] == [f"{classes[0]}/copy.mp4", "more/p01_more_1.mp4"]
+    shutil.rmtree(tmp_path / "yoga" / classes[2])
+    with pytest.raises(InputError, match=rf"{classes[2]}: no clips \(.avi, .*\); add some, or take the class out"):
+        folders.items("yoga", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ("s([0-9]+", r"--groups 's\(\[0-9\]\+': missing \), .*expected a regular expression with one group"),
+        ("s[0-9]+_", "0 groups in parentheses; expected a regular expression with one group"),
+        ("(s)([0-9]+)_", "2 groups in parentheses"),
+        ("walk/(s[0-9]+)_", r"matches nothing in run/s01_1.avi and 2 others; expected"),
+        ("(x)?s", "group '' of run/s01_1.avi; expected a name"),
+        ("(.*)_", r"group 'run/s01' of run/s01_1.avi; expected a name without / or"),
+        ("absent.csv", "absent.csv: no such file; write a row a clip, with columns clip and group"),
+    ],
+)
+def test_wrong_groups(own, groups, words):
+    with pytest.raises(InputError, match=words) as caught:
+        folders.items("folder", own, groups=groups)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "groups.csv: no column clip; write a row a clip"),
+        (GROUPS.replace("group", "scene", 1), "groups.csv: no column group"),
+        (GROUPS + "run/s03_1.avi,d\n", r"no clip run/s03_1.avi \(1 such\); names are relative to the data's folder"),
+        (GROUPS.replace("run/s01_1.avi,c\n", ""), r"lacks run/s01_1.avi \(1 such\)"),
+        (GROUPS + "run/s01_1.avi,d\n", "run/s01_1.avi is listed twice"),
+        (GROUPS + "run/s01_1.avi\n", "line 7: expected 2 values"),
+        (GROUPS + "run/s01_1.avi,d,e\n", "line 7: expected 2 values"),
+        (GROUPS + '"run/s03_1.avi,d\n', "line 7: unexpected end of data"),
+        (GROUPS.replace(",c", ","), "group '' of run/s01_1.avi"),
+        (GROUPS.replace(",c", ",../c"), r"group '../c' of run/s01_1.avi; expected a name without / or"),
+    ],
+)
+def test_wrong_tables_of_groups(own, tmp_path, text, words):
+    table = tmp_path / "groups.csv"
+    table.write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        folders.items("folder", own, groups=str(table))
+    assert str(table) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_folders_that_cannot_serve(own, tmp_path, clip):
+    for root, words in (
+        (tmp_path / "no", "no: no such folder; expected"),
+        (own / "run", "run: 0 subfolders; expected"),
+    ):
+        with pytest.raises(InputError, match=words):
+            folders.items("folder", root)
+    with pytest.raises(InputError, match="Weizmann: the groups of its clips are known"):
+        folders.items("weizmann", own, groups="(s)")
+    with pytest.raises(InputError, match="UCF101 has official splits; leave out --folds"):
+        folders.items("ucf101", own, folds=5)
+    with pytest.raises(InputError, match="would change the folds"):
+        folders.items("folder", own, folds=2, present_only=True)
+    with pytest.raises(InputError, match="3 folds of 2 groups"):
+        folders.items("folder", own, groups="s([0-9]+)_", folds=3)
+    put(clip, own / "jump" / "s01_1.avi")
+    with pytest.raises(InputError, match="jump/s01_1.avi is the only clip of class jump"):
+        folders.check("folder", own, groups="s([0-9]+)_")
+    put(clip, own / "jump" / "s01_2.avi")
+    for use in (folders.check, folders.items):
+        with pytest.raises(InputError, match="group 01 holds all 2 clips of class jump"):
+            use("folder", own, groups="s([0-9]+)_", **({"folds": 2} if use is folders.items else {}))
+    (own / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: no clips \(.avi, .*\); add some, or take the class out"):
+        folders.items("folder", own)
+    for name in ("walk", "jump", "empty"):
+        shutil.rmtree(own / name)
+    with pytest.raises(
+        InputError, match="own: 1 subfolders; expected a subfolder of videos for each class, two or more"
+    ):
+        folders.items("folder", own)

@@ -219,8 +219,34 @@ def test_phantom_flow_by_hand():
     ours = metrics.phantom_flow(motion, reference)
     assert ours[0].item() == pytest.approx(0.5) and ours[1].isnan() and ours.dtype == torch.float64
     assert metrics.phantom_flow(motion, reference, threshold=0.6)[0].item() > 2
-    clips = metrics.phantom_flow(motion.expand(3, 2, 2, 2, 2), reference.expand(3, 2, 2, 2, 2))
+    clips = metrics.phantom_flow(*(x[[0, 0, 1]].expand(3, 3, 2, 2, 2) for x in (motion, reference)))
     assert clips.tolist() == pytest.approx([0.5] * 3)
+
+
+@pytest.mark.parametrize("still, counts", [(0, False), (199, False), (200, True), (400, True)])
+def test_phantom_flow_and_flicker_need_a_still_camera(still, counts):
+    reference = torch.full(
+        (2, 1, 2, 20, 20), 0.3
+    )  # 0.42 px: a slow pan, which phantom flow's threshold takes for still
+    reference[0].flatten(2)[..., :still] = 0.07  # 0.099 px, of 400 pixels
+    motion, clip = torch.zeros(2, 1, 2, 20, 20), torch.zeros(2, 2, 3, 20, 20)
+    motion[:, :, 0], clip[:, 1] = 2, 1
+    assert metrics.still_camera(reference).tolist() == [counts, False]
+    for found, value in (
+        (metrics.phantom_flow(motion, reference), 2),
+        (metrics.phantom_flow(motion[:, 0], reference[:, 0]), 2),  # frames, not clips
+        (metrics.flicker(clip, reference), 219 / 255),  # black to white
+    ):
+        assert found[0].isfinite() == counts and found[1].isnan()  # each clip by itself
+        assert not counts or found[0].item() == pytest.approx(value)
+
+
+def test_a_still_camera_by_hand():
+    reference = torch.zeros(1, 2, 2, 2)
+    reference[0, 0, 0, 0] = 1
+    assert metrics.still_camera(reference).item() and not metrics.still_camera(reference, share=0.8).item()
+    reference[0, 1, 1] = 0.1  # at the threshold, not below it
+    assert not metrics.still_camera(reference).item() and metrics.still_camera(reference, threshold=0.11).item()
 
 
 def test_phantom_flow_of_a_static_clip_grows_with_noise():
@@ -292,13 +318,6 @@ def test_flicker_looks_only_where_nothing_moves():
     white = 219 / 255
     assert metrics.flicker(clip, torch.zeros_like(reference)).tolist() == pytest.approx([white / 4] * 2)
     assert metrics.flicker(clip, reference, threshold=0.2)[0].item() == pytest.approx(white / 4)
-
-
-def test_flicker_of_a_handful_of_still_pixels_is_no_number():
-    clip, reference = torch.rand(1, 2, 3, 20, 20), torch.ones(1, 1, 2, 20, 20)
-    reference[..., :3] = 0
-    reference[..., 1:, :] = 1  # 3 pixels of 400 are still
-    assert metrics.flicker(clip, reference).isnan() and metrics.flicker(clip, reference, share=0.005).isfinite()
 
 
 def test_tof_is_the_authors_code_written_out():

@@ -1,6 +1,6 @@
 import pytest
 
-from arsr.book import filling, offline, pages
+from arsr.book import filling, offline, pages, search
 from arsr.records import Provenance, Record
 
 
@@ -119,3 +119,69 @@ def test_binder_opens_the_text_notebook():
         "01-a.ipynb",
     ]
     pages._finish_page(None, "search", "search.html", {}, None)
+
+
+def test_links_to_the_laboratory_name_what_is_there():
+    found = pages.LINKS["lab"](None, "look <clip=run&left=bicubic&right=sosr&layer=flow>")
+    assert found == ("lab.html#clip=run&left=bicubic&right=sosr&layer=flow", "look", None)
+    for wrong in ("look <clip=cook>", "look <left=magic>", "look <times=8>", "look <clip>"):
+        with pytest.raises(ValueError):
+            pages.LINKS["lab"](None, wrong)
+
+
+def test_sections_hold_their_own_prose_then_code():
+    from docutils.core import publish_doctree
+
+    text = "Head\n====\n\nA *loss* counts.::\n\n    wmse(x)\n\nMore :math:`x^2`.\n\n"
+    text += "Deep\n----\n\n.. raw:: html\n\n   <b>no</b>\n\nWords."
+    page = publish_doctree(text, settings_overrides={"doctitle_xform": False, "raw_enabled": True})
+    assert search.sections(page) == [("head", "Head", "A loss counts.: More . wmse(x)"), ("deep", "Deep", "Words.")]
+
+
+def test_records_are_written_as_the_pages_write():
+    assert (
+        filling.spoken("SRGAN less VSR-DUF-52L, swing_bat, ut_interaction")
+        == "SRGAN less DUF-52, swing bat, ut_interaction"
+    )
+
+
+def test_a_number_brings_its_interval_unless_it_is_there():
+    shown = record(53.59, "%", low=51.1, high=56.1, interval="Wilson", p=0.1)
+    assert pages._interval("key:.1f", shown) == "95 %: 51.10\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}56.10"
+    for text in ("key:.1f interval", "key:p", "key:p .3f"):
+        assert pages._interval(text, shown) == ""
+    assert pages._interval("key", record()) == pages._interval("c4 paper", "mixed") == ""
+
+
+def test_folded_code_says_what_it_makes():
+    fold = '<p class="collapsed admonition-title">{}</p>'.format
+    figure = '<figcaption><span class="caption-number">Fig. 2.1 </span></figcaption>'
+    head = '<h2>What <em>they</em> cost<a class="headerlink" href="#x">#</a></h2>'
+    body = "".join(
+        [fold("Code of this figure"), figure, head, fold("Code of the table"), fold("Imports"), "<p>end</p>"]
+    )
+    found = pages._named(body)
+    assert fold("Code of Fig. 2.1") + figure in found and fold("Code of the table: What they cost") in found
+    assert fold("Imports") in found and pages._named("<p>Code of this figure</p>") == "<p>Code of this figure</p>"
+
+
+def test_code_of_tables_stands_together_at_the_end_and_that_of_figures_where_it_is():
+    def cell(title, code):
+        head = f'<summary>\n<p class="collapsed admonition-title">{title}</p>\n</summary>\n'
+        return f'<details class="admonition hide above-input">\n{head}<pre>{code}</pre>\n</details>\n<p>{code} out</p>'
+
+    titles = (
+        "Code of Fig. 2.1",
+        "Code of the table: Costs",
+        "Code of the viewer",
+        "Imports",
+        "Code of this sentence: End",
+    )
+    cells = [cell(title, f"c{i}") for i, title in enumerate(titles)]
+    found = pages._gathered(f"<section>{''.join(cells)}</section>")
+    start = found.index("Code of this chapter's 2 tables and computed sentences")
+    assert [found.index(f"<pre>c{i}</pre>") > start for i in range(5)] == [False, True, False, False, True]
+    assert all(found.count(f"<pre>c{i}</pre>") == 1 and f"<p>c{i} out</p>" in found[:start] for i in range(5))
+    assert '<p class="rubric">the table: Costs</p>' in found and found.endswith("</details></div>\n</section>")
+    alone = f"<section>{cells[1]}</section>"
+    assert pages._gathered(alone) == alone

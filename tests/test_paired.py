@@ -23,9 +23,28 @@ def test_few_clips_that_differ(a, b, p):
     assert paired.mid_p(a, b) == pytest.approx(p) == pytest.approx(paired.mid_p(b, a))
 
 
+@pytest.mark.parametrize(
+    ("gain", "most"), [(17, 73), (31, 249), (15, 57), (-17, 73), (5, 5), (4, 0), (0, 0), (1000, 1530)]
+)
+def test_break_even(gain, most):
+    """SoSR less ESRGAN, DUF-16's warp loss and ToSR less DUF-52 of Tables 2 to 4; exact p would give 67, 233 and 51."""
+    assert paired.break_even(gain, 1530) == most
+
+
+@settings(deadline=None, max_examples=60)
+@given(gain=st.integers(5, 60), n=st.integers(60, 400))
+def test_one_pair_more_than_the_break_even_is_too_many(gain, n):
+    most = paired.break_even(gain, n)
+    lost = (most - gain) // 2
+    assert most <= n and paired.mid_p(gain + lost, lost) < 0.05
+    assert most + 2 > n or paired.mid_p(gain + lost + 1, lost + 1) >= 0.05
+
+
 def test_no_clip_that_differs_is_no_certainty():
     low, high = paired.tango(0, 0, 90)
     assert (low, high) == pytest.approx((-0.041, 0.041), abs=5e-4)  # z^2 / (n + z^2)
+    right = np.arange(90) % 2 == 0
+    assert paired.accuracies(right, right, np.arange(90) // 10)[:4] == (0, low, high, 1)  # groups say no more
 
 
 counts = st.integers(0, 40)

@@ -457,7 +457,7 @@ def test_gpu_makes_the_same_batches(embedded):
         ({"embedded": 1, "patch": 30}, "expected patch a multiple of 4, got 30"),
         ({"embedded": 1, "patch": 12}, "expected patch greater than or equal to 16, got 12"),
         ({"embedded": 1, "lr": "during"}, "expected lr 'after' or 'before', got 'during'"),
-        ({"embedded": 1, "preset": "slow"}, "expected preset 'reference' or 'fast', got 'slow'"),
+        ({"embedded": 1, "preset": "slow"}, "expected preset 'reference', 'fast' or 'opencv2', got 'slow'"),
         ({"embedded": 1, "seed": -1}, "expected seed greater than or equal to 0, got -1"),
         ({"sources": ("absent",)}, "absent: no such file or folder"),
         ({"embedded": 1}, "none of 1 clips can serve; the first, embedded/0/00000: frames of 120x160 px, smaller"),

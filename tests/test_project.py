@@ -31,7 +31,7 @@ def test_constraints_pin_every_dependency_by_name_and_version(root):
 def test_conda_users_get_the_same_versions(root):
     environment = yaml.safe_load((root / "environment.yml").read_text())
     [pip] = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
-    assert pip == ["-c constraints.txt", "-e .[book,lab,test,imagenet]"]
+    assert pip == ["-c constraints.txt", "-e .[book,lab,test,imagenet,clips]"]
 
 
 def test_every_profile_suits_the_chapters(root, tmp_path):

@@ -1,6 +1,7 @@
 """recognition: the backbones' published sizes, TSN's consensus and starts, ST-ResNet against a plain ResNet."""
 
 import copy
+import pickle
 import sys
 
 import pytest
@@ -18,6 +19,7 @@ SIZES = {  # parameters without classifier at 3 channels: published totals less 
     "resnet18": 11_689_512 - 513_000,
     "resnet50": 25_557_032 - 2_049_000,
     "efficientnet_lite0": 4_652_008 - 1_281_000,
+    "squeezenet1_1": 1_235_496 - 513_000,
     "lite": 486_608,
 }
 
@@ -251,6 +253,43 @@ def test_imagenet_weights_from_a_file(tmp_path):
     assert torch.equal(flow.backbone.conv1.weight[:, 4], net.conv1.weight.mean(1))
     with pytest.raises(InputError, match="weights of resnet18, expected resnet50"):
         TSN(3, "rgb", "resnet50", imagenet=path)
+
+
+def test_squeezenet_as_torchvision_and_as_caffe_has_it(tmp_path):
+    """Of BGR levels less Caffe's mean, its kernels (k, k, in, out) in a pickle; of normalised RGB, torchvision's."""
+    import torchvision
+
+    torch.manual_seed(0)
+    caffe = torchvision.models.squeezenet1_1().eval()
+    layers = {"conv1": caffe.features[0], "conv10": caffe.classifier[1]}
+    for n, i in enumerate((3, 4, 6, 7, 9, 10, 11, 12), 2):
+        for part in ("squeeze", "expand1x1", "expand3x3"):
+            layers[f"fire{n}/{part.replace('squeeze', 'squeeze1x1')}"] = getattr(caffe.features[i], part)
+    arrays = {
+        name: [x.detach().numpy() for x in (conv.weight.permute(2, 3, 1, 0).contiguous(), conv.bias)]
+        for name, conv in layers.items()
+    }
+    pickled, pth = tmp_path / "squeezenet.pkl", tmp_path / "squeezenet.pth"
+    pickled.write_bytes(pickle.dumps(arrays, protocol=4))
+    torch.save(caffe.state_dict(), pth)
+    x = clips(1, 2, 3, 64, 64)
+    levels = 255 * x[0].flip(1) - torch.tensor([103.939, 116.779, 123.68]).view(3, 1, 1)
+    ours, theirs = (TSN(3, "rgb", "squeezenet1_1", imagenet=path).eval() for path in (pickled, pth))
+    with torch.no_grad():
+        of_caffe = ours.backbone(ours.normalise(x))
+        torch.testing.assert_close(of_caffe, caffe.features(levels).mean((2, 3)), rtol=1e-4, atol=1e-3)
+        mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+        expected = caffe.features((x[0] - mean) / std).mean((2, 3))
+        torch.testing.assert_close(theirs.backbone(theirs.normalise(x)), expected, rtol=1e-4, atol=1e-5)
+    flow = TSN(3, "flow", "squeezenet1_1", imagenet=pth)
+    assert torch.equal(flow.backbone.features[0].weight[:, 4], caffe.features[0].weight.mean(1))
+    frozen = recognition.freeze(ours, 6).backbone
+    learns = {name.split(".")[1] for name, p in frozen.named_parameters() if p.requires_grad}
+    assert learns == {"10", "11", "12"}  # fire7 to fire9
+    del arrays["fire2/expand1x1"]
+    pickled.write_bytes(pickle.dumps(arrays, protocol=4))
+    with pytest.raises(InputError, match=r"features.3.expand1x1.weight float32 \(64, 16, 1, 1\) is missing"):
+        TSN(3, "rgb", "squeezenet1_1", imagenet=pickled)
 
 
 def test_package_that_is_not_installed_is_named(monkeypatch):

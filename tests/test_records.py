@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arsr import records
+from arsr.paired import Difference
 from arsr.records import Provenance, Record
 from arsr_core import files
 from arsr_core.errors import InputError
@@ -41,6 +42,9 @@ def test_saving_twice_is_byte_identical(tmp_path):
         {"low": 2.0, "high": 3.0, "interval": "Student"},  # value 1 lies outside
         {"unit": "kg"},
         {"value": math.nan},
+        {"p": 1.1},
+        {"p": -0.1},
+        {"p": math.nan},
         {"key": "Not A Key"},
         {"key": ""},
     ],
@@ -56,6 +60,7 @@ def test_provenance_says_what_its_badge_promises():
     with pytest.raises(ValueError, match="command"):
         Provenance(kind="measured", source="study")
     assert Provenance(kind="recomputed", source="chapter", profile="small").badge == "recomputed: small"
+    assert Provenance(kind="derived", source="chapter", profile="small").badge == "from the paper's numbers"
 
 
 def test_duplicate_keys_are_an_error(tmp_path):
@@ -128,6 +133,17 @@ def test_mean_interval_stays_in_the_range_of_the_values(values):
 def test_mean_bad_input(values):
     with pytest.raises(InputError, match="finite"):
         records.mean("a", values, "dB", "nothing", PAPER)
+
+
+def test_a_paired_difference_is_a_record_with_its_p():
+    found = records.difference("a.b", Difference(1.5, 1.5 + 1e-15, 3, 0.04, "flips"), "points", 90, "words", PAPER)
+    assert (found.value, found.low, found.high, found.p, found.n) == (1.5, 1.5, 3, 0.04, 90)
+    assert (found.interval, found.description, found.unit) == ("flips", "words", "points")
+    few = records.difference(
+        "a.b", Difference(1.5, -math.inf, math.inf, 0.5, "flips over 2 groups"), "", 9, "words", PAPER
+    )
+    assert (few.low, few.interval, few.p) == (None, None, 0.5)
+    assert few.description == "words (flips over 2 groups: too few for an interval)"
 
 
 def test_versions_name_the_package():

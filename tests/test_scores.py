@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arsr import scores
+from arsr import paired, scores
 from arsr.records import Provenance, wilson
 from arsr_core import files
 from arsr_core.errors import InputError
@@ -30,7 +30,7 @@ def row(clip, label, values, **changed):
     """A row; values: the class scores, or None for an unreadable clip."""
     ok = values is not None
     common = dict(dataset="weizmann", network="tsn", stream="spatial", method="hr", protocol="light", fold="ido")
-    own = dict(clip=clip, group=clip[0], label=label, action=CLASSES[label] if label < 3 else "?")
+    own = dict(clip=clip, group=clip, label=label, action=CLASSES[label] if label < 3 else "?")
     state = dict(status="ok" if ok else "unreadable", reason="" if ok else "cut", scores=values if ok else [])
     return common | own | state | changed
 
@@ -276,45 +276,6 @@ def test_groups_widen_the_interval():
 # --- one against another
 
 
-def test_mcnemar_is_the_sign_test():
-    a, b = one([0, 1, 2, 0, 1, 2, 0, 0]), one([0, 1, 1, 2, 0, 0, 0, 1])  # labels 0 1 2 0 1 2 0 1
-    assert scores.mcnemar(a, b) == (4, 1, pytest.approx(2 * (1 + 5) / 2**5))
-    assert scores.mcnemar(b, a)[:2] == (1, 4) and scores.mcnemar(a, a) == (0, 0, 1)
-    lost = one([0, 1, 2, 0, None, 2, 0, 0])
-    assert scores.mcnemar(lost, b)[:2] == (3, 1)  # b is wrong there, too: both count as wrong
-    both = lost["status"] == "ok"
-    assert scores.mcnemar(b[both], lost[both])[:2] == (1, 3)
-
-
-def test_paired_bootstrap_of_log_probability():
-    rng = np.random.default_rng(0)
-    margin = rng.normal(1, 2, 60)
-    values = [[x, 0, 0] for x in margin]
-    a = frame([row(f"{i}", 0, v) for i, v in enumerate(values)])
-    b = frame([row(f"{i}", 0, [0, 0, 0]) for i in range(60)])
-    difference = scores.log_probability(a) - math.log(1 / 3)
-    got = scores.paired_bootstrap(a, b)
-    error = difference.std() / math.sqrt(60)
-    assert got.value == pytest.approx(difference.mean()) and got.n == 60
-    assert got.low == pytest.approx(got.value - 1.96 * error, abs=0.2 * error)
-    assert got.high == pytest.approx(got.value + 1.96 * error, abs=0.2 * error)
-    normal = math.erfc(abs(got.value) / error / math.sqrt(2))
-    assert got.p == pytest.approx(normal, abs=0.02)
-    back = scores.paired_bootstrap(b, a)
-    assert (back.value, back.low, back.high) == pytest.approx((-got.value, -got.high, -got.low), abs=0.1 * error)
-
-
-def test_paired_bootstrap_is_scipys():
-    from scipy.stats import bootstrap
-
-    rng = np.random.default_rng(0)
-    a, b = (frame([row(f"{i}", i % 3, rng.normal(0, 1, 3)) for i in range(600)]) for _ in "ab")
-    difference = scores.log_probability(a) - scores.log_probability(b)
-    theirs = bootstrap((difference,), np.mean, method="percentile", rng=np.random.default_rng(1)).confidence_interval
-    got = scores.paired_bootstrap(a, b)
-    assert (got.low, got.high) == pytest.approx(theirs, abs=0.01)
-
-
 def compared(a, b, groups=None):
     """The records by the last part of their keys."""
     found = scores.compare(a, b, "weizmann.a-b", "a against b", MEASURED, groups=groups)
@@ -325,12 +286,25 @@ def compared(a, b, groups=None):
 def test_compare():
     a, b = one([0, 1, 2] * 20), one([0, 1, 1] * 20)
     got = compared(a, b)
-    assert list(got) == ["accuracy", "log-probability", "p-mcnemar", "p"]
-    assert got["accuracy"].value == pytest.approx(100 / 3) and got["accuracy"].unit == "points"
-    assert scores.mcnemar(a, b)[0] == 20 and got["p-mcnemar"].value == pytest.approx(2 / 2**20)
-    assert got["log-probability"].value == pytest.approx(1) and got["p"].value == pytest.approx(2 / 10_000)
+    assert list(got) == ["accuracy", "log-probability"]
+    points, nats = got.values()
+    assert points.value == pytest.approx(100 / 3) and (points.unit, points.n) == ("points", 60)
+    assert points.p == paired.mid_p(20, 0) and points.interval == "McNemar mid-p, Tango's interval"
+    assert (points.low, points.high) == pytest.approx([100 * end for end in paired.tango(20, 0, 60)])
+    difference = scores.log_probability(a) - scores.log_probability(b)
+    expected = paired.means(difference)
+    assert (nats.value, nats.low, nats.high, nats.p, nats.interval) == pytest.approx(tuple(expected))
+    assert nats.unit == "" and expected.test == "sign flips over clips"
     same = compared(a, a)
-    assert (same["accuracy"].value, same["p"].value, scores.paired_bootstrap(a, a, of="accuracy").p) == (0, 1, 1)
+    assert same["accuracy"].value == 0 and {record.p for record in same.values()} == {1}
+    assert same["accuracy"].high == pytest.approx(100 * paired.tango(0, 0, 60)[1])  # no clip differs: no certainty
+
+
+def test_compare_turned_round():
+    a, b = one([0, 1, 2, 0, 1, 2, 0, 0]), one([0, 1, 1, 2, 0, 0, 0, 1])  # labels 0 1 2 0 1 2 0 1
+    there, back = compared(a, b)["accuracy"], compared(b, a)["accuracy"]
+    assert there.value == 37.5 and there.p == back.p == paired.mid_p(4, 1)
+    assert (back.value, back.low, back.high) == pytest.approx((-there.value, -there.high, -there.low), abs=1e-6)
 
 
 def test_compare_counts_unreadable_clips():
@@ -338,22 +312,89 @@ def test_compare_counts_unreadable_clips():
     got = compared(a, b)
     assert got["accuracy"].n == 6 and "2 unreadable clips counted as wrong" in got["accuracy"].description
     assert got["log-probability"].n == 4 and "2 unreadable clips left out" in got["log-probability"].description
-    assert scores.mcnemar(a, b)[:2] == (2, 1)
+    assert got["accuracy"].p == paired.mid_p(2, 1)  # both count as wrong
     both = (a["status"] == "ok") & (b["status"] == "ok")
-    assert scores.mcnemar(a[both], b[both])[:2] == (1, 0)
+    assert compared(a[both], b[both])["accuracy"].p == paired.mid_p(1, 0)
     with pytest.raises(InputError, match="no clip with scores of both"):
-        scores.paired_bootstrap(one([0, None]), one([None, 1]))
+        compared(one([0, None]), one([None, 1]))
     with pytest.raises(InputError, match="got 0 and 0 rows"):
         compared(a[:0], b[:0])
 
 
 def test_compare_by_groups():
-    a, b = one([0, 1, 2] * 12), one([0, 1, 1] * 6 + [0, 1, 2] * 6)
-    actors = ["p"] * 18 + ["q"] * 18
-    both = a.assign(group=actors), b.assign(group=actors)
-    got = scores.paired_bootstrap(*both, of="accuracy", groups="group")
-    assert (got.low, got.high) == (0, pytest.approx(100 / 3)) and got.p > 0.4  # p drawn never, or twice
-    assert compared(*both, groups="group")["accuracy"].high == got.high
+    a, b = one([0, 1, 2] * 12), one([0, 1, 1] * 12)
+    actors = {"group": [f"actor{i // 4}" for i in range(36)]}  # nine
+    got = compared(a.assign(**actors), b.assign(**actors))
+    difference = 100.0 * scores.correct(a) - 100.0 * scores.correct(b)
+    expected = paired.means(difference, actors["group"])
+    points = got["accuracy"]
+    assert (points.value, points.low, points.high, points.p) == pytest.approx(tuple(expected)[:4])
+    assert points.interval == got["log-probability"].interval == "sign flips over 9 groups"
+    assert compared(a.assign(**actors), b.assign(**actors), groups="clip") == compared(a, b)
+    with pytest.raises(InputError, match="no column actor"):
+        compared(a, b, groups="actor")
+
+
+def test_too_few_groups_leave_a_value_and_its_p():
+    a, b = one([0, 1, 2] * 12), one([0, 1, 1] * 12)
+    got = compared(a.assign(group=["p"] * 18 + ["q"] * 18), b.assign(group=["p"] * 18 + ["q"] * 18))
+    for record in got.values():
+        assert (record.low, record.high, record.interval, record.p) == (None, None, None, 0.5)
+        assert "(sign flips over 2 groups: too few for an interval)" in record.description
+    assert got["accuracy"].value == pytest.approx(100 / 3)
+
+
+def test_compare_over_trainings():
+    rng = np.random.default_rng(0)
+    sides = [[one(rng.integers(0, 3, 60).tolist()) for _ in range(3)] for _ in "ab"]
+    got = compared(*sides)["accuracy"]
+    gains = np.stack([100.0 * scores.correct(a) - 100.0 * scores.correct(b) for a, b in zip(*sides, strict=True)])
+    expected = paired.trainings(gains)
+    assert (got.value, got.low, got.high, got.p, got.interval) == pytest.approx(tuple(expected)) and got.n == 60
+    assert compared(sides[0][:1], sides[1][:1]) == compared(sides[0][0], sides[1][0])
+    assert compared(sides[0], sides[0])["accuracy"].high > 5  # no clip differs in any training
+
+
+def test_a_trend_is_each_clip_s_slope():
+    wrong, right = one([2, 2, 2] * 12), one([0, 1, 2] * 12)  # labels 0 1 2: two thirds turn
+    half = one([0, 1, 2] * 6 + [2, 2, 2] * 6)
+    frames = {0.0: wrong, 0.5: half, 1.0: right.iloc[::-1]}  # the order of rows does not matter
+    points, nats = scores.trend(frames, "k", "d", MEASURED)
+    assert (points.key, points.unit, points.n) == ("k.accuracy", "points", 36) and nats.key == "k.log-probability"
+    expected = paired.means(100.0 * scores.correct(right) - 100.0 * scores.correct(wrong))
+    assert (points.value, points.low, points.high, points.p) == pytest.approx(tuple(expected)[:4])
+    known = scores.log_probability(right) - scores.log_probability(wrong)
+    assert nats.value == pytest.approx(known.mean())  # of three evenly spaced, the middle one does not count
+    falling = scores.trend({-x: frame for x, frame in frames.items()}, "k", "d", MEASURED)
+    assert falling[0].value == pytest.approx(-points.value)
+    with pytest.raises(InputError, match="unpaired"):
+        scores.trend({0: wrong, 1: right[:9]}, "k", "d", MEASURED)
+
+
+def test_compare_class_by_class():
+    a, b = one([0, 1, 0, 1] * 3, [0, 1, 1, 1] * 3), one([0, 0, 1, 1] * 3, [0, 1, 1, 1] * 3)  # no clip of run
+    found = {r.key: r for r in scores.by_class(a, b, "c.{}.a.to_b", "a less b", MEASURED)}
+    assert [*found] == [f"c.{c}.a.to_b.{m}" for c in ("bend", "jump") for m in ("accuracy", "log-probability")]
+    assert found["c.bend.a.to_b.accuracy"].p == 1 and found["c.jump.a.to_b.accuracy"].p == paired.mid_p(3, 3)
+    assert (
+        found["c.jump.a.to_b.accuracy"].description == "accuracy, a less b, jump"
+        and found["c.jump.a.to_b.accuracy"].n == 9
+    )
+
+
+def test_a_class_that_nobody_could_read_has_no_contrast():
+    a, b = one([0, None, 2], [0, 1, 2]), one([0, 1, None], [0, 1, 2])
+    found = [r.key for r in scores.by_class(a, b, "c.{}.a.to_b", "a less b", MEASURED)]
+    assert found == ["c.bend.a.to_b.accuracy", "c.bend.a.to_b.log-probability"]
+
+
+def test_contrasts_are_those_whose_rows_are_there():
+    rows = pd.concat([one([0, 1, 2], method=m, stream=s) for m in ("hr", "vdsr") for s in ("spatial", "temporal")])
+    wanted = [("spatial", "hr", "vdsr"), ("fused", "hr", "vdsr"), ("spatial", "hr", "rcan")]
+    found = scores.contrasts(rows, wanted, "b.weizmann.tsn", "tsn on weizmann", MEASURED)
+    keys = [f"b.weizmann.tsn.{s}.hr.to_vdsr.{m}" for s in ("spatial", "fused") for m in ("accuracy", "log-probability")]
+    assert [record.key for record in found] == keys
+    assert found[0].description == "accuracy, hr less vdsr, spatial stream, tsn on weizmann"
 
 
 @settings(deadline=None, max_examples=15)
@@ -365,7 +406,8 @@ def test_measures_agree_with_each_other(case):
     assert (overall.count, overall.n) == (sum(of.count for of in classes), sum(of.n for of in classes))
     mean, expected = scores.class_accuracy(got, present_only=True), sum(of.value for of in classes) / len(classes)
     assert mean.value == pytest.approx(expected) and 0 <= mean.low <= mean.value <= mean.high <= 100
-    assert scores.mcnemar(got, got) == (0, 0, 1)
+    if overall.unreadable < overall.n:
+        assert compared(got, got)["accuracy"].p == 1
 
 
 # --- the table

@@ -431,3 +431,30 @@ def test_a_network_without_its_attributes_is_refused_by_their_names(monkeypatch)
     monkeypatch.setitem(sr.METHODS, "vdsr", replace(sr.METHODS["vdsr"], hyper={}))
     with pytest.raises(InputError, match="Conv2d: no attribute scale, frames, margin, footprint"):
         sr.build("vdsr")
+
+
+def test_interpolation_runs_from_one_network_to_the_other():
+    torch.manual_seed(0)
+    a, b = (sr.build("srgan", **sr.METHODS["srgan"].lite) for _ in range(2))
+    first = next(a.parameters()).clone()
+    ends = [sr.interpolate(a, b, alpha).state_dict() for alpha in (0, 1)]
+    for network, end in zip((a, b), ends, strict=True):
+        assert all(torch.equal(x, end[k]) for k, x in network.state_dict().items())
+    middle, x = sr.interpolate(a, b, 0.25), torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(next(middle.parameters()), 0.75 * first + 0.25 * next(b.parameters()))
+    assert not middle.training and middle(x).shape == (1, 3, 32, 32)
+    assert torch.equal(next(a.parameters()), first)  # neither is touched
+
+
+@pytest.mark.parametrize(
+    ("other", "alpha", "message"),
+    [
+        (dict(name="srgan", blocks=2, features=32), 0.5, "MSRResNet and MSRResNet of other sizes"),
+        (dict(name="vdsr", layers=4, features=8), 0.5, "MSRResNet and VDSR of other sizes"),
+        (dict(name="srgan", blocks=4, features=32), 1.5, "alpha from 0 to 1, got 1.5"),
+        (dict(name="srgan", blocks=4, features=32), float("nan"), "alpha as a finite number, got nan"),
+    ],
+)
+def test_what_cannot_be_interpolated(other, alpha, message):
+    with pytest.raises(InputError, match=message):
+        sr.interpolate(sr.build("srgan", blocks=4, features=32), sr.build(**other), alpha)

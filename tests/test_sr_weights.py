@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from arsr_core import sr
+from arsr_core import sr, weights
 from arsr_core.degrade import imresize, quantise
 from arsr_core.errors import InputError
 from arsr_core.metrics import psnr
@@ -396,6 +396,23 @@ def test_pickles_that_need_more_are_refused_with_the_remedy(tmp_path, legacy):
     with pytest.raises(InputError, match="w.pth"):
         sr.load("vdsr", path)
     assert not trace.exists()
+
+
+def test_pickled_arrays_are_read_without_running_anything(tmp_path):
+    path, trace = tmp_path / "w.pkl", tmp_path / "trace"
+    whole = np.arange(12, dtype=np.float32).reshape(3, 4)
+    kinds = [whole, np.asfortranarray(whole), whole.astype(">f8"), whole.astype(np.uint8), whole[0]]
+    path.write_bytes(pickle.dumps({"a": kinds}, protocol=4))
+    found = weights.read(path)
+    assert list(found) == [f"a.{i}" for i in range(5)] and found["a.3"].dtype == torch.uint8
+    assert all(np.array_equal(x, y) for x, y in zip(found.values(), kinds, strict=True))
+    for content in ([whole, Payload(trace)], [np.array([Payload(trace)], object)], [whole, 3], [np.array(["x"])]):
+        path.write_bytes(pickle.dumps({"a": content}, protocol=4))
+        one_line(lambda: weights.read(path), str(path), "could run code")
+    assert not trace.exists()
+    data = pickle.dumps({"a": [whole]}, protocol=4)
+    path.write_bytes(data.replace(b"K\x03K\x04", b"K\x03K\xff"))  # a shape that its bytes do not fill
+    one_line(lambda: weights.read(path), str(path))
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".old.pth", ".safetensors", ".h5"])

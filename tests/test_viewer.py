@@ -198,10 +198,66 @@ def test_bad_input_is_refused_in_one_line(given, says):
     assert "\n" not in str(caught.value)
 
 
+def test_the_exact_flow_weighs_and_has_its_own_range(clips, flows, view):
+    exact = 3 * flows["HR"]
+    found = Viewer(clips, flows, exact=exact)
+    assert found.layers == [*viewer.LAYERS] and view.layers == [*viewer.LAYERS[:-1]]
+    assert found.spec["bounds"]["weight"] > view.spec["bounds"]["weight"]
+    found = payload(found.to_html())
+    assert found["spec"]["exact"] == 3 and found["spec"]["flows"] == [True] * 4
+    assert found["flows"][3] == coding.text(coding.pack_flow(exact, 1))
+    assert payload(view.to_html())["spec"]["exact"] is None
+    with pytest.raises(InputError, match="exact flow of HR"):
+        Viewer(clips, flows, exact=exact[:1])
+
+
+def test_traces_hold_a_value_a_frame(clips, flows):
+    given = {"chance": {"half": [0.1] * T}}
+    found = payload(Viewer(clips, flows, traces=given).to_html())
+    assert found["spec"]["traces"] == [viewer.PSNR, "chance"] and found["traces"]["chance"] == [None, None, [0.1] * T]
+    reference, bicubic, half = found["traces"][viewer.PSNR]
+    hr, other = (torch.from_numpy(viewer._checked_clips(clips)[label] / 255.0) for label in ("HR", "half"))
+    expected = metrics.psnr(other.permute(0, 3, 1, 2)[None], hr.permute(0, 3, 1, 2)[None], crop=0, luma=False)
+    assert reference is None and np.mean(half) == pytest.approx(float(expected.mean()), abs=0.02)
+    assert min(bicubic) > max(half)
+    for wrong in ({"chance": {"half": [0.1]}}, {"chance": {"no": [0.1] * T}}, {"chance": {"half": [np.nan] * T}}):
+        with pytest.raises(InputError, match="chance|trace"):
+            Viewer(clips, flows, traces=wrong)
+
+
+def test_a_view_opens_on_the_worst_artefact(clips, flows):
+    found = Viewer(clips, flows, at="bicubic", mode="wipe")
+    frame, x, y, _ = found.worst("bicubic")
+    assert (found.frame, found.picked) == (frame, (x, y)) and frame == 2
+    assert abs(payload(found.to_html())["view"]["wipe"] * W / 100 - x) < 1.5
+    with pytest.raises(InputError, match="no flow to measure"):
+        Viewer(clips, flows, at="nobody")
+
+
 def test_scores_become_ranks():
     by_class = {f"c{i}": float(i) for i in range(10)}
     spec = Viewer({"HR": frames(), "b": frames()}, scores={"b": by_class}, action="c2").spec
     assert spec["scores"] == [[], [["c9", 9.0, 1], ["c8", 8.0, 2], ["c7", 7.0, 3], ["c2", 2.0, 8]]]
+
+
+def test_scores_of_two_streams_are_ranked_apart():
+    both = {"spatial": {"a": 1.0, "b": 2.0}, "temporal": {"a": 3.0, "b": 0.0}}
+    spec = Viewer({"HR": frames(), "b": frames()}, scores={"b": both}, action="a").spec
+    rows = [["b", 2.0, 1, "spatial"], ["a", 1.0, 2, "spatial"], ["a", 3.0, 1, "temporal"], ["b", 0.0, 2, "temporal"]]
+    assert spec["scores"] == [[], rows]
+    with pytest.raises(InputError, match="scores of b, temporal"):
+        Viewer({"HR": frames(), "b": frames()}, scores={"b": both | {"temporal": {}}})
+
+
+def test_a_path_goes_by_its_numbers():
+    clips = {label: frames() for label in ("HR", "end", "start", "half")}
+    view = Viewer(clips, path={"end": 1, "start": 0, "half": 0.5}, path_title="share")
+    assert view.spec["path"] == {"title": "share", "steps": [[2, 0.0], [3, 0.5], [1, 1.0]]}
+    for wrong in ({"end": 1}, {"end": 1, "start": float("nan")}, {"end": 1, "start": "0"}):
+        with pytest.raises(InputError, match="a finite number for two labels or more"):
+            Viewer(clips, path=wrong)
+    with pytest.raises(InputError, match="no clip for the path of 'nobody'"):
+        Viewer(clips, path={"end": 1, "nobody": 0})
 
 
 # --- coding ---

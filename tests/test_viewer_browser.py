@@ -62,15 +62,23 @@ def lossy():
 
 
 @pytest.fixture(scope="session")
-def folder(shown, lossy, tmp_path_factory):
+def folder(shown, lossy, clips, flows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     shown.save(folder / "one.html")
     lossy.save(folder / "lossy.html")
     again = Viewer({"A": np.zeros((4, 60, 80, 3), np.uint8), "B": np.full((4, 60, 80, 3), 9, np.uint8)})
     main = f"<main>{shown.to_html()}<p>between</p>{again.to_html().removesuffix(viewer.SCRIPT_TAG)}</main>"
     (folder / "two.html").write_text(f'<!DOCTYPE html><html lang="en"><title>two</title>{main}</html>', "utf-8")
+    turned = np.random.default_rng(1).normal(0, 2, flows["HR"].shape).astype(np.float32)
+    known = {"chance": {"bicubic": [0.1, 0.4, 0.2, 0.8, 0.5, 0.3]}}
+    more = dict(exact=turned, traces=known, at="bicubic", mode="wipe", layer="flow_error", action="drink")
+    Viewer(clips, flows, {"HR": {"drink": 0.6, "swing_bat": 0.4}}, **more).save(folder / "exact.html")
     many = {f"method {i}": np.full((2, 48, 64, 3), 20 * i, np.uint8) for i in range(12)}
     Viewer(many, right="method 11").save(folder / "many.html")
+    steps = {"start": 0, "half": 0.5, "end": 1}
+    told = {name: {"spatial": {"a": 1 - x, "b": x}, "temporal": {"a": x, "b": 1 - x}} for name, x in steps.items()}
+    between = {"HR": many["method 0"]} | {name: many[f"method {1 + i}"] for i, name in enumerate(steps)}
+    Viewer(between, scores=told, action="a", path=steps, left="HR", right="start").save(folder / "path.html")
     Viewer({"still": many["method 3"][:1]}).save(folder / "still.html")
     return folder
 
@@ -228,7 +236,7 @@ def test_layers_by_key_and_their_range(visit, shown):
     page = visit()
     screen = page.locator(".screen.left")
     screen.focus()
-    for key, layer in enumerate(viewer.LAYERS, start=1):
+    for key, layer in enumerate(shown.layers, start=1):
         page.keyboard.press(str(key))
         assert view(page)["layer"] == layer
         assert page.locator(".legend p").first.inner_text()
@@ -431,7 +439,45 @@ def test_the_curve_is_the_mean_error_of_each_frame(visit, shown):
     means = [row[0] for row in shown._summary("bicubic")]
     assert len(heights) == T - 1
     assert np.corrcoef(heights, means)[0, 1] > 0.999
+    assert "EPE" not in page.locator(".panel.right .note").inner_text()  # beside frames it would mislead
+    choose(page, "layer", "flow")
     assert f"mean EPE {means[0]:.2f} px" in page.locator(".panel.right .note").inner_text()
+
+
+def test_other_curves_are_chosen_and_seek(visit, shown):
+    page = visit("exact.html")
+    page.locator("select[name='trace']").select_option(viewer.PSNR)
+    page.wait_for_function("document.querySelector('arsr-viewer').viewer.find('.curve').textContent.startsWith('PSNR')")
+    points = page.locator(".curve polyline.chosen").get_attribute("points")
+    heights = [1 - float(p.split(",")[1]) for p in points.split()]
+    hr, bicubic = (shown._clips[label].astype(float) for label in ("HR", "bicubic"))
+    psnr = [10 * np.log10(255**2 / np.square(b - h).mean()) for b, h in zip(bicubic, hr, strict=True)]
+    assert np.corrcoef(heights, psnr)[0, 1] > 0.999 and page.locator(".curve polyline").count() == 2
+    page.locator("select[name='trace']").select_option("chance")
+    page.wait_for_function(
+        "document.querySelector('arsr-viewer').viewer.find('.curve').textContent.includes('0.10 to')"
+    )
+    box = page.locator(".curve").bounding_box()
+    page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 10)
+    assert view(page)["frame"] == 3
+
+
+def test_the_exact_flow_is_a_layer_and_the_weight(visit):
+    page = visit("exact.html")
+    turned = np.random.default_rng(1).normal(0, 2, (T - 1, 2, H, W)).astype(np.float32)[2]
+    turned = np.rint(turned * coding.UNIT) / coding.UNIT
+    assert view(page)["frame"] == 2  # opened on the worst artefact, the wipe through it
+    assert 100 <= view(page)["picked"][0] < 130 and abs(view(page)["wipe"] * W / 100 - view(page)["picked"][0]) < 1.5
+    bounds = page.evaluate("document.querySelector('arsr-viewer').viewer.spec.bounds")
+    assert bounds["weight"] == bounds["exact_flow"] != bounds["flow"]
+    choose(page, "mode", "side")
+    wheel = flow.to_rgb(torch.from_numpy(turned)[None], bounds["exact_flow"])[0].permute(1, 2, 0).numpy() * 255
+    for layer, colours in {"exact_flow": wheel, "weight": viridis(np.hypot(*turned), bounds["weight"])}.items():
+        choose(page, "layer", layer)
+        for side in ("left", "right"):
+            assert np.percentile(np.abs(picture(page, side) - colours), 99) <= 1, (layer, side)
+    assert "exact flow" in page.locator(".legend").inner_text()
+    assert "swing bat" in page.locator(".scores").inner_text()
 
 
 # --- wipe, profile, scores -------------------------------------------------------------------------------------
@@ -505,6 +551,24 @@ def test_scores_stand_beside_the_frames(visit):
     assert "drink" in true.inner_text() and "(true class)" in true.inner_text() and "4." in true.inner_text()
     page.locator("select[name='right']").select_option(EVIL)
     assert "No scores" in right.inner_text()
+
+
+@pytest.mark.parametrize("width", [1000, 390])
+def test_a_slider_leads_along_a_path_and_both_streams_answers_follow(visit, width):
+    page = visit("path.html", size=(width, 900))
+    slider, output = page.locator("input[name='path']"), page.locator(".path output")
+    assert slider.is_visible() and output.inner_text() == "0"
+    lists = page.locator(".scores .pair > div").nth(1).locator("ol")
+    best = lambda: [lists.nth(i).locator(".class").first.inner_text() for i in (0, 1)]  # noqa: E731
+    assert best() == ["a \u2713", "b"]
+    slider.focus()
+    page.keyboard.press("End")
+    assert view(page)["right"] == "end" and output.inner_text() == "1" and best() == ["b", "a \u2713"]
+    page.keyboard.press("ArrowLeft")
+    assert view(page)["right"] == "half" and slider.get_attribute("aria-valuetext") == "0.5: half"
+    page.locator("select[name='right']").select_option("HR")
+    assert output.inner_text() == "\u2013"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 # --- methods, labels, links ------------------------------------------------------------------------------------
@@ -646,7 +710,8 @@ def test_every_control_is_reached_by_keyboard_and_shows_it(visit):
             reached.append(name)
     expected = ["left", "swap", "right", "save", "link", "full", "help"]
     expected += ["layer", "mode", "arrows", "drawing", "lens", "linked", "screen left", "screen right"]
-    expected += ["frame", "first", "back", "play", "next", "last", "fps", "worst", "opacity", "coarser", "finer"]
+    expected += ["frame", "first", "back", "play", "next", "last", "fps", "trace", "worst"]
+    expected += ["opacity", "coarser", "finer"]
     assert [name for name in reached[:-1] if name != "full"] == [name for name in expected if name != "full"]
 
 
@@ -693,6 +758,21 @@ def test_narrow_screens_and_touch(visit, width):
     assert (boxes[0]["y"] < boxes[1]["y"]) == (width < 500)  # one below the other
     page.locator(".screen.right").tap(position={"x": boxes[1]["width"] / 2, "y": boxes[1]["height"] / 2})
     assert np.abs(np.subtract(view(page)["picked"], [W // 2, H // 2])).max() <= 1
+    before = view(page)["picked"]
+    page.evaluate("document.body.style.height = '300vh'")
+    for mode in ("side", "wipe"):  # a vertical swipe scrolls the page, and picks nothing
+        choose(page, "mode", mode)
+        box = page.locator(".screen.left").bounding_box()
+        x, y = box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.6
+        finger = page.context.new_cdp_session(page)
+        for step in range(9):
+            at = dict(type="touchMove" if step else "touchStart", touchPoints=[dict(x=x, y=y - 20 * step)])
+            finger.send("Input.dispatchTouchEvent", at)
+            page.wait_for_timeout(20)
+        finger.send("Input.dispatchTouchEvent", dict(type="touchEnd", touchPoints=[]))
+        page.wait_for_function("scrollY > 60")
+        assert view(page)["picked"] == before, mode
+        page.evaluate("scrollTo(0, 0)")
     for control in page.locator("arsr-viewer :is(button, select)").all():
         assert control.is_hidden() or control.bounding_box()["height"] >= 32
 

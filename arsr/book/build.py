@@ -3,7 +3,8 @@
 _build/<profile>/chapters/<chapter>-<key>/   executed.ipynb, records/, figures/   (one folder an execution)
 _build/<profile>/source/                     what Jupyter Book reads
 _build/<profile>/read/                       what it has read: the next build reads and writes what changed
-_build/<profile>/html/                       the pages
+_build/<profile>/clips/<key>/                frames of the clips that the pages show when asked
+_build/<profile>/html/                       the pages, among them lab.html, the laboratory, and clips.html
 """
 
 import filecmp
@@ -25,19 +26,24 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from arsr import ChapterError, manifest, paper, places, reading, records
 from arsr.book import kernels, keys, notebooks, parameters
+from arsr.data import real
 from arsr.settings import Suppress
 from arsr_core import files
 from arsr_core.errors import InputError
 
+if TYPE_CHECKING:
+    from arsr.lab.page import Pictured
+
 COMPUTED_FROM = ("weights", "figures/arsr.mplstyle")  # beside the packages
 COMPUTED_BY = ("jupytext", "papermill", "matplotlib")  # and `records.INFLUENTIAL`
-PAGE_MAKERS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", *COMPUTED_BY)
-FRAME = ("_config.yml", "_toc.yml", "book/references.bib", "book/assets")  # of all pages, with the packages
+PAGE_MAKERS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "onnx", "onnxruntime", *COMPUTED_BY)
+# of all pages, with the packages; the last two are in the laboratory
+FRAME = ("_config.yml", "_toc.yml", "book/references.bib", "book/assets", "book/vendor", "weights/manifest.json")
 CODE = ("arsr", "arsr_core", "book", "weights")  # what a measurement's commit is about
 
 Say = Callable[[str], None]
@@ -278,6 +284,10 @@ def assemble(config: Build, executed: Executed, found: dict[str, Any]) -> Path:
         else:
             shutil.copy(page, source / "book" / page.name)
     records.save(all_records(config, executed).values(), source / "records.json")
+    from arsr.explorer import studies
+
+    behind = studies.index(studies.found(config.root / "results").values())
+    (source / "studies.json").write_text(json.dumps(behind), encoding="utf-8")
     (source / "status.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for path in (p for p in source.rglob("*") if p.is_file()):
         before = last / path.relative_to(source)
@@ -330,7 +340,9 @@ def render(config: Build, executed: Executed, say: Say = print) -> Path:
     """
     html, read, stamp, work = (config.folder / name for name in ("html", "read", "html.key", ".pages"))
     found = status(config, executed)
-    frame = keys.digest(found["build"]["package"], found["versions"], keys.content(*(config.root / f for f in FRAME)))
+    fixed = [*(config.root / name for name in FRAME), *sorted((config.root / "results").rglob("*.parquet"))]
+    made_of = found["build"]["package"], found["versions"], sorted(real.files())
+    frame = keys.digest(*made_of, keys.content(*fixed))
     commands = [config.command(chapter) for chapter in executed]
     key = keys.digest(frame, found, commands, keys.content(config.root / "book"))
     before = (html.is_dir() and stamp.is_file() and stamp.read_text(errors="replace").split()) or [""]
@@ -341,6 +353,8 @@ def render(config: Build, executed: Executed, say: Say = print) -> Path:
     say("pages: making them")
     source = assemble(config, executed, found)
     shutil.rmtree(work, ignore_errors=True)
+    pool = ThreadPoolExecutor(1)
+    beside = pool.submit(pictured, config)  # while Jupyter Book works
     try:
         if before[0] == frame and read.is_dir():
             shutil.copytree(read, work / "_build")
@@ -356,11 +370,42 @@ def render(config: Build, executed: Executed, say: Say = print) -> Path:
             places.require_space(html, log)
             lines = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|error:|network", line)]
             raise ChapterError("Jupyter Book failed:\n" + ("\n".join(lines) or log[-4000:]))
+        laboratory(config, work / "_build" / "html", beside.result(), say)
         stamp.unlink(missing_ok=True)
         _replace(html, work / "_build" / "html")
         _replace(read, work / "_build")
         files.write_atomically(stamp, f"{frame} {key}")
     finally:
+        pool.shutdown(cancel_futures=True)
         shutil.rmtree(work, ignore_errors=True)
     say(f"pages: made in {time.monotonic() - started:.0f} s, no address outside found in them")
     return html / "index.html"
+
+
+def pictured(config: Build) -> "list[Pictured]":
+    """The benchmark's clips that the pages can show, their frames kept until the generator changes."""
+    from arsr.explorer import page, studies
+
+    found = studies.found(config.root / "results")
+    if not found:
+        return []
+    key = keys.content(*keys.reached({"arsr.embedded.generated", "arsr.viewer.coding", "arsr.lab.page"}))
+    folder = config.folder / "clips" / key
+    for other in {*folder.parent.glob("*")} - {folder}:
+        shutil.rmtree(other, ignore_errors=True)
+    return page.pictured(folder, found)
+
+
+def laboratory(config: Build, html: Path, shown: "list[Pictured]", say: Say = print) -> None:
+    """Put the laboratory and the page of the clips beside the pages, unless nothing that they are made of changed."""
+    weights = config.root / "weights"
+    if manifest.load(weights) and not (html / "lab.html").is_file():
+        from arsr.explorer import page as explorer
+        from arsr.explorer import studies
+        from arsr.lab import export, page
+
+        page.write(html, config.root, export.networks(weights), shown)
+        say(f"laboratory: {real.words()}")
+        if found := studies.found(config.root / "results"):
+            known = records.load_folder(config.root / "results")
+            explorer.write(html, found, shown, export.hashes(weights), known)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+PRINTED = "the paper's printed numbers"  # what a chapter's numbers are of that no clip had a part in
+
+
 def style() -> None:
     """Figures in the book's style, as SVG on the page."""
     import matplotlib.pyplot as plt
@@ -63,7 +66,8 @@ class Numbers(list[Record]):
     def __init__(self, chapter: str, profile: str, data: str, note: str | None = None):
         """chapter: its title; data: what the numbers are computed from, in words; note: how, if that needs saying."""
         super().__init__()
-        common = {"kind": "recomputed", "profile": profile, "versions": records.versions()}
+        kind = "derived" if data == PRINTED else "recomputed"
+        common = {"kind": kind, "profile": profile, "versions": records.versions()}
         self.source = Provenance(source=chapter, data=data, note=note, **common)
 
     def mean(self, key: str, values: Sequence[float], unit: str, description: str) -> Record:

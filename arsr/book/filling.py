@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
+from arsr.embedded.actions import ACTIONS
 from arsr.records import BADGES, Record
 
 if TYPE_CHECKING:  # a chapter that fills a table is not executed for a new rule of a claim
-    from arsr.claims import Effect
+    from arsr.claims import Effect, Finding
 
+_ACTIONS = re.compile(rf"\b({'|'.join(ACTIONS)})\b")
 MARKS = {
     "supported": "\N{CHECK MARK}",
-    "not supported": "\N{MULTIPLICATION X}",
+    "mixed": "\N{PLUS-MINUS SIGN}",
+    "contradicted": "\N{MULTIPLICATION X}",
+    "too few clips": "\N{HORIZONTAL ELLIPSIS}",
+    "smaller than the paper's": "<",
     "undecided": "?",
+    "not a test": "\N{EMPTY SET}",
     "not yet measured": "\N{EN DASH}",
     "no numbers": "\N{EN DASH}",
 }
@@ -42,12 +48,19 @@ def value(record: Record, spec: str = "", interval: bool = False) -> str:
     """The value with its unit, e.g. `53.59 %`, and its interval if asked for."""
     space = "\N{NO-BREAK SPACE}"  # in a narrow column the interval stands in a line of its own
     text = f"{number(record.value, spec)}{space}{record.unit}".rstrip()
-    return f"{text} ({number(record.low, spec)}{space}to{space}{number(record.high, spec)})" if interval else text
+    return f"{text} ({ends(record, spec)})" if interval else text
+
+
+def ends(shown: Record | Effect, spec: str) -> str:
+    """An interval's ends, e.g. `51.1 to 56.1`; or that there is none, of too few groups."""
+    if shown.low is None:
+        return "no interval"
+    return "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}".join(number(end, spec) for end in (shown.low, shown.high))
 
 
 def digits(record: Record) -> str:
     """Digits on the records page: p to two, whole numbers as such, pixels and plain numbers with three decimals."""
-    if record.key.endswith((".p", ".p-mcnemar")):
+    if record.key.endswith(".p"):
         return ".2g"
     if record.unit not in ("", "px"):
         return ".2f"
@@ -56,8 +69,21 @@ def digits(record: Record) -> str:
 
 def effect(found: Effect) -> str:
     """+1.1 (-2.4 to +4.6), points with one decimal."""
-    spec = places(found)
-    return f"{number(found.value, spec)} ({number(found.low, spec)} to {number(found.high, spec)})"
+    return f"{number(found.value, places(found))} ({ends(found, places(found))})"
+
+
+def may_differ(found: Effect) -> str:
+    """In how many clips two methods may differ for a printed gain to mean something: 73 (4.8 %), none, or any."""
+    if not found.break_even:
+        return "none"
+    share = 100 * found.break_even / found.n
+    return f"{found.break_even:,} ({share:.1f} %)" if found.break_even + 2 <= found.n else "any"
+
+
+def counts(found: Finding) -> str:
+    """Contrasts for a claim, open, and against it, and those that are no test: 13 . 3 . 0."""
+    *sides, no_tests = found.counts
+    return " \N{MIDDLE DOT} ".join(map(str, sides)) + (f", {no_tests} not a test" if no_tests else "")
 
 
 def places(found: Effect) -> str:
@@ -79,8 +105,17 @@ def badge(shown: Record | str) -> Markup:
         text = '<span class="arsr-badge arsr-badge-{}" title="{}: {}">{}</span>'
         return Markup(text).format(kind, BADGES[kind], source, inner)
     mark = f'<span aria-hidden="true">{MARKS[shown]}</span>'
-    kind = f"arsr-verdict arsr-verdict-{shown.replace(' ', '-')}"
-    return Markup(f'<span class="{kind}">{mark}\N{NO-BREAK SPACE}{shown}</span>')
+    kind = shown.replace(" ", "-").replace("'", "")
+    return Markup(f'<span class="arsr-verdict arsr-verdict-{kind}">{mark}\N{NO-BREAK SPACE}{shown}</span>')
+
+
+def spoken(text: str) -> str:
+    """A record's description as a page writes it: actions without underscores, methods by their titles.
+
+    >>> spoken("log-probability, SRGAN less VSR-DUF-16L, spatial, swing_bat")
+    'log-probability, SRGAN less DUF-16, spatial, swing bat'
+    """
+    return re.sub(r"VSR-DUF-(\d+)L", r"DUF-\1", _ACTIONS.sub(lambda found: found[0].replace("_", " "), text))
 
 
 def prose(text: str) -> Markup:
@@ -91,4 +126,5 @@ def prose(text: str) -> Markup:
 _HERE = Path(__file__).parent  # a table that chapters fill has its template beside its module
 _LOADER = FileSystemLoader([_HERE / "templates", _HERE])
 _ENVIRONMENT = Environment(loader=_LOADER, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-_ENVIRONMENT.filters |= {f.__name__: f for f in (anchor, badge, digits, effect, number, p, places, prose, value)}
+_FILTERS = (anchor, badge, counts, digits, effect, ends, may_differ, number, p, places, prose, spoken, value)
+_ENVIRONMENT.filters |= {f.__name__: f for f in _FILTERS}

@@ -18,6 +18,7 @@ from arsr_core import files
 from arsr_core.errors import InputError
 
 CELL_SECONDS = 1800
+OUTPUT_SECONDS = 300  # until what a cell shows has come: on a busy machine a viewer takes more than the usual four
 ENVIRONMENT = {
     "SOURCE_DATE_EPOCH": "0",  # dates in figures
     "PYTHONHASHSEED": "0",
@@ -113,7 +114,7 @@ def run(
                     running.append(launch(command, stdout=stdout, **how))
                 self.provisioner.process = running[-1]
 
-        settings = {"kernel_manager_class": Manager, "execution_timeout": CELL_SECONDS}
+        settings = {"kernel_manager_class": Manager, "execution_timeout": CELL_SECONDS, "iopub_timeout": OUTPUT_SECONDS}
         settings["progress_bar"] = {"desc": name, "disable": None, "leave": False}
         try:
             papermill.execute_notebook(notebook(chapter), executed, dict(sorted(parameters.items())), **settings)
@@ -168,6 +169,8 @@ def tidy(node: dict, names: dict[str, str]) -> dict:
         cell["id"] = f"cell-{number:03d}"
         kept = {k: v for k, v in cell["metadata"].items() if k not in ("papermill", "execution")}
         cell["metadata"] = {k: v for k, v in kept.items() if v != []}  # papermill's `tags` of a cell that has none
+        if "outputs" in cell:
+            cell["outputs"] = _joined(cell["outputs"])
         for out in cell.get("outputs", []):  # a widget's model ended with its kernel; its HTML stays
             out.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         tags = cell["metadata"].get("tags", [])
@@ -178,6 +181,19 @@ def tidy(node: dict, names: dict[str, str]) -> dict:
             cell["metadata"]["mystnb"] = {"code_prompt_show": "Parameters of this build"}
     metadata = {k: v for k, v in node["metadata"].items() if k in ("kernelspec", "language_info")}
     return _renamed({**node, "metadata": metadata}, names)
+
+
+def _joined(outputs: list[dict]) -> list[dict]:
+    """Outputs whose printed text is in one piece: how a kernel sends it in pieces depends on the time."""
+    found = []
+    for out in outputs:
+        if out.get("output_type") == "stream":
+            text = "".join(out["text"])
+            if found and found[-1].get("name") == out["name"]:  # of the same stream
+                text = "".join(found.pop()["text"]) + text
+            out = out | {"text": text.splitlines(keepends=True)}
+        found.append(out)
+    return found
 
 
 def retold(executed: Path, chapter: Path) -> dict:

@@ -1,9 +1,11 @@
 """Sphinx extension of the book: what its pages take from this build; and they need no network.
 
-{num}`table4.sosr.hmdb51.tsn.spatial:.1f`   53.6 % and the badge, linked to the record
+{num}`table4.sosr.hmdb51.tsn.spatial:.1f`   53.6 % and the badge, linked to the record; :p its p
 {verdict}`c4 paper`                         a verdict's badge, linked to the claim
+{lab}`look <clip=run&left=lr&right=srgan>`  a link to the laboratory with a clip and two methods
+{clips}`94 <study=embedded-tsn&stream=spatial&a=bicubic&b=srgan>`   to the clips behind a number
 ```{claim} c4
-```                                         and {records} {ledger} {status} {api}: the template of that name, filled
+```                                         and {records} {ledger} {verdicts} {status} {api}: the template, filled
 ```{deviations}
 ```                                         what every chapter says about where it departs from the paper
 """
@@ -17,6 +19,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import parse_qsl
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -26,10 +29,15 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 import arsr
 import arsr_core
 from arsr import claims, records
-from arsr.book import filling, keys, offline, printed
+from arsr.book import filling, keys, offline, printed, search
+from arsr.explorer import studies as explorer
+from arsr.lab import page as lab
+from arsr.names import SCORES
 from arsr_core.errors import InputError
 from arsr_core.files import sha256, write_atomically
 
+CONTRAST = re.compile(rf"\w+\.benchmark\.([^.]+)\.([^.]+)\.({'|'.join(SCORES)})\.([^.]+)\.to_([^.]+)\.[\w-]+")
+CELL = re.compile(rf"\w+\.benchmark\.([^.]+)\.([^.]+)\.([^.]+)\.({'|'.join(SCORES)})(?:\.class-mean)?")
 HEADING = "## Where this chapter departs from the paper"
 
 
@@ -49,19 +57,23 @@ def setup(app: Any) -> dict[str, object]:
 
 
 def _number(env: Any, text: str) -> tuple[str, str, object]:
-    """{num}`key:format interval`: the record's value and unit, its badge, and a link to where it comes from."""
+    """{num}`key:format interval`: the record's value and unit, its badge, and a link to where it comes from.
+
+    {num}`key:p format`: the p of "no difference".
+    """
     text, _, option = text.partition(" ")
     key, _, spec = text.partition(":")
     record = env.arsr_records.get(key)
     if record is None:
         near = get_close_matches(key, env.arsr_records, n=3, cutoff=0.4)
         raise InputError(f"unknown record; did you mean {', '.join(near) or 'another, of the records page'}?")
-    if option not in ("", "interval"):
+    if spec != "p" and option not in ("", "interval"):
         raise InputError(f"unknown option {option!r}; the one option is 'interval'")
-    if option and record.low is None:
-        raise InputError("this record has no interval")
+    if record.p is None and (spec == "p" or (option and record.low is None)):
+        raise InputError(f"this record has no {'p' if spec == 'p' else 'interval'}")
     try:
-        return f"book/records.html#{filling.anchor(key)}", filling.value(record, spec, bool(option)), record
+        shown = filling.number(record.p, option or ".2g") if spec == "p" else filling.value(record, spec, bool(option))
+        return f"book/records.html#{filling.anchor(key)}", shown, record
     except ValueError as error:
         raise InputError(f"{error}; expected a format such as .2f") from error
 
@@ -74,7 +86,30 @@ def _verdict(env: Any, text: str) -> tuple[str, str, object]:
     return f"book/12-claims.html#claim-{claim}", "", env.arsr_ledger[claim][tier].verdict
 
 
-LINKS = {"num": _number, "verdict": _verdict}
+def _laboratory(env: Any, text: str) -> tuple[str, str, object]:
+    """{lab}`text <clip=run&left=bicubic&right=srgan>`: a link to the laboratory, in that state."""
+    words, _, query = text.rstrip(">").partition(" <")
+    known = {"clip": lab.CLIPS, "left": lab.METHODS, "right": lab.METHODS, "times": "234"}
+    for name, value in parse_qsl(query, strict_parsing=True):
+        if name in known and value not in known[name]:
+            raise InputError(f"no {name} {value!r}; expected one of {', '.join(known[name])}")
+    return f"lab.html#{query}", words, None
+
+
+def _behind(env: Any, text: str) -> tuple[str, str, object]:
+    """{clips}`text <study=embedded-tsn&stream=spatial&a=bicubic&b=srgan&show=gained>`: a link to those clips."""
+    words, _, query = text.rstrip(">").partition(" <")
+    given, known = dict(parse_qsl(query, strict_parsing=True)), env.arsr_studies
+    study = known.get(given.get("study"), {"methods": {}})
+    allowed = {"study": known, "stream": SCORES, "show": explorer.SHOWN}
+    allowed |= dict.fromkeys("ab", [m for m, its in study["methods"].items() if given.get("stream") in its])
+    for name, values in allowed.items() if known else ():
+        if (name in given or len(name) > 4 or name in "ab") and given.get(name) not in values:
+            raise InputError(f"no {name} {given.get(name)!r}; expected one of {', '.join(values)}")
+    return f"{explorer.PAGE}#{query}" if known else "", words, None
+
+
+LINKS = {"num": _number, "verdict": _verdict, "lab": _laboratory, "clips": _behind}
 
 
 class Linked(SphinxRole):
@@ -85,12 +120,22 @@ class Linked(SphinxRole):
         self.env.note_dependency("records.json")
         try:
             address, text, shown = LINKS[self.name](self.env, self.text)
-        except InputError as error:
+        except ValueError as error:  # InputError, or a query that is none
             message = self.inliner.reporter.error(f"{self.name} role {self.text!r}: {error}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        if not address:
+            return [nodes.Text(text)], []
         up = "../" * self.env.docname.count("/")
-        badge = nodes.raw("", filling.badge(shown), format="html")
-        return [nodes.reference("", "", nodes.Text(text), badge, refuri=up + address, internal=True)], []
+        badge = [nodes.raw("", filling.badge(shown), format="html")] if shown else []
+        title = {"reftitle": found} if (found := _interval(self.text, shown)) else {}
+        return [nodes.reference("", "", nodes.Text(text), *badge, refuri=up + address, internal=True, **title)], []
+
+
+def _interval(text: str, shown: object) -> str:
+    """The interval of a number that a page shows without it: for the pointer, a finger, and paper."""
+    if not isinstance(shown, records.Record) or shown.low is None or re.search(r":p\b| interval$", text):
+        return ""
+    return f"95 %: {filling.ends(shown, filling.digits(shown))}"
 
 
 class Filled(SphinxDirective):
@@ -114,7 +159,7 @@ def studies(known: dict[str, records.Record]) -> list[list[records.Record]]:
 
     def place(study: list[records.Record]) -> tuple:
         first = study[0].provenance
-        return ("recomputed", "measured", "paper").index(first.kind), first.command or "", study[0].key
+        return ("derived", "recomputed", "measured", "paper").index(first.kind), first.command or "", study[0].key
 
     return sorted(found.values(), key=place)
 
@@ -125,13 +170,31 @@ def _ledger(env: Any, *names: str) -> dict[str, object]:
     if unknown := {*chosen} - env.arsr_ledger.keys():
         raise ExtensionError(f"no claim {unknown.pop()!r}; expected one of {', '.join(env.arsr_ledger)}")
     ledger = {name: env.arsr_ledger[name] for name in chosen}
-    return {"ledger": ledger, "records": env.arsr_records, "claims": claims.CLAIMS, "tiers": claims.TIERS}
+    known = {"claims": claims.CLAIMS, "tiers": claims.TIERS, "plan": claims.PLAN}
+    return {"ledger": ledger, "records": env.arsr_records, "clips": behind(env), **known}
+
+
+def behind(env: Any) -> dict[str, str]:
+    """By the key of a record of the benchmark, a contrast or a cell: where its clips are, from a page of the book."""
+    found = {}
+    for key in env.arsr_records:
+        if match := CONTRAST.fullmatch(key):
+            data, network, stream, a, b = match.groups()
+        elif match := CELL.fullmatch(key):
+            data, network, b, stream = match.groups()
+            a = explorer.rival(b)
+        else:
+            continue
+        methods = env.arsr_studies.get(f"{data}-{network}", {"methods": {}})["methods"]
+        if all(stream in methods.get(method, ()) for method in (a, b)):
+            found[key] = "../" + explorer.address(f"{data}-{network}", stream, a, b)
+    return found
 
 
 def modules() -> list[ModuleType]:
     """The modules with an interface: not the book's extension of Sphinx, nor what needs a GPU to load."""
     found = [m.name for p in (arsr_core, arsr) for m in pkgutil.walk_packages(p.__path__, f"{p.__name__}.")]
-    hidden = ("book.pages", "book.printed", "book.filling", "book.offline", "triton", "__main__")
+    hidden = ("book.pages", "book.printed", "book.filling", "book.offline", "book.search", "triton", "__main__")
     return [importlib.import_module(name) for name in found if not name.endswith(hidden)]
 
 
@@ -150,9 +213,10 @@ def _signature(thing: Any) -> str:
 
 
 CONTENTS = {
-    "records": lambda env: {"studies": studies(env.arsr_records)},
+    "records": lambda env: {"studies": studies(env.arsr_records), "clips": behind(env)},
     "ledger": _ledger,
     "claim": _ledger,
+    "verdicts": _ledger,
     "status": lambda env: {"status": json.loads(Path(env.srcdir, "status.json").read_text(encoding="utf-8"))},
     "api": lambda env: {"modules": [(m.__name__, m.__doc__ or "", public(m)) for m in modules() if public(m)]},
 }
@@ -182,6 +246,7 @@ def departures(notebook: dict) -> tuple[str, list[str]] | None:
 
 def _load(app: Any) -> None:
     env, path = app.env, Path(app.srcdir) / "records.json"
+    env.arsr_studies = json.loads(Path(app.srcdir, "studies.json").read_text(encoding="utf-8"))
     if getattr(env, "arsr_hash", "") != (found := sha256(path)):  # else the last build has kept them
         env.arsr_hash, env.arsr_records = found, records.load(path)
         env.arsr_ledger = claims.ledger(env.arsr_records)
@@ -210,13 +275,61 @@ def _forget(app: Any) -> list:
 _VIEWER_SCRIPT = re.compile("<script data-arsr-viewer-script>.*?</script>", re.DOTALL)
 
 
+_FOLD = re.compile('<details class="admonition hide above-input">\n(.*?)</details>\n?', re.DOTALL)
+_FOLDED = re.compile('<p class="collapsed admonition-title">(Code of [^<]*)</p>')
+_NUMBER = re.compile(r'<span class="caption-number">(.*?)\s*</span>')
+_SECTION = re.compile(r"<h([1-6])>(.*?)<a class=\"headerlink\"", re.DOTALL)
+
+
+def _named(body: str) -> str:
+    """Folded code says what it makes: a figure by its number, all else by the section that it stands in."""
+    folds, last, parts = [*_FOLDED.finditer(body)], 0, []
+    for fold, after in zip(folds, [*folds[1:], None], strict=False):
+        own = body[fold.end() : after.start() if after else len(body)]
+        head = [*_SECTION.finditer(body, 0, fold.start())][-1:]
+        number, words = _NUMBER.search(own), fold[1]
+        if "figure" in words and number:
+            words = f"Code of {number[1]}"
+        elif head:
+            words += f": {re.sub('<[^>]+>', '', head[0][2])}"
+        parts += [body[last : fold.start(1)], words]
+        last = fold.end(1)
+    return "".join(parts) + body[last:]
+
+
+GATHERED = """<div class="cell docutils container"><details class="admonition hide above-input">
+<summary>
+<p class="collapsed admonition-title">{words}</p>
+<p class="expanded admonition-title">{words}</p>
+</summary>
+{inside}</details></div>
+"""
+
+
+def _gathered(body: str) -> str:
+    """Folded code stays with its figure or viewer; that of tables and sentences stands together at the page's end."""
+    folds = [(fold, title[1]) for fold in _FOLD.finditer(body) if (title := _FOLDED.search(fold[0]))]
+    moved = [(fold, words) for fold, words in folds if not re.match("Code of (Fig|this figure|the viewer)", words)]
+    if len(moved) < 2:
+        return body
+    for fold, _ in reversed(moved):
+        body = body[: fold.start()] + body[fold.end() :]
+    inside = [
+        f'<p class="rubric">{words.removeprefix("Code of ")}</p>\n{fold[1].partition("</summary>")[2]}'
+        for fold, words in moved
+    ]
+    words = f"Code of this chapter's {len(moved)} tables and computed sentences"
+    end = body.rindex("</section>") if "</section>" in body else len(body)
+    return body[:end] + GATHERED.format(words=words, inside="".join(inside)) + body[end:]
+
+
 def _finish_page(app: Any, pagename: str, templatename: str, context: dict, doctree: Any) -> None:
     """What the theme, docutils and the viewers make of a page is not yet all as it should be."""
     if body := context.get("body"):
         if first := _VIEWER_SCRIPT.search(body):  # every viewer brings the same script: a page keeps the first
             body = body[: first.end()] + _VIEWER_SCRIPT.sub("", body[first.end() :])
         # docutils calls a bibliography a list, but its entries no list items: screen readers find an empty list
-        context["body"] = body.replace('<div role="list" class="citation-list">', "<div>")
+        context["body"] = _gathered(_named(body.replace('<div role="list" class="citation-list">', "<div>")))
     for button in (b for group in context.get("header_buttons", []) for b in group.get("buttons", [])):
         if "urlpath=" in button.get("url", ""):  # Binder gets this build's notebook; the repository has text notebooks
             button["url"] = button["url"].replace(f"{pagename}.ipynb", f"{pagename}.md")
@@ -238,6 +351,7 @@ def _finish(app: Any, exception: Exception | None) -> None:
         text = json.dumps(claims.as_json(app.env.arsr_ledger), indent=1, ensure_ascii=False)
         write_atomically(folder / "claims.json", text + "\n")
         names = printed.order(app.env.toctree_includes, app.config.root_doc)
+        search.write(folder, app.env, names)
         write_atomically(folder / "print.html", printed.join(folder, names, app.config.html_title))
         if found := offline.outside_loads(folder):
             first = "; ".join(f"{page} loads {url}" for page, url in found[:5])

@@ -45,7 +45,7 @@ KINDS: dict[str, Any] = {
     "recognisers": list[Text],
     "streams": Annotated[list[Literal[STREAMS]], MinLen(1)],
     "protocol": Literal[tuple(PROTOCOLS)],
-    "preset": Literal["reference", "fast"],
+    "preset": Literal["reference", "fast", "opencv2"],
     "weights": dict[Method, Text],
     "methods": list[Method],
     # trainings; 0 steps: none

@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import pandas as pd
 
 from arsr.book.filling import fill
+from arsr.explorer import studies
 from arsr.names import SCORES, TITLES, title
 from arsr.printing import printable
 from arsr.records import Record
@@ -39,36 +41,48 @@ def from_records(records: Mapping[str, Record], profile: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def benchmark(frame: pd.DataFrame, caption: str, source: Record, names: Mapping[str, str] = TITLES) -> str:
+def benchmark(
+    frame: pd.DataFrame, caption: str, source: Record, names: Mapping[str, str] = TITLES, *, clips: bool = False
+) -> str:
     """The table as HTML. frame: a row a cell with method, dataset, network, stream, accuracy (%), low, high, count, n.
 
     The best of a column is bold, the second best underlined. A button shows counts and intervals; a button in each
-    head sorts by its column. source: a record whose badge says where the numbers come from.
+    head sorts by its column. source: a record whose badge says where the numbers come from. clips: a cell leads to its
+    clips, for the scores are committed.
     """
     frame = frame.assign(rank=ranks(frame), counted=frame["count"].notna())
     columns = list(dict.fromkeys(zip(frame["dataset"], frame["network"], frame["stream"], strict=True)))
     cells = {(r.method, r.dataset, r.network, r.stream): r for r in frame.itertuples()}
-    methods = sorted(frame["method"].unique(), key=lambda method: [*KINDS, method].index(method))  # unknown ones last
+    order = [name for name in KINDS if name != "hr"]  # others, as pairs, follow; HR is last
+    methods = sorted(frame["method"].unique(), key=lambda method: (method == "hr", [*order, method].index(method)))
     kinds = KINDS | {m: "pair" if "+" in m else "other" for m in methods if m not in KINDS}
     rows = [(names.get(m, m), kinds[m], [cells.get((m, *column)) for column in columns]) for m in methods]
     spans = [groupby(columns, key=itemgetter(slice(depth))) for depth in (1, 2)]  # of equal neighbours
     heads = [[(names.get(of[-1], of[-1]), len([*same])) for of, same in level] for level in spans]
     streams = [title(stream) for *_, stream in columns]
-    return fill("tables", caption=caption, source=source, heads=heads, streams=streams, rows=rows)
+    link = _behind if clips else None
+    return fill("tables", link=link, caption=caption, source=source, heads=heads, streams=streams, rows=rows)
+
+
+def _behind(cell: Any) -> str:
+    """The clips of a cell, from a page of the book."""
+    a = studies.rival(cell.method)
+    return "../" + studies.address(f"{cell.dataset}-{cell.network}", cell.stream, a, cell.method)
 
 
 def contrasts(rows: Mapping[str, str], head: str = "difference") -> str:
     """Paired contrasts as a table of Markdown: points and log-probability with 95 % intervals, and their p.
 
-    rows: title: key of the records KEY.accuracy, .p-mcnemar, .log-probability, .p. head: of the first column.
+    rows: title: key of the records KEY.accuracy and KEY.log-probability. head: of the first column.
     """
-    forms = {"accuracy": "+.1f interval", "p-mcnemar": ".2g", "log-probability": "+.3f interval", "p": ".2g"}
-    cells = [[title, *(num(f"{key}.{name}", form) for name, form in forms.items())] for title, key in rows.items()]
+    digits = {"accuracy": "+.1f", "log-probability": "+.3f"}
+    forms = [(name, form) for name, spec in digits.items() for form in (f"{spec} interval", "p")]
+    cells = [[title, *(num(f"{key}.{name}", form) for name, form in forms)] for title, key in rows.items()]
     return markdown((head, "points", "p", "log-probability", "p"), cells)
 
 
 def num(key: str, form: str = "") -> str:
-    """The role that a page turns into a record's number, e.g. form=".1f interval".
+    """The role that a page turns into a record's number, e.g. form=".1f interval", or into its p, form="p" or "p .3f".
 
     >>> num("table2.vdsr.mse", ".1f"), num("table2.vdsr.mse")
     ('{num}`table2.vdsr.mse:.1f`', '{num}`table2.vdsr.mse`')

@@ -74,11 +74,35 @@ class Run:
             tell(path)
 
 
+@dataclass(kw_only=True)
+class Lab:
+    """Make the laboratory alone, the page that runs the networks in a browser: lab.html, and the folder lab beside it.
+
+    The shipped networks are exported to ONNX and compared with torch on the way. 'arsr book' does it, too.
+
+    Examples:
+      arsr lab
+      arsr lab --out _build/lab
+    """
+
+    root: Path = Path(".")  # the project's checkout
+    out: Path = Path("_build/lab")  # folder of the page
+
+    def __call__(self) -> None:
+        from arsr.lab import export, page, real
+
+        hint("laboratory: exporting the networks")
+        networks = export.networks(self.root / "weights")
+        say(f"laboratory: {page.write(self.out, self.root, networks)}, {len(networks)} networks within 1e-4 of torch")
+        say(f"laboratory: {real.words()}")
+
+
 @dataclass
 class Claims:
     """Say of each claim of the paper what the numbers make of it: those printed, and the committed measurements.
 
-    A built book adds what it recomputed: claims.json beside its pages.
+    Beside a verdict stand its contrasts: for the claim, open, against it. A built book adds what it recomputed:
+    claims.json beside its pages.
 
     Examples:
       arsr claims
@@ -99,8 +123,9 @@ class Claims:
         if self.out:
             write_atomically(self.out, json.dumps(claims.as_json(found), indent=1, ensure_ascii=False) + "\n")
         for name, tiers in found.items():
-            tell(f"{name.upper():4} {claims.CLAIMS[name].statement}")
+            tell(f"{name.capitalize():5} {claims.CLAIMS[name].statement}")
             for tier, finding in tiers.items():
-                tell(f"     {claims.TIERS[tier].title:15} {finding.verdict}")
+                sides = " \N{MIDDLE DOT} ".join(map(str, finding.counts[:3])) if finding.measured else ""
+                tell(f"      {claims.TIERS[tier].title:15} {finding.verdict:25} {sides}".rstrip())
         if self.out:
             say(f"written: {self.out}")

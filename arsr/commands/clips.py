@@ -67,7 +67,7 @@ class Flow:
     target: Annotated[Positional[Path], spelled(metavar="OUT")]  # OUT.mp4, .mov or .mkv in colours, or a folder
     format: Literal["flo", "kitti", "png", "uint8", "uint8-jpg"] | None = None  # of a folder
     method: Literal["tvl1", "raft", "precomputed"] = "tvl1"  # precomputed: IN is a folder of flow files
-    preset: Literal["reference", "fast"] = "reference"  # of tvl1
+    preset: Literal["reference", "fast", "opencv2"] = "reference"  # of tvl1
     weights: Path | None = None  # of raft: a file; default: torch's cache
     download: Flag[bool] = False  # fetch raft's weights if need be, 21 MB
     bound: float | None = None  # of 8 bits (20) or full colour (5), in px

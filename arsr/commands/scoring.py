@@ -1,13 +1,15 @@
 """Scoring: one data set with chosen methods and recognisers, and the paper's largest table as a whole."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes
 
-from arsr.commands import hint, say, tell, typed
-from arsr.evaluation import Evaluation, Study
+from arsr.commands import Set, assignments, hint, say, tell, typed
+from arsr.evaluation import Evaluation
+from arsr.reproduce.study import Study
 from arsr.settings import Flag, Many, spelled
 from arsr_core.errors import InputError
 from arsr_core.recognition import PROTOCOLS
@@ -19,14 +21,18 @@ Method = Annotated[Many[tuple[str, ...]], spelled(aliases=["-m"])]
 class Evaluate:
     """Score test clips with every method, from LR clip to both streams' scores, and print the table of accuracies.
 
-    {fold} in a recogniser's name stands for the actor or sequence that it was not trained on. Several GPUs or machines:
-    accelerate launch -m arsr evaluate ...
+    {fold} in a recogniser's name stands for the group, such as an actor, or the fold of --folds that it was not trained
+    on. folder: your own clips, a subfolder for each class. Several GPUs or machines: accelerate launch -m arsr
+    evaluate ...
 
     Examples:
       arsr evaluate embedded scores.parquet -r rgb.safetensors -r flow.safetensors
       arsr evaluate hmdb51 scores.parquet --data data/hmdb51 -r rgb.pth -r flow.pth -m hr -m bicubic -m vdsr
         --weights vdsr=vdsr.safetensors --cache flow
       arsr evaluate weizmann scores.parquet --data data/weizmann -r 'runs/{fold}/weights.safetensors' --protocol light
+      arsr evaluate folder scores.parquet --data clips --groups '(s[0-9]+)_' --folds 5 --protocol small
+        -r '_build/train/tsn-rgb-small-without-{fold}-of-5/weights.safetensors'
+      arsr evaluate folder scores.parquet --data clips --groups groups.csv -r 'runs/{fold}/weights.safetensors'
     """
 
     config: OmitArgPrefixes[Evaluation]
@@ -45,11 +51,11 @@ class Evaluate:
         methods = self.method or self.config.methods
         config = replace(self.config, methods=methods, weights=named, protocol=protocol)
         config.require_source()
-        idle = ("root", "splits", "split") if config.dataset == "embedded" else ("clips", "seed")
+        idle = ("root", "splits", "split", "groups", "folds") if config.dataset == "embedded" else ("clips", "seed")
         if unused := [name for name in idle if getattr(config, name) != getattr(Evaluation, name)]:
             option = unused[0].replace("root", "data")
             raise InputError(f"evaluate {config.dataset}: has no use for --{option}; leave it out")
-        if not any("{fold}" in name for name in config.recognisers):
+        if not config.by_fold:
             config.files("")
         hint(f"{config.dataset}: {', '.join(methods)}, seen by {len(config.recognisers)} recognisers, {protocol.name}")
         from arsr import evaluate, processes, scores
@@ -60,7 +66,7 @@ class Evaluate:
         if not processes.this().is_main_process:
             return
         pairs = [name for name in config.methods if "+" in name and {"spatial", "temporal"} <= set(frame["stream"])]
-        groups = "group" if any("{fold}" in name for name in config.recognisers) else None
+        groups = "group" if frame["group"].nunique() < frame["clip"].nunique() else None
         table = scores.table(frame, pairs=pairs, groups=groups, present_only=config.present_only)
         columns = ["network", "method", "stream", "accuracy", "low", "high", "class_accuracy", "n", "unreadable"]
         tell(table[columns].to_string(index=False, float_format="%.2f"))
@@ -72,57 +78,50 @@ class Evaluate:
 
 @dataclass(kw_only=True)
 class Reproduce:
-    """Reproduce Table 4: print the plan, score every method with every recogniser, make tables and paired tests.
+    """Reproduce the study: plan it, train what is missing, score every method, make the tables.
 
-    The folder of --data holds hmdb51/ and ucf101/ (or UCF-101/) with their split files, and weights/ with one file a
-    method and recogniser: vdsr.safetensors, esrgan.pth ..., tsn-rgb-hmdb51.pth, tsn-flow-hmdb51.pth,
-    st-resnet-hmdb51.safetensors, the same for ucf101. What is missing is named and left out. Flow takes up to 50 GiB
-    of disk. The same command goes on where it was interrupted. Several GPUs or machines: accelerate launch -m arsr
-    reproduce ... Several cores: OMP_NUM_THREADS=1 torchrun --nproc-per-node 4 -m arsr reproduce --device cpu ...
+    The folder of --data holds hmdb51/ and ucf101/ (or UCF-101/) with their split files, videos to train on in CDVL134/,
+    and in weights/ what there is: vdsr.safetensors, esrgan.pth ..., tsn-rgb-hmdb51.pth, tsn-flow-hmdb51.pth,
+    st-resnet-hmdb51.safetensors, the same for ucf101. What lacks is trained; what cannot be had is named, with the
+    results that it costs. Snakemake runs the jobs: on all GPUs of this machine, on those of other machines that run the
+    same command in the same folder, or on a cluster, --engine '--executor slurm --jobs 64'. The same command goes on
+    where it was interrupted. OUT/status.html shows the plan, the progress and the report.
 
     Examples:
       arsr reproduce --data DATA --dry-run
-      accelerate launch -m arsr reproduce --data DATA
+      arsr reproduce --data DATA --videos VIDEOS --budget 200h
+      arsr reproduce --data DATA --profile small --only table-4
       arsr reproduce --profile embedded --clips 36 --out _build/embedded-study
     """
 
     study: OmitArgPrefixes[Study]
-    stage: Literal["prepare", "scores", "tables", "all"] = "all"  # how far: the plan, the scores, the tables
+    stage: Literal["prepare", "scores", "tables", "all"] = "all"  # how far: the plan, the scores; tables: them alone
     dry_run: Flag[bool] = False  # print the plan and stop: the stage prepare
     dataset: Many[tuple[str, ...]] = ()  # hmdb51, ucf101; default: both
     method: Method = ()  # default: Table 4's and C3's
+    set_: Set = ()  # another value of a setting, for every recipe that has it
     keep: Flag[bool] = False  # copy records and scores to results/, as measurements
     root: Path = Path(".")  # the project's checkout
 
     def __call__(self) -> None:
         chosen = {"datasets": self.dataset} if self.dataset else {}
         chosen |= {"methods": self.method} if self.method else {}
-        study = replace(self.study, shipped=self.root / "weights", **chosen)
+        shipped = self.root / "weights"
+        study = replace(self.study, shipped=shipped, settings=assignments(self.set_), **chosen)
         hint(f"{study.profile}: looking for what there is")
-        from arsr import processes, records, reproduce
+        from arsr import records
+        from arsr.reproduce import conduct
 
         if study.profile == "embedded":
             records.require_checkout(self.root, "weights")
         code = records.commit(self.root, "arsr", "arsr_core") if self.keep else None
-        found, missing = reproduce.prepare(study)
         data, note = ", ".join(study.datasets), None
         if study.profile == "embedded":
             data, note = "embedded test clips (synthetic)", "lite networks and recognisers, trained on embedded clips"
+        elif study.profile == "small":
+            note = "small networks"
         source = records.measured("arsr reproduce", typed(), data, code, profile=study.profile, note=note)
-        state = processes.this(study.device)
-        if state.is_main_process:
-            say("timing one clip on this device ...")
-            say(reproduce.describe(found, missing, state.num_processes))
-        state.wait_for_everyone()
-        if self.dry_run or self.stage == "prepare":
-            return
-        if self.stage != "tables":
-            reproduce.score(found, source, say)
-        if self.stage == "scores" or not state.is_main_process:
-            return
-        table, made = reproduce.tables(found, source)
-        columns = ["dataset", "network", "method", "stream", "accuracy", "low", "high", "n", "unreadable"]
-        tell(table[columns].to_string(index=False, float_format="%.2f"))
-        say(f"written: {records.save(made, study.out / 'records.json')}")
-        if self.keep:
-            say(f"kept: {', '.join(map(str, reproduce.keep(found, made, self.root / 'results')))}")
+        stage = "prepare" if self.dry_run else self.stage
+        keep = self.root / "results" if self.keep else None
+        if failed := conduct.conduct(study, source, stage, keep=keep, say=say, tell=tell):
+            sys.exit(f"arsr: {failed}")

@@ -1,14 +1,17 @@
 """Training: what can be trained, and one recipe trained, measured and shipped."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Literal
 
+from annotated_types import Ge, Le, Lt
 from tyro.conf import OmitArgPrefixes
 
 from arsr import records
 from arsr.commands import Set, assignments, hint, say, tell, typed
-from arsr.settings import Flag, Many
-from arsr.training.recipes import RECIPES, Run
+from arsr.settings import Flag, Many, Positional, settings, spelled
+from arsr.training.recipes import RECIPES, RecogniserRecipe, Run
 from arsr_core.errors import InputError
 
 TELLING = ("method", "stream", "backbone", "start", "pixel", "feature", "adversarial", "warp")
@@ -41,6 +44,8 @@ class Train:
       arsr train tsn-rgb
       arsr train sosr --profile paper --data CDVL134 --precision bfloat16 --workers 8
       arsr train tsn-flow --profile small --data data/weizmann --dataset weizmann --fold lena
+      arsr train tsn-rgb --profile small --data clips --dataset folder --groups '(s[0-9]+)_' --folds 5 --fold 3
+      arsr train squeezenet-rgb --profile small --set imagenet=squeezenet_weights.pkl --data clips --dataset folder
     """
 
     run: OmitArgPrefixes[Run]
@@ -68,3 +73,63 @@ class Train:
             entry = runs.ship(run, path, curve, self.test, root=self.root, command=typed())
             say(f"shipped: {entry.file}, {', '.join(f'{k} {v:.4g}' for k, v in entry.metrics.items())}")
         tell(path)
+
+
+@settings
+class Adapt:
+    """Fit recogniser and video to each other: retrain TSN on a mix of LR and HR, or train SR through a recogniser.
+
+    The same command goes on where it was interrupted. hr, lr: folders of 'arsr data clips'.
+
+    Examples:
+      arsr adapt retrained out --hr clips --lr clips-lr --start tsn-rgb.safetensors --share 2
+      arsr adapt end-to-end out --hr clips --recogniser tsn-rgb.safetensors --start srresnet.safetensors
+    """
+
+    kind: Annotated[Positional[Literal["retrained", "end-to-end"]], spelled(metavar="KIND")]  # of Figure 8, or of C10
+    out: Annotated[Positional[Path], spelled(metavar="OUT")]  # folder of checkpoint and weights
+    hr: Path  # prepared clips
+    start: Path  # weights that are trained on: the recogniser's, or the network's
+    lr: Path | None = None  # the same clips, reduced and enlarged again
+    share: Annotated[int, Ge(0), Le(4)] = 4  # clips of 4 that are LR
+    recipe: str = "tsn-rgb"  # of the recogniser, for stream and rates
+    profile: str = "paper"  # of the recipe
+    recogniser: Path | None = None  # through which super-resolution is trained
+    method: str = "srgan"  # of super-resolution
+    weight: Annotated[float, Ge(0)] = 0.1  # of the cross-entropy; 0: the control
+    steps: Annotated[int, Ge(1)] = 600
+    batch: Annotated[int, Ge(1)] = 8
+    seed: Annotated[int, Ge(0), Lt(2**23)] = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    workers: Annotated[int, Ge(0), Le(512)] = 0  # processes that load data
+
+    def __call__(self) -> None:
+        needed = self.lr if self.kind == "retrained" else self.recogniser
+        if not needed:
+            option = "--lr FOLDER" if self.kind == "retrained" else "--recogniser FILE"
+            raise InputError(f"adapt {self.kind}: give {option}; 'arsr adapt --help' has an example")
+        recipe = Run(self.recipe, self.profile).settled
+        if not isinstance(recipe, RecogniserRecipe) or recipe.stream == "both":
+            raise InputError(f"adapt: {self.recipe} is no stream of TSN; expected tsn-rgb or tsn-flow")
+        from arsr import places, processes
+        from arsr.data.snippets import Snippets
+        from arsr.studies import adaptation
+
+        stream = recipe.stream if self.kind == "retrained" else "rgb"
+        stores = [
+            Snippets(path, stream, segments=recipe.segments, seed=self.seed) for path in (self.hr, self.lr) if path
+        ]
+        options = dict(seed=self.seed, precision=self.precision, workers=self.workers)
+        state = processes.this()
+        with places.own(self.out, "training") if state.is_main_process else nullcontext():
+            if self.kind == "retrained":
+                changed = replace(recipe, steps=self.steps, batch=self.batch, milestones=(), frozen=0)
+                path, _ = adaptation.retrain(
+                    changed, adaptation.Mixed(*stores, self.share), self.start, self.out, **options
+                )
+            else:
+                how = dict(weight=self.weight, steps=self.steps, batch=self.batch)
+                given = (self.method, self.start, self.recogniser, stores[0], self.out)
+                path, _ = adaptation.fit_end_to_end(*given, **how, **options)
+        if state.is_main_process:
+            tell(path)

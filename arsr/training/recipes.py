@@ -28,7 +28,7 @@ SUFFIXES = {"paper": "", "small": "-small", "embedded": "-lite", "video": "-vide
 
 @settings
 class SRRecipe:
-    """L = pixel_weight pixel + feature L_feature + adversarial L_adversarial, or ToSR's loss on pairs of frames."""
+    """L = pixel_weight L_pixel + feature L_feature + adversarial L_adversarial; with `warp` ToSR's loss is L_pixel."""
 
     method: Literal[*METHODS]  # the network, as sr.METHODS names it
     lite: Bool  # its small form
@@ -49,9 +49,8 @@ class SRRecipe:
     clip: Positive | None = None  # norm of the gradient
 
     def __post_init__(self):
-        if self.warp and (self.feature or self.adversarial):
-            raise InputError("a recipe has ToSR's loss or the spatial ones, not both")
-        if not any(self.warp or (self.pixel_weight, self.feature, self.adversarial)):
+        pixels = self.pixel_weight and (any(self.warp) if self.warp else True)
+        if not any((pixels, self.feature, self.adversarial)):
             raise InputError("a recipe needs a loss; expected one weight above 0")
 
 
@@ -60,7 +59,7 @@ class RecogniserRecipe:
     """How one stream of TSN is trained, or ST-ResNet."""
 
     stream: Literal["rgb", "flow", "both"]  # both: ST-ResNet
-    backbone: Literal["bn_inception", "efficientnet_lite0", "lite", "resnet18", "resnet50"]
+    backbone: Literal["bn_inception", "efficientnet_lite0", "lite", "resnet18", "resnet50", "squeezenet1_1"]
     protocol: Literal[*PROTOCOLS]  # size of the frames, crop, length of the stack
     steps: Steps
     batch: Count
@@ -103,10 +102,12 @@ class Run:
 
     recipe: Annotated[Positional[str], spelled(metavar="RECIPE")]  # its name; --list shows them
     profile: str = "embedded"  # embedded, video (super-resolution), small (recognisers) or paper
-    data: Many[tuple[Path, ...]] = ()  # a data set's folder; for SR, folders of clips, or one of 'arsr data pairs'
+    data: Many[tuple[Path, ...]] = ()  # a data set's folder; for SR, folders of clips; or what 'arsr data' prepared
     dataset: Literal[tuple(name for name in DATASETS if name != "embedded")] | None = None  # of recognisers
     splits: Path | None = None  # folder of the official split files
-    fold: str | None = None  # the group to leave out: an actor, a sequence
+    groups: str | None = None  # of a folder's clips: '(s[0-9]+)_' finds them in names; or a CSV file of clip, group
+    folds: Annotated[int, Ge(0)] = 0  # that share the groups; 0: each group is a fold
+    fold: str | None = None  # the fold to leave out: an actor, a sequence; of --folds: 1, 2 ...
     seed: Annotated[int, Ge(0), Lt(2**23)] = 0  # of weights, order and augmentation
     start: Path | None = None  # weights to start from; default: the recipe's, in `out` or `weights`
     out: Path = Path("_build/train")  # folder of prepared data, checkpoints and weights
@@ -122,9 +123,12 @@ class Run:
             raise InputError(f"{self.recipe} has no profile {self.profile!r}; expected one of {', '.join(profiles)}")
         if named := sorted(self.settings.keys() & {*NAMED}):
             raise InputError(f"{self.recipe}: {named[0]} is what its name stands for; choose another recipe or profile")
+        if self.folds and not self.fold:
+            raise InputError(f"{self.recipe}: which of the {self.folds} folds is left out? give its number, --fold 1")
         recipe = self.settled  # which checks the settings
         recogniser, embedded = isinstance(recipe, RecogniserRecipe), self.profile == "embedded"
-        idle = ("data", "dataset", "splits") if recogniser and embedded else () if recogniser else ("splits",)
+        idle = ("splits", "groups", "folds")
+        idle = ("data", "dataset", *idle) if recogniser and embedded else () if recogniser else idle
         if unused := [name for name in idle if getattr(self, name)]:
             raise InputError(f"{self.recipe}, profile {self.profile}: has no use for --{unused[0]}; leave it out")
         if recogniser and isinstance(recipe.imagenet, str) and not Path(recipe.imagenet).is_file():
@@ -138,7 +142,8 @@ class Run:
     @property
     def fork(self) -> str:
         """What tells its name from that of the recipe and profile: the fold and the seed."""
-        return (f"-without-{self.fold}" if self.fold else "") + (f"-seed{self.seed}" if self.seed else "")
+        fold = f"-without-{self.fold}" + f"-of-{self.folds}" * bool(self.folds) if self.fold else ""
+        return fold + (f"-seed{self.seed}" if self.seed else "")
 
     @property
     def name(self) -> str:

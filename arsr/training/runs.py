@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas
 
 from arsr import manifest, places, processes, records, scores
-from arsr.data import clips, folders, pairs, snippets, stores
+from arsr.data import clips, folders, folds, pairs, snippets, stores
 from arsr.embedded import generated
 from arsr.evaluate import Evaluation, evaluate
 from arsr.training import checkpoint, tasks
@@ -33,12 +33,11 @@ def train(run: Run, *, say: Callable[[str], None] = print) -> tuple[Path, pandas
     """Prepare the data where that is not done, then train or go on -> (file of weights, loss curves)."""
     start, state = starts(run), processes.this()  # what lacks is said before the long preparation
     _require_start(run.settled, start)
-    if run.fold is not None:
-        _require_fold(run)
+    without = _left_out(run)
     with places.own(run.folder, "training") if state.is_main_process else nullcontext():
         with state.main_process_first():  # the others find it prepared
             store = prepared(run, say=say)
-        options = dict(start=start, without=run.fold, seed=run.seed, precision=run.precision, workers=run.workers)
+        options = dict(start=start, without=without, seed=run.seed, precision=run.precision, workers=run.workers)
         path, curve = tasks.train(run.settled, store, run.folder, **options)
         files.write_atomically(run.folder / "curve.csv", curve.to_csv(index=False))
     return path, curve
@@ -50,18 +49,20 @@ def _require_start(recipe: SRRecipe | RecogniserRecipe, start: list[Path]) -> No
         _ = [sr.load(recipe.method, path) for path in start]
     elif recipe.stream == "both":
         _ = [recognition.load(path) for path in start]
+    elif recipe.frozen and not (start or recipe.imagenet):
+        given = f"{recipe.backbone} keeps {recipe.frozen} parts as ImageNet taught them"
+        raise InputError(f"{given}: give those weights, --set imagenet=FILE")
     elif start or recipe.imagenet:
         tasks.recogniser_task(recipe, 2, start=start)
 
 
-def _require_fold(run: Run) -> None:
-    """InputError for a fold that leaves out nothing."""
+def _left_out(run: Run) -> frozenset[str]:
+    """The groups of its fold. InputError for a fold that leaves out nothing, or all clips of a class."""
+    if run.fold is None:
+        return frozenset()
     if isinstance(run.settled, SRRecipe):
         raise InputError(f"{run.recipe}: super-resolution leaves out no fold; drop --fold {run.fold}")
-    groups = sorted({clip.group for clip in clips_of(run)})
-    if run.fold not in groups:
-        known = ", ".join(groups[:12]) + ", ..." * (len(groups) > 12)
-        raise InputError(f"{run.recipe}: no clips of a fold {run.fold!r}; expected one of {known}")
+    return folds.left_out(clips_of(run), run.fold)
 
 
 def clips_of(run: Run) -> list[clips.Clip]:
@@ -72,7 +73,7 @@ def clips_of(run: Run) -> list[clips.Clip]:
         raise InputError(f"{run.recipe}, profile {run.profile}: give one folder and its data set, --data, --dataset")
     split = run.dataset in folders.DATASETS and folders.DATASETS[run.dataset].splits
     subset = "train" if split else "test"  # without a split every clip is in it, and a fold is left out
-    return folders.items(run.dataset, run.data[0], splits=run.splits, subset=subset)
+    return folders.items(run.dataset, run.data[0], splits=run.splits, subset=subset, groups=run.groups, folds=run.folds)
 
 
 def starts(run: Run) -> list[Path]:
@@ -89,11 +90,11 @@ def starts(run: Run) -> list[Path]:
 def prepared(run: Run, *, say: Callable[[str], None] = print) -> Path:
     """The folder of what the run trains on; prepared once for all runs that share it."""
     recipe = run.settled
+    if len(run.data) == 1 and (run.data[0] / "settings.json").exists():  # by `arsr data pairs` or `arsr data clips`
+        return run.data[0]
     if isinstance(recipe, SRRecipe):
         if run.profile != "embedded" and not run.data:
             raise InputError(f"{run.recipe}, profile {run.profile}: give folders of HR clips, --data CDVL134")
-        if len(run.data) == 1 and (run.data[0] / "settings.json").exists():  # prepared by `arsr data pairs`
-            return run.data[0]
         config = pairs.Pairs(patch=recipe.patch, sources=tuple(map(str, run.data)), **PAIRS[run.profile])
         store = run.out / f"pairs-{stores.content_key(asdict(config))[:12]}"
         workers = len(os.sched_getaffinity(0))
@@ -103,6 +104,7 @@ def prepared(run: Run, *, say: Callable[[str], None] = print) -> Path:
     parameters = None if recipe.stream == "rgb" else flow.PRESETS[preset]
     preparation = snippets.Preparation(PROTOCOLS[recipe.protocol], parameters)
     about = [asdict(preparation), len(chosen), [str(path.resolve()) for path in run.data]]
+    about += [run.groups] if run.groups else []
     store = run.out / f"clips-{run.dataset or 'embedded'}-{stores.content_key(about)[:12]}"
     say(f"{store}: {snippets.store_clips(chosen, store, preparation)}")
     return store

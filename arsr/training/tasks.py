@@ -3,7 +3,7 @@
 A task is a dict of the arguments of `loop.fit`. To train with a loss of your own, call `fit` yourself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -50,15 +50,32 @@ ADVERSARIAL = {  # of the generator and of the discriminator: (D(real), D(fake))
 
 
 def spatial(batch: Batch, nets: Networks, recipe: SRRecipe, features: nn.Module | None) -> Logged:
-    """The generator's loss: pixel_weight L_pixel + feature L_feature + adversarial L_adversarial; batch gets its sr."""
-    hr = batch["hr"]
-    made = batch["sr"] = nets["generator"](batch["lr"])
-    terms = {"pixel": PIXEL[recipe.pixel](made, hr, batch["flow"])}
-    loss = recipe.pixel_weight * terms["pixel"]
+    """The generator's loss: pixel_weight L_pixel + feature L_feature + adversarial L_adversarial."""
+    made = nets["generator"](batch["lr"])
+    pixel = PIXEL[recipe.pixel](made, batch["hr"], batch["flow"])
+    loss, terms = looks(made, batch["hr"], batch, nets, recipe, features)
+    return recipe.pixel_weight * pixel + loss, {"pixel": pixel} | terms
+
+
+def siamese(batch: Batch, nets: Networks, recipe: SRRecipe, features: nn.Module | None = None) -> Logged:
+    """pixel_weight times ToSR's loss on two frames, made in one pass; the first may have looks, too."""
+    made = nets["generator"](torch.cat((batch["lr0"], batch["lr1"]))).chunk(2)
+    siamese = losses.siamese_warp(*made, batch["hr0"], batch["hr1"], batch["flow"], weights=recipe.warp)
+    loss, terms = looks(made[0], batch["hr0"], batch, nets, recipe, features)
+    parts = {"sr": siamese.sr, "warp_sr": siamese.warp_sr, "warp_hr": siamese.warp_hr}
+    return recipe.pixel_weight * siamese.total + loss, parts | terms
+
+
+def looks(
+    made: torch.Tensor, hr: torch.Tensor, batch: Batch, nets: Networks, recipe: SRRecipe, features: nn.Module | None
+) -> Logged:
+    """feature L_feature + adversarial L_adversarial; the batch keeps both frames for the discriminator."""
+    loss, terms = made.new_zeros(()), {}
     if recipe.feature:
         terms["feature"] = features(made, hr)
         loss = loss + recipe.feature * terms["feature"]
     if recipe.adversarial:
+        batch["sr"], batch["hr"] = made, hr
         judge = nets["discriminator"].requires_grad_(False)
         terms["adversarial"] = ADVERSARIAL[recipe.gan][0](judge(hr).detach(), judge(made))
         loss = loss + recipe.adversarial * terms["adversarial"]
@@ -69,13 +86,6 @@ def discriminating(batch: Batch, nets: Networks, recipe: SRRecipe) -> torch.Tens
     """The discriminator's loss, on what the generator made before its step."""
     judge = nets["discriminator"].requires_grad_(True)
     return ADVERSARIAL[recipe.gan][1](judge(batch["hr"]), judge(batch["sr"].detach()))
-
-
-def siamese(batch: Batch, nets: Networks, recipe: SRRecipe) -> Logged:
-    """ToSR's loss on two frames, which the network makes in one pass."""
-    made = nets["generator"](torch.cat((batch["lr0"], batch["lr1"]))).chunk(2)
-    terms = losses.siamese_warp(*made, batch["hr0"], batch["hr1"], batch["flow"], weights=recipe.warp)
-    return terms.total, {"sr": terms.sr, "warp_sr": terms.warp_sr, "warp_hr": terms.warp_hr}
 
 
 def sr_task(
@@ -98,7 +108,10 @@ def sr_task(
         if recipe.adversarial:
             make = discriminator.srgan if recipe.method == "srgan" else discriminator.esrgan
             nets["discriminator"] = make(patch=recipe.patch, **({"features": 16} if recipe.lite else {}))
-    loss = partial(siamese, recipe=recipe) if recipe.warp else partial(spatial, recipe=recipe, features=features)
+    for net in nets.values():
+        if not any(isinstance(part, nn.Conv3d) for part in net.modules()):  # measured: they are slower with it
+            net.to(memory_format=torch.channels_last)  # others take half the time on a CPU
+    loss = partial(siamese if recipe.warp else spatial, recipe=recipe, features=features)
     compute = {"generator": loss, "discriminator": partial(discriminating, recipe=recipe)}
     rates = {"generator": recipe.rate, "discriminator": recipe.rate * recipe.judge}
     about = {"features": features.name if recipe.feature else None, "weights": sha256(start[0]) if start else None}
@@ -174,15 +187,15 @@ def train(
     folder: str | Path,
     *,
     start: Sequence[str | Path] = (),
-    without: str | None = None,
+    without: str | Collection[str] = (),
     seed: int = 0,
     **options: Any,
 ) -> tuple[Path, pandas.DataFrame]:
     """Train on prepared pairs (data.pairs) or clips (data.snippets) -> (file of weights, loss curves).
 
     Checkpoints and the weights lie in `folder`; a run that was interrupted goes on. start: files of the weights that
-    the recipe names. without: the group of clips, an actor, say, that a recogniser does not see. options: others of
-    `loop.fit`, e.g. precision, workers.
+    the recipe names. without: a group of clips, an actor, say, or several, that a recogniser does not see. options:
+    others of `loop.fit`, e.g. precision, workers.
     """
     path = Path(folder) / "weights.safetensors"
     if isinstance(recipe, SRRecipe):
@@ -192,7 +205,8 @@ def train(
         task = sr_task(recipe, start=start, seed=seed)
         write = partial(save_sr, task["model"]["generator"], path)
     else:
-        how = dict(segments=recipe.segments, seed=seed, keep=lambda row: row["group"] != without)
+        without = {without} if isinstance(without, str) else {*without}
+        how = dict(segments=recipe.segments, seed=seed, keep=lambda row: row["group"] not in without)
         data = Snippets(store, recipe.stream, **how)
         if data.protocol != (expected := PROTOCOLS[recipe.protocol]):
             raise InputError(f"{store}: prepared for {data.protocol}, the recipe expects {expected}")
@@ -202,6 +216,7 @@ def train(
             )
         task = recogniser_task(recipe, len(data.classes), start=start, seed=seed)
         about = {"recipe": asdict(recipe), "seed": seed, "protocol": asdict(data.protocol)}
+        about |= {"without": sorted(without)} if without else {}
         write = partial(recognition.save, task["model"]["net"], path, classes=data.classes, **about)
     curve = fit(data=data, folder=folder, **task | options)
     write()

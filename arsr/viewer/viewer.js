@@ -25,8 +25,11 @@ const LAYERS = {
   flow_error: 'Flow error',
   frame_error: 'Frame error',
   weight: 'Motion weight',
+  exact_flow: 'Exact flow',
 };
-const FLOW_LAYERS = ['flow', 'flow_error', 'weight'];
+const FLOW_LAYERS = ['flow', 'flow_error', 'weight', 'exact_flow'];
+const WHEELS = ['flow', 'exact_flow']; // in the wheel's colours
+const OF_ALL = ['weight', 'exact_flow']; // the same for every method
 const LENSES = [0, 4, 8, 16];
 const DARK = 'rgb(0 0 0 / .8)'; // around what is drawn over the pictures
 const YELLOW = '#ffdd33';
@@ -46,17 +49,21 @@ function fromBase64(text) {
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 }
 
-// A page's own data: {spec, view, sheets, flows, summaries}, pictures and flow in base64.
-function embeddedSource({ sheets, flows, summaries }) {
+// Where a viewer's data come from, decoded: RGBA of sheet k of method m, spec.rows frames one below the other; its
+// flow, (frames, 2, rows, columns) in 1/spec.unit pixels; the errors of all frames. `live`: they come frame by frame.
+
+// A page's own data: {spec, view, sheets, flows, summaries, traces}, pictures and flow in base64.
+function embeddedSource({ spec, sheets, flows, summaries, traces }) {
   return {
-    sheet: async (m, k) => fromBase64(sheets[m][k]),
-    flow: async (m) => fromBase64(flows[m]),
+    pixels: (m, k) => decodePicture(fromBase64(sheets[m][k]), spec),
+    flow: (m) => unpackFlow(fromBase64(flows[m]), spec),
     summary: async (m) => summaries[m],
+    trace: async (name, m) => traces[name][m],
   };
 }
 
 // Requests to the kernel; an answer carries the request's id and its data as a binary buffer.
-function kernelSource(model) {
+function kernelSource(model, spec) {
   const waiting = new Map();
   let last = 0;
   const receive = (message, buffers) => {
@@ -79,17 +86,27 @@ function kernelSource(model) {
     });
   return {
     live: true,
-    sheet: (method, frame) => ask({ ask: 'frame', method, frame }),
-    flow: (method, frame) => ask({ ask: 'flow', method, frame }),
+    pixels: async (method, frame) => decodePicture(await ask({ ask: 'frame', method, frame }), spec),
+    flow: async (method, frame) => unpackFlow(await ask({ ask: 'flow', method, frame }), spec),
     summary: async (method) => JSON.parse(new TextDecoder().decode(await ask({ ask: 'summary', method }))),
+    trace: async (trace, method) => JSON.parse(new TextDecoder().decode(await ask({ ask: 'trace', trace, method }))),
     close: () => model.off('msg:custom', receive),
   };
 }
 
 // ---------------------------------------------------------------------------------------------- decoding
 
-async function bitmap(bytes, type) {
-  return createImageBitmap(new Blob([bytes], { type }), { colorSpaceConversion: 'none' });
+// RGBA of a coded picture.
+async function decodePicture(bytes, { loss }) {
+  const blob = new Blob([bytes], { type: loss ? 'image/avif' : 'image/webp' });
+  const picture = await createImageBitmap(blob, { colorSpaceConversion: 'none' });
+  const { width, height } = picture;
+  const context = element('canvas', { width, height }).getContext('2d', { willReadFrequently: true });
+  context.drawImage(picture, 0, 0);
+  picture.close();
+  const { data } = context.getImageData(0, 0, width, height);
+  context.canvas.width = context.canvas.height = 0;
+  return data;
 }
 
 async function gunzip(bytes) {
@@ -111,6 +128,10 @@ function undoDifferences(bytes, width) {
   return out;
 }
 
+async function unpackFlow(bytes, { width, stride }) {
+  return undoDifferences(await gunzip(bytes), Math.ceil(width / stride));
+}
+
 class Store {
   constructor(spec, source, loaded, failed) {
     Object.assign(this, { spec, source, loaded, failed });
@@ -120,23 +141,21 @@ class Store {
     this.flowRows = source.live ? 1 : spec.count; // frames whose flow arrives together
     this.flowWidth = Math.ceil(spec.width / spec.stride);
     this.flowHeight = Math.ceil(spec.height / spec.stride);
-    this.scratch = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   }
 
   // RGBA of a frame, or undefined while it is loading.
   pixels(m, t) {
     const k = Math.floor(t / this.spec.rows);
-    const sheet = this.get(`frames ${m} ${k}`, () => this.decodeSheet(m, k));
+    const sheet = this.get(`frames ${m} ${k}`, () => this.source.pixels(m, k));
     const size = this.spec.width * this.spec.height * 4;
     return sheet && sheet.subarray((t - k * this.spec.rows) * size, (t - k * this.spec.rows + 1) * size);
   }
 
-  // {u, v} in fixed point, null where there is no flow, undefined while it is loading.
+  // {u, v} in 1/spec.unit pixels, null where there is no flow, undefined while it is loading.
   flow(m, t) {
     if (!this.spec.flows[m] || t >= this.spec.count - 1) return null;
     const k = Math.floor(t / this.flowRows);
-    const all = this.get(`flow ${m} ${k}`, async () =>
-      undoDifferences(await gunzip(await this.source.flow(m, k)), this.flowWidth));
+    const all = this.get(`flow ${m} ${k}`, () => this.source.flow(m, k));
     const size = this.flowWidth * this.flowHeight;
     const start = 2 * size * (t - k * this.flowRows);
     return all && { u: all.subarray(start, start + size), v: all.subarray(start + size, start + 2 * size) };
@@ -176,17 +195,6 @@ class Store {
       this.failed(error);
     }
   }
-
-  async decodeSheet(m, k) {
-    const picture = await bitmap(await this.source.sheet(m, k), this.spec.loss ? 'image/avif' : 'image/webp');
-    const { canvas } = this.scratch;
-    const { width, height } = Object.assign(canvas, { width: picture.width, height: picture.height });
-    this.scratch.drawImage(picture, 0, 0);
-    const { data } = this.scratch.getImageData(0, 0, width, height);
-    picture.close();
-    canvas.width = canvas.height = 0;
-    return data;
-  }
 }
 
 // ---------------------------------------------------------------------------------------------- painting
@@ -224,10 +232,9 @@ class Painter {
 
   // The layer's picture, kept for the next time; null where its flow is absent.
   map(layer, bound, look) {
-    const { flow, trueFlow } = look;
-    const byFlow = FLOW_LAYERS.includes(layer);
-    if (byFlow && ((layer !== 'weight' && !flow) || (layer !== 'flow' && !trueFlow))) return null;
-    const key = [layer, bound, layer === 'weight' ? this.spec.reference : look.m, look.t].join(' ');
+    const needs = { flow: ['flow'], flow_error: ['flow', 'trueFlow'], weight: ['motion'], exact_flow: ['motion'] };
+    if (needs[layer]?.some((name) => !look[name])) return null;
+    const key = [layer, bound, OF_ALL.includes(layer) ? '' : look.m, look.t].join(' ');
     const map = this.maps.get(key) || this.paintMap(layer, bound, look);
     this.maps.delete(key);
     this.maps.set(key, map);
@@ -236,7 +243,7 @@ class Painter {
   }
 
   // One pixel for each pixel of the frame or, in layers of flow, for each vector.
-  paintMap(layer, bound, { flow, trueFlow, pixels, truePixels }) {
+  paintMap(layer, bound, { flow, trueFlow, motion, pixels, truePixels }) {
     const { spec, store } = this;
     const byFlow = FLOW_LAYERS.includes(layer);
     const width = byFlow ? store.flowWidth : spec.width;
@@ -244,10 +251,11 @@ class Painter {
     const image = new ImageData(width, height);
     const out = new Uint32Array(image.data.buffer);
     const perBound = 1 / (bound * spec.unit);
-    if (layer === 'flow') {
+    if (WHEELS.includes(layer)) {
+      const shown = layer === 'flow' ? flow : motion;
       for (let i = 0; i < out.length; i += 1) {
-        const u = flow.u[i];
-        const v = flow.v[i];
+        const u = shown.u[i];
+        const v = shown.v[i];
         out[i] = this.flowColour(u, v, Math.sqrt(u * u + v * v) * perBound);
       }
     } else if (layer === 'frame_error') {
@@ -258,9 +266,10 @@ class Painter {
       }
     } else {
       const error = layer === 'flow_error'; // else the motion weight
+      const from = error ? trueFlow : motion;
       for (let i = 0; i < out.length; i += 1) {
-        const du = trueFlow.u[i] - (error ? flow.u[i] : 0);
-        const dv = trueFlow.v[i] - (error ? flow.v[i] : 0);
+        const du = from.u[i] - (error ? flow.u[i] : 0);
+        const dv = from.v[i] - (error ? flow.v[i] : 0);
         out[i] = this.scalarColour(Math.sqrt(du * du + dv * dv) * perBound);
       }
     }
@@ -428,7 +437,7 @@ const KEYS = [
   [', and .', 'frame before, frame after'],
   ['Home and End', 'first and last frame'],
   ['Space', 'play and pause'],
-  ['1 to 5', 'layer: frame, flow, flow error, frame error, motion weight'],
+  ['1 to 6', 'layer: frame, flow, flow error, frame error, motion weight, exact flow'],
   ['+ and −', 'colours for smaller and for larger values'],
   ['a', 'arrows of flow'],
   ['z', 'lens: off, 4, 8, 16 times'],
@@ -484,6 +493,7 @@ const TEMPLATE = `
       ${toggle('linked', 'Linked', "Move together with the page's other linked viewers", 'hidden')}
     </span>
   </div>
+  <label class="path" hidden><span class="title"></span> <input type="range" name="path" min="0" step="1"><output></output></label>
   <div class="panels">${panel('left')}${panel('right')}</div>
   <label class="wiper">Wipe <input type="range" name="wipe" min="0" max="100" step="0.5"></label>
   <div class="transport">
@@ -497,6 +507,7 @@ const TEMPLATE = `
       </span>
       <span class="where"></span>
       <label class="field">Speed <select name="fps"></select></label>
+      <label class="field trace">Curve <select name="trace"></select></label>
       ${button('worst', 'Go to the worst artefact; again: the next worst frame', 'g', 'Worst artefact')}
       <span class="worst-note"></span>
     </div>
@@ -523,8 +534,8 @@ const TEMPLATE = `
   <dialog aria-label="Help and keys"><form method="dialog"><button class="close">Close</button></form>
     <p>Two versions of one clip, side by side or under a wipe. Click a pixel to read both. Errors are measured against
     <b class="reference"></b>: the flow error is the distance of the two flow vectors (EPE), the frame error the mean
-    difference of red, green and blue. The motion weight is the length of that flow, with which WMSE weighs each
-    pixel.</p>
+    difference of red, green and blue. The motion weight, with which WMSE weighs each pixel, is the length of the exact
+    flow if that is known, else of the reference's flow.</p>
     <table><thead><tr><th scope="col">Key</th><th scope="col">What it does</th></tr></thead><tbody></tbody></table>
   </dialog>
 </div><slot></slot>`;
@@ -548,10 +559,11 @@ class ViewerUI {
   constructor(host, spec, view, source, moved = () => {}) {
     Object.assign(this, { host, spec, source, moved });
     const fps = reducedMotion() ? 2 : 8;
-    this.view = { opacity: 100, arrows: false, wipe: 50, lens: 0, fps, linked: false, playing: false, ...view };
+    this.view = { opacity: 100, arrows: false, wipe: 50, lens: 0, fps, linked: false, playing: false, trace: 'error', ...view };
     this.store = new Store(spec, source, () => this.repaint(), (error) => this.failed(error));
     this.painter = new Painter(spec, this.store);
     this.summaries = new Map(); // method -> rows [mean, peak, x, y], or a promise of them
+    this.traces = new Map(); // trace and method -> values of all frames, null while they come
     this.hasFlow = spec.flows.includes(true);
     this.comparesFlow = spec.layers.includes('flow_error'); // else errors are those of frames
     this.sizes = new Map(); // screen -> [width, height] in CSS pixels
@@ -583,12 +595,19 @@ class ViewerUI {
     const option = (value, textContent) => element('option', { value, textContent });
     this.control('lens').append(...LENSES.map((n) => option(n, n ? `${n}×` : 'off')));
     this.control('fps').append(...SPEEDS.map((n) => option(n, `${n} fps`)));
+    const traces = spec.traces ?? [];
+    this.control('trace').append(option('error', this.errorName()), ...traces.map((name) => option(name, name)));
+    this.find('.trace').hidden = !traces.length;
     for (const layer of spec.layers) {
       const title = `${LAYERS[layer]} (${Object.keys(LAYERS).indexOf(layer) + 1})`;
       const input = element('input', { type: 'radio', name: 'layer', value: layer });
       const name = element('span', { textContent: LAYERS[layer] });
       this.find('.layers').append(element('label', { title }, input, name));
     }
+    this.steps = spec.path?.steps ?? [];
+    this.find('.path').hidden = !this.steps.length;
+    this.find('.path .title').textContent = spec.path?.title ?? '';
+    this.control('path').max = this.steps.length - 1;
     this.find('.arrows').hidden = !this.hasFlow;
     this.control('frame').max = spec.count - 1;
     this.find('.transport').hidden = spec.count === 1;
@@ -596,7 +615,8 @@ class ViewerUI {
     this.control('link').hidden = Boolean(this.source.live);
     this.control('full').hidden = !document.fullscreenEnabled;
     const grid = spec.stride === 1 ? 'at every pixel' : `one vector for ${spec.stride} × ${spec.stride} pixels`;
-    const flow = this.hasFlow ? ` Flow: ${grid}, in steps of 1/${spec.unit} pixel.` : '';
+    const steps = spec.unit > 1 ? `, in steps of 1/${spec.unit} pixel` : '';
+    const flow = this.hasFlow ? ` Flow: ${grid}${steps}.` : '';
     this.find('.coding').textContent = `Frames: ${spec.loss || 'every value is exact'}.${flow}`;
     this.find('.reference').textContent = spec.labels[spec.reference];
     const keys = KEYS.filter(([key]) => key !== 'c' || !this.source.live);
@@ -621,8 +641,8 @@ class ViewerUI {
       const screen = this.find(`.screen.${side}`);
       screen.addEventListener('pointerdown', (event) => this.pointerDown(event, screen));
       screen.addEventListener('pointermove', (event) => this.pointerMove(event, screen));
-      screen.addEventListener('pointerup', () => this.pointerUp());
-      screen.addEventListener('pointercancel', () => this.pointerUp());
+      screen.addEventListener('pointerup', (event) => this.pointerUp(event, screen));
+      screen.addEventListener('pointercancel', () => this.pointerUp()); // the finger scrolls the page
       screen.addEventListener('pointerleave', () => {
         this.hover = null;
         this.repaint();
@@ -666,6 +686,18 @@ class ViewerUI {
     document.addEventListener('arsr-viewer-moved', (event) => this.follow(event.detail), { signal });
     this.host.setAttribute('data-arsr-viewer', '');
     document.dispatchEvent(new CustomEvent('arsr-viewer-here'));
+  }
+
+  // What the source gives has changed, the frames' size and the methods have not.
+  renew() {
+    const { spec, source } = this;
+    this.store = new Store(spec, source, () => this.repaint(), (error) => this.failed(error));
+    this.painter = new Painter(spec, this.store);
+    this.summaries.clear();
+    this.traces.clear();
+    this.mark = this.profiles = this.curveKey = this.scoresKey = null;
+    this.showControls();
+    this.repaint();
   }
 
   disconnect() {
@@ -815,10 +847,11 @@ class ViewerUI {
     if (byFlow || view.arrows || view.picked) {
       found.flow = store.flow(m, t);
       found.trueFlow = store.flow(spec.reference, t);
+      found.motion = store.flow(spec.exact ?? spec.reference, t); // that really happens
     }
     if (view.layer === 'frame_error' || view.picked) found.truePixels = store.pixels(spec.reference, t);
     const needed = [found.pixels];
-    if (byFlow || view.arrows) needed.push(found.flow, found.trueFlow);
+    if (byFlow || view.arrows) needed.push(found.flow, found.trueFlow, found.motion);
     if (view.layer === 'frame_error') needed.push(found.truePixels);
     return needed.includes(undefined) ? undefined : found;
   }
@@ -943,7 +976,8 @@ class ViewerUI {
   fetchAhead() {
     const { spec, view, store } = this;
     if (!this.source.live) { // a page's flow is decoded before a layer asks for it
-      for (const m of [this.index('left'), this.index('right'), spec.reference]) store.flow(m, view.frame);
+      const used = [this.index('left'), this.index('right'), spec.reference, spec.exact ?? spec.reference];
+      for (const m of used) store.flow(m, view.frame);
       return;
     }
     for (let i = 1; i <= (view.playing ? AHEAD : 1); i += 1) {
@@ -959,8 +993,9 @@ class ViewerUI {
 
   showControls() {
     const { view, spec } = this;
-    const valued = ['left', 'right', 'lens', 'fps', 'wipe', 'frame', 'opacity'];
+    const valued = ['left', 'right', 'lens', 'fps', 'wipe', 'frame', 'opacity', 'trace'];
     for (const name of valued) this.control(name).value = view[name];
+    this.showPath();
     this.box.style.setProperty('--now', spec.count > 1 ? view.frame / (spec.count - 1) : 0);
     for (const name of ['arrows', 'linked']) this.control(name).checked = view[name];
     for (const name of ['layer', 'mode']) {
@@ -982,6 +1017,16 @@ class ViewerUI {
     this.showNames();
     this.showLegend();
     this.showScores();
+  }
+
+  // The slider stands where the right method is on the path; nowhere if it is not on it.
+  showPath() {
+    const { steps } = this;
+    const at = steps.findIndex(([m]) => m === this.index('right'));
+    if (at >= 0) this.control('path').value = at;
+    const value = at >= 0 ? tidy(steps[at][1]) : '\u2013';
+    this.find('.path output').textContent = value;
+    this.control('path').setAttribute('aria-valuetext', at >= 0 ? `${value}: ${this.view.right}` : 'not on the path');
   }
 
   showLinked() {
@@ -1014,7 +1059,8 @@ class ViewerUI {
       this.find(`.screen.${side}`).setAttribute('aria-label', `${what}. Arrow keys walk the pixel, ? shows all keys.`);
       const m = this.index(side);
       const row = this.rows(m)?.[view.frame];
-      const mean = row ? `mean ${this.comparesFlow ? 'EPE' : 'error'} ${this.errorText(row[0])}` : '';
+      const about = this.comparesFlow ? FLOW_LAYERS.includes(view.layer) : !FLOW_LAYERS.includes(view.layer);
+      const mean = row && about ? `mean ${this.comparesFlow ? 'EPE' : 'error'} ${this.errorText(row[0])}` : '';
       const note = m === spec.reference ? 'reference' : mean;
       this.find(`.panel.${side} .note`).textContent = wipe ? '' : note;
     }
@@ -1038,13 +1084,15 @@ class ViewerUI {
       flow: `Flow to the next frame. Hue is direction, the rim is ${bound} px a frame, darker is faster.`,
       flow_error: `Flow error: distance to the flow of ${reference}.`,
       frame_error: `Frame error: mean difference of R, G and B to ${reference}.`,
-      weight: `Motion weight of WMSE: length of the flow of ${reference}, the same on both sides.`,
+      weight: `Motion weight of WMSE: length of the ${
+        spec.exact ? 'exact flow' : `flow of ${reference}`}, the same on both sides.`,
+      exact_flow: `The motion that really happens, the same on both sides. Hue is direction, the rim is ${bound} px a frame.`,
     };
     const text = element('p', { textContent: words[view.layer] });
     if (view.layer === 'frame') return [text];
     const canvas = element('canvas');
     canvas.setAttribute('role', 'img');
-    if (view.layer === 'flow') {
+    if (WHEELS.includes(view.layer)) {
       Object.assign(canvas, { className: 'wheel', width: 144, height: 144 });
       canvas.setAttribute('aria-label', 'Colour wheel: red is to the right, yellow-green down, cyan left, violet up');
       this.painter.paintWheel(canvas);
@@ -1082,11 +1130,11 @@ class ViewerUI {
     const at = 4 * (y * spec.width + x);
     const i = store.flowIndex(x, y);
     const of = (flow) => flow && [flow.u[i] / spec.unit, flow.v[i] / spec.unit];
-    const [flow, trueFlow] = [of(look.flow), of(look.trueFlow)];
+    const [flow, trueFlow, motion] = [look.flow, look.trueFlow, look.motion].map(of);
     const rgb = look.pixels && [...look.pixels.subarray(at, at + 3)];
     const error = look.truePixels && rgb.reduce((sum, c, k) => sum + Math.abs(c - look.truePixels[at + k]), 0) / 3;
     const epe = flow && trueFlow && Math.hypot(flow[0] - trueFlow[0], flow[1] - trueFlow[1]);
-    return { rgb, error, flow, epe, weight: trueFlow && Math.hypot(...trueFlow) };
+    return { rgb, error, flow, epe, weight: motion && Math.hypot(...motion) };
   }
 
   showReading(left, right) {
@@ -1152,20 +1200,42 @@ class ViewerUI {
     return Array.isArray(rows) ? rows : null;
   }
 
-  // The mean error of every frame over the slider, the two methods in full colour.
+  errorName() { return this.comparesFlow ? 'Mean flow error' : 'Mean frame error'; }
+
+  // The values of all frames of a method in the chosen trace, null where there are none, or none yet.
+  traced(m) {
+    const { view, spec, source } = this;
+    if (view.trace === 'error') {
+      if (m !== spec.reference) this.summary(m);
+      return this.rows(m)?.map(([mean]) => mean) ?? null;
+    }
+    const key = `${view.trace} ${m}`;
+    if (!this.traces.has(key)) {
+      this.traces.set(key, null);
+      source.trace(view.trace, m).then((values) => {
+        this.traces.set(key, values);
+        this.repaint();
+      }, (error) => this.failed(error));
+    }
+    return this.traces.get(key);
+  }
+
+  // A value of every frame over the slider, the two methods in full colour; errors start at 0.
   showCurve() {
-    const { spec } = this;
+    const { spec, view } = this;
     if (spec.labels.length === 1 || spec.count === 1) return;
     const chosen = [this.index('left'), this.index('right')];
-    const wanted = this.source.live ? new Set(chosen) : spec.labels.keys();
-    for (const m of wanted) if (m !== spec.reference) this.summary(m);
-    const known = [...this.summaries].filter(([, rows]) => Array.isArray(rows) && rows.length > 1);
-    const key = JSON.stringify([known.map(([m]) => m), chosen]);
+    const wanted = this.source.live ? [...new Set(chosen)] : [...spec.labels.keys()];
+    const known = wanted.map((m) => [m, this.traced(m)]).filter(([, values]) => values?.length > 1);
+    const key = JSON.stringify([known.map(([m]) => m), chosen, view.trace]);
     if (key === this.curveKey || !known.length) return;
     this.curveKey = key;
-    const top = Math.max(...known.flatMap(([, rows]) => rows.map((row) => row[0]))) || 1;
-    const lines = known.sort(([a], [b]) => chosen.includes(a) - chosen.includes(b)).map(([m, rows]) => {
-      const points = rows.map((row, t) => `${t},${(1 - row[0] / top).toFixed(4)}`).join(' ');
+    const every = known.flatMap(([, values]) => values);
+    const low = view.trace === 'error' ? 0 : Math.min(...every);
+    const high = Math.max(...every);
+    const share = (value) => (high > low ? (value - low) / (high - low) : 0);
+    const lines = known.sort(([a], [b]) => chosen.includes(a) - chosen.includes(b)).map(([m, values]) => {
+      const points = values.map((value, t) => `${t},${(1 - share(value)).toFixed(4)}`).join(' ');
       const dash = DASHES[Math.floor(m / COLOURS.length) % DASHES.length];
       const kind = chosen.includes(m) ? 'chosen' : '';
       return `<polyline points="${points}" stroke="${this.colour(m)}" stroke-dasharray="${dash}" class="${kind}"/>`;
@@ -1173,9 +1243,10 @@ class ViewerUI {
     const curve = this.find('.curve');
     const box = `viewBox="0 -0.04 ${spec.count - 1} 1.08" preserveAspectRatio="none"`;
     curve.innerHTML = `<svg ${box}>${lines.join('')}</svg>`;
-    const what = this.comparesFlow ? 'Mean flow error' : 'Mean frame error';
-    const others = known.length > chosen.filter((m) => m !== spec.reference).length ? '; faint: other methods' : '';
-    curve.append(element('span', { textContent: `${what}, up to ${this.errorText(top)}${others}` }));
+    const what = view.trace === 'error' ? `${this.errorName()}, up to ${this.errorText(high)}`
+      : `${view.trace}, ${number(low)} to ${number(high)}`;
+    const others = known.some(([m]) => !chosen.includes(m)) ? '; faint: other methods' : '';
+    curve.append(element('span', { textContent: `${what}${others}` }));
   }
 
   // --- the temporal profile ---
@@ -1271,33 +1342,55 @@ class ViewerUI {
     const box = this.find('.scores');
     const chosen = [this.index('left'), this.index('right')];
     box.hidden = !chosen.some((m) => spec.scores[m].length);
-    const key = JSON.stringify(chosen);
+    const key = JSON.stringify(chosen.map((m) => [m, spec.scores[m]]));
     if (box.hidden || key === this.scoresKey) return;
     this.scoresKey = key;
+    const before = ['left', 'right'].map((_, i) => this.bars(i));
     box.querySelector('.hint').textContent = `The three classes with the highest scores${
       spec.action === null ? '' : '; \u2713 marks the true class, shown with its rank'}.`;
     box.querySelector('.pair').replaceChildren(...['left', 'right'].map((side, i) => {
       const rows = spec.scores[chosen[i]];
       const none = element('p', { className: 'hint', textContent: 'No scores were given.' });
-      return element('div', {}, this.named(side), rows.length ? this.ranks(rows, view[side]) : none);
+      return element('div', {}, this.named(side), ...(rows.length ? this.ranks(rows, view[side]) : [none]));
+    }));
+    if (reducedMotion()) return;
+    before.forEach((old, i) => this.bars(i).forEach((bar, action) => { // from where the class was
+      const [from, to] = [old.get(action), bar].map((b) => `${100 * (b?.style.getPropertyValue('--share') ?? 0)}%`);
+      bar.animate([{ width: from }, { width: to }], { duration: 400, pseudoElement: '::before' });
     }));
   }
 
+  // A side's bars by class, and stream where there are several.
+  bars(i) {
+    const items = this.find('.scores .pair').children[i]?.querySelectorAll('li') ?? [];
+    return new Map([...items].map((li) => [li.dataset.key, li.querySelector('.score')]));
+  }
+
+  // A list of classes, or one for each stream.
   ranks(rows, name) {
-    const every = this.spec.scores.flat().map(([, score]) => score); // one scale for all methods
-    const [low, high] = [Math.min(0, ...every), Math.max(...every)];
+    const streams = [...new Set(rows.map(([, , , stream]) => stream))];
+    return streams.flatMap((stream) => {
+      const list = this.ranking(rows.filter((row) => row[3] === stream), stream, name);
+      return stream === undefined ? [list] : [element('h4', { textContent: `${stream} stream` }), list];
+    });
+  }
+
+  ranking(rows, stream, name) {
+    const all = this.spec.scores.flat().filter((row) => row[3] === stream).map(([, score]) => score); // one scale for all methods
+    const [low, high] = [Math.min(0, ...all), Math.max(...all)];
     const list = element('ol', {}, ...rows.map(([action, score, rank]) => {
       const right = action === this.spec.action;
       const bar = element('span', { className: 'score' });
       bar.style.setProperty('--share', high > low ? (score - low) / (high - low) : 1);
       const item = element('li', { className: right ? 'right' : '', value: rank },
         element('span', { className: 'rank', textContent: `${rank}.` }),
-        element('span', { className: 'class', textContent: action + (right ? ' \u2713' : '') }),
+        element('span', { className: 'class', textContent: action.replaceAll('_', ' ') + (right ? ' \u2713' : '') }),
         bar, element('span', { className: 'value', textContent: number(score) }));
+      item.dataset.key = `${stream ?? ''} ${action}`;
       if (right) item.append(element('span', { className: 'hidden', textContent: ' (true class)' }));
       return item;
     }));
-    list.setAttribute('aria-label', `Scores of the recogniser, on ${name}`);
+    list.setAttribute('aria-label', `Scores of the recogniser${stream ? `, ${stream} stream` : ''}, on ${name}`);
     return list;
   }
 
@@ -1307,7 +1400,8 @@ class ViewerUI {
     const { name, type, value, checked } = target;
     if (name === 'drawing') this.box.classList.toggle('drawing', checked);
     else if (type === 'checkbox') this.set({ [name]: checked });
-    else if (['left', 'right', 'layer', 'mode'].includes(name)) this.set({ [name]: value });
+    else if (name === 'path') this.set({ right: this.spec.labels[this.steps[Number(value)][0]] });
+    else if (['left', 'right', 'layer', 'mode', 'trace'].includes(name)) this.set({ [name]: value });
     else if (name) this.set({ [name]: Number(value) });
   }
 
@@ -1419,7 +1513,9 @@ class ViewerUI {
     else if (event.shiftKey || this.control('drawing').checked) this.drag = 'line';
     else this.drag = 'pick';
     if (this.drag === 'line') this.dragged = [...at, ...at];
-    if (this.drag === 'pick') this.pick(...at);
+    // a finger that comes down may begin to scroll the page: it picks where it ends, or once it moves sideways
+    this.finger = event.pointerType === 'touch' ? [event.clientX, event.clientY] : null;
+    if (this.drag === 'pick' && !this.finger) this.pick(...at);
   }
 
   pointerMove(event, screen) {
@@ -1432,14 +1528,18 @@ class ViewerUI {
       this.dragged = [...this.dragged.slice(0, 2), ...at];
       this.repaint();
     } else if (this.drag === 'pick') {
-      this.pick(...at);
+      const [dx, dy] = (this.finger ?? []).map((from, i) => Math.abs(from - [event.clientX, event.clientY][i]));
+      if (this.finger && dx > Math.max(8, dy)) this.finger = null;
+      if (!this.finger) this.pick(...at);
     } else if (this.view.lens) {
       this.repaint();
     }
   }
 
-  pointerUp() {
-    if (this.drag === 'line') {
+  // event: none where the gesture became another.
+  pointerUp(event, screen) {
+    if (this.drag === 'pick' && this.finger && event) this.pick(...this.pixelAt(event, screen));
+    if (this.drag === 'line' && event) {
       const [x0, y0, x1, y1] = this.dragged;
       if (x0 !== x1 || y0 !== y1) {
         this.set({ line: this.dragged });
@@ -1510,19 +1610,28 @@ class ViewerUI {
 
   name() { return String([...document.querySelectorAll('arsr-viewer')].indexOf(this.host) + 1); }
 
-  fragment() {
-    const query = new URLSearchParams({ viewer: this.name() });
+  fragment() { return `#${this.query({ viewer: this.name() })}`; }
+
+  // The view as a link holds it, behind what is given.
+  query(first) {
+    const query = new URLSearchParams(first);
     for (const name of LINKABLE) {
       const value = this.view[name];
       if (value !== null) query.set(name, Array.isArray(value) ? value.join(' ') : String(value));
     }
-    return `#${query}`;
+    return query;
   }
 
   // Restore what a link holds; whatever does not fit this viewer is left out.
   restore(fragment) {
     const query = new URLSearchParams(fragment.replace(/^#/, ''));
     if (query.get('viewer') !== this.name()) return;
+    this.set(this.read(query));
+    this.host.scrollIntoView({ block: 'center', behavior: 'instant' });
+  }
+
+  // The changes that a query asks for.
+  read(query) {
     const { spec } = this;
     const between = (low, high) => (text) => {
       const value = Number(text);
@@ -1553,8 +1662,7 @@ class ViewerUI {
       const value = query.has(name) ? parse(query.get(name)) : undefined;
       if (value !== undefined) changes[name] = value;
     }
-    this.set(changes);
-    this.host.scrollIntoView({ block: 'center', behavior: 'instant' });
+    return changes;
   }
 
   async copyLink() {
@@ -1606,7 +1714,7 @@ function renderWidget({ model, el }) {
   const host = element('div');
   host.setAttribute('data-lm-suppress-shortcuts', 'true');
   el.append(host);
-  const source = kernelSource(model);
+  const source = kernelSource(model, model.get('spec'));
   const view = Object.fromEntries(TRAITS.map((name) => [name, model.get(name)]));
   // Python hears of a change a moment after the reader stops moving
   let timer = null;

@@ -23,13 +23,14 @@ from arsr_core import files, video
 from arsr_core.errors import InputError, describe, require, require_range
 from arsr_core.flow import wheel
 
-LAYERS = ("frame", "flow", "flow_error", "frame_error", "weight")
+LAYERS = ("frame", "flow", "flow_error", "frame_error", "weight", "exact_flow")
 BUDGET = 2_800_000  # bytes of a viewer's HTML: its page stays under 3 MB
 STATIC_PIXELS = 10_000_000  # of all frames together; more would not be worth looking at in so few bytes
 LONGEST_FLOW = 1000  # pixels; a longer vector is no displacement
 FORMS = "give float (T, 3, H, W) or (1, T, 3, H, W) in [0, 1], or uint8 (T, H, W, 3)"
 POSTER_WIDTH = 320  # pixels of a frame, about
 PEAK_SIDE = 9  # pixels over which an error is averaged before its highest place is sought
+PSNR = "PSNR (dB)"
 OVERHEAD = 60_000  # bytes of the static HTML that are neither script nor frames nor flow
 
 ASSETS = ("viewer.css", "viewer.js", "figure.html", "page.html")
@@ -61,7 +62,11 @@ class Viewer(anywidget.AnyWidget):
     clips: {label: clip}, each float (T, 3, H, W) or (1, T, 3, H, W) in [0, 1], or uint8 (T, H, W, 3). Errors are
     measured against "HR" if it is there, else against the first.
     flows: {label: flow}, each float (T - 1, 2, H, W) or (1, T - 1, 2, H, W) in pixels, from t to t + 1.
-    scores: {label: {class: score}}; `action` is the true class.
+    scores: {label: {class: score}}, or {label: {stream: {class: score}}}; `action` is the true class.
+    exact: the true flow where that is known, in the form of flows: a layer of its own, and the motion weight's flow.
+    traces: {title: {label: a value a frame}}, curves beside those of the error and of PSNR, which is in RGB.
+    path: {label: number}, versions in a row; a slider, `path_title`, leads along them in the order of the numbers.
+    at: the label whose worst artefact the view opens on.
     alt: what the clip shows, in words. budget: bytes of the static HTML; 0: none.
 
     The view is set and read through traits: `frame`; `left` and `right`, labels; `layer`, one of `layers`; `scale` of
@@ -81,9 +86,14 @@ class Viewer(anywidget.AnyWidget):
         self,
         clips: Mapping[str, Array],
         flows: Mapping[str, Array] | None = None,
-        scores: Mapping[str, Mapping[str, float]] | None = None,
+        scores: Mapping[str, Mapping[str, float | Mapping[str, float]]] | None = None,
         *,
         action: str | None = None,
+        exact: Array | None = None,
+        traces: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
+        path: Mapping[str, float] | None = None,
+        path_title: str = "\N{GREEK SMALL LETTER ALPHA}",
+        at: str | None = None,
         alt: str = "",
         budget: int = BUDGET,
         **view: object,
@@ -94,9 +104,16 @@ class Viewer(anywidget.AnyWidget):
         self._others = [label for label in self.labels if label != self.reference]
         self._count, self._height, self._width, _ = self._clips[self.reference].shape
         self._flows = _checked_flows(flows or {}, self._clips)
+        known = {} if exact is None else {self.reference: exact}
+        self._exact = _checked_flows(known, self._clips, "exact flow").get(self.reference)
+        self._given = {title: self._checked_trace(title, of) for title, of in (traces or {}).items()}
+        self._path = self._checked_path(path or {})
+        self._path_title = printable(path_title)
         compares_flow = self.reference in self._flows and len(self._flows) > 1
         self._error = self._flow_error if compares_flow else self._frame_error
-        needs = {"flow": self._flows, "flow_error": compares_flow, "weight": self.reference in self._flows}
+        moves = self._exact is not None
+        weighs = moves or self.reference in self._flows
+        needs = {"flow": self._flows, "flow_error": compares_flow, "weight": weighs, "exact_flow": moves}
         self.layers = [layer for layer in LAYERS if needs.get(layer, True)]
         self._alt, self._budget, action = printable(alt), budget, None if action is None else printable(action)
         if not isinstance(budget, int) or budget < 0:
@@ -118,6 +135,9 @@ class Viewer(anywidget.AnyWidget):
         self.add_traits(**{name: trait.tag(sync=True) for name, trait in self._view.items()})
         super().__init__(spec=self._live_spec(_by_label("scores", scores or {}, self.labels), action), **view)
         self.on_msg(self._answer)
+        if at is not None:
+            self.frame, x, y, _ = self.worst(at)
+            self.picked = x, y
 
     def read(self) -> dict[str, dict] | None:
         """What every method holds at the picked pixel, from the arrays themselves; None where nothing is picked.
@@ -155,6 +175,8 @@ class Viewer(anywidget.AnyWidget):
         Raises InputError where the frames do not fit.
         """
         view = {name: getattr(self, name) for name in self._view}
+        if self.picked:  # a wipe passes through it
+            view["wipe"] = round(200 * (self.picked[0] + 0.5) / self._width) / 2
         shown = f"{self.left} beside {self.right}, frame {self.frame} of 0 to {self._count - 1}."
         return Template(FIGURE).substitute(
             alt=html.escape(f"{self._alt.rstrip('.')}: {shown}" if self._alt else shown),
@@ -190,22 +212,23 @@ class Viewer(anywidget.AnyWidget):
 
     # --- what the browser is told ---
 
-    def _live_spec(self, scores: Mapping[str, Mapping[str, float]], action: str | None) -> dict:
+    def _live_spec(self, scores: Mapping[str, Mapping], action: str | None) -> dict:
         """Everything but frames, flow and the view, for one frame or flow an answer."""
-        viridis = np.array(matplotlib.colormaps["viridis"].colors)
         return {
             "width": self._width,
             "height": self._height,
             "count": self._count,
             "labels": self.labels,
             "reference": self.labels.index(self.reference),
-            "flows": [label in self._flows for label in self.labels],
+            "flows": [*(label in self._flows for label in self.labels), self._exact is not None],
+            "exact": len(self.labels) if self._exact is not None else None,  # its place in flows
+            "traces": [PSNR, *self._given],
+            "path": {"title": self._path_title, "steps": self._path},
             "layers": self.layers,
             "bounds": self._bounds(),
             "peakSide": PEAK_SIDE,
-            "wheel": (wheel() * 255).round().int().flatten().tolist(),
-            "viridis": (viridis * 255).round().astype(int).ravel().tolist(),
-            "scores": [_best(label, scores[label], action) if label in scores else [] for label in self.labels],
+            **colours(),
+            "scores": [_answers(label, scores[label], action) if label in scores else [] for label in self.labels],
             "action": action,
             "alt": self._alt,
             "rows": 1,
@@ -219,7 +242,7 @@ class Viewer(anywidget.AnyWidget):
         """The static page's data: pictures and flow as base64."""
         room = (self._budget - len(SCRIPT_TAG) - OVERHEAD) * 3 // 4  # base64
         for stride in (1, 2, 4, 8, 16):
-            flows = {label: coding.pack_flow(flow, stride) for label, flow in self._flows.items()}
+            flows = {label: coding.pack_flow(flow, stride) for label, flow in self._moving().items()}
             if sum(map(len, flows.values())) <= 0.35 * room:
                 break
         room = max(0, room - sum(map(len, flows.values())))
@@ -227,21 +250,52 @@ class Viewer(anywidget.AnyWidget):
         return {
             "spec": self.spec | {"rows": rows, "stride": stride, "loss": loss},
             "sheets": [[coding.text(sheet) for sheet in each] for each in sheets],
-            "flows": [coding.text(flows[label]) if label in flows else None for label in self.labels],
+            "flows": [coding.text(flows[label]) if label in flows else None for label in (*self.labels, None)],
             "summaries": [self._summary(label) for label in self.labels],
+            "traces": {title: [self._trace(title, label) for label in self.labels] for title in self.spec["traces"]},
         }
 
     def _answer(self, _: object, message: dict, buffers: list) -> None:
         """Send what the browser asks for: a frame, a flow, or the errors of all frames."""
-        label, t = self.labels[message["method"]], message.get("frame")
+        label, t = [*self.labels, None][message["method"]], message.get("frame")
         answers = {
             "frame": lambda: coding.encoded(self._clips[label][t], **coding.FAST),
-            "flow": lambda: coding.pack_flow(self._flow(label, t)[None], stride=1),
+            "flow": lambda: coding.pack_flow(self._moving()[label][t][None], stride=1),
             "summary": lambda: json.dumps(self._summary(label)).encode(),
+            "trace": lambda: json.dumps(self._trace(message["trace"], label)).encode(),
         }
         self.send({"id": message["id"]}, buffers=[answers[message["ask"]]()])
 
     # --- flow and errors ---
+
+    def _moving(self) -> dict[str | None, np.ndarray]:
+        """All flows by label, the exact one by None."""
+        return self._flows | ({} if self._exact is None else {None: self._exact})
+
+    def _trace(self, title: str, label: str) -> list[float] | None:
+        """A value a frame, None where there are none; the reference has no PSNR, for it has no error."""
+        if title != PSNR:
+            return self._given[title].get(label)
+        if label == self.reference:
+            return None
+        errors = ((self._clips[label][t] - self._clips[self.reference][t].astype(float)) for t in range(self._count))
+        squares = [max(float(np.mean(error**2)), 1e-4) for error in errors]  # equal frames: 88 dB
+        return [round(10 * math.log10(255**2 / square), 3) for square in squares]
+
+    def _checked_trace(self, title: str, of: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+        """A trace's values by label, as many as frames."""
+        found = {label: [float(x) for x in values] for label, values in _by_label("trace", of, self.labels).items()}
+        for label, values in found.items():
+            if len(values) != self._count or not np.isfinite(values).all():
+                raise InputError(f"viewer: {title} of {label}: expected {self._count} finite values, got {len(values)}")
+        return found
+
+    def _checked_path(self, path: Mapping[str, float]) -> list[list]:
+        """[a label's place, its number] of each step, in the order of the numbers."""
+        found = _by_label("path", path, self.labels)
+        if not all(isinstance(x, Real) and math.isfinite(x) for x in found.values()) or len(found) == 1:
+            raise InputError(f"viewer: path: expected a finite number for two labels or more, got {path!r}")
+        return sorted(([self.labels.index(label), float(x)] for label, x in found.items()), key=lambda step: step[1])
 
     def _flow(self, label: str, t: int) -> np.ndarray | None:
         """Flow from t to t + 1 as float32 (2, H, W); None for the last frame and for methods without flow."""
@@ -249,6 +303,12 @@ class Viewer(anywidget.AnyWidget):
 
     def _speed(self, label: str, t: int) -> np.ndarray | None:
         return None if (flow := self._flow(label, t)) is None else np.hypot(*flow)
+
+    def _motion(self, label: str, t: int) -> np.ndarray | None:
+        """The speed that weighs the error of WMSE: the true one, else that of the label's flow."""
+        if self._exact is None:
+            return self._speed(label, t)
+        return np.hypot(*self._exact[t]) if t < self._count - 1 else None  # the last frame moves nowhere
 
     def _flow_error(self, label: str, t: int) -> np.ndarray | None:
         flow, true = self._flow(label, t), self._flow(self.reference, t)
@@ -274,7 +334,15 @@ class Viewer(anywidget.AnyWidget):
 
         flow, errors = end(self._speed, self.labels), (self._flow_error, self._frame_error)
         flow_error, frame_error = (end(measure, self._others) for measure in errors)
-        return {"flow": flow, "weight": flow, "flow_error": flow_error, "frame_error": frame_error}
+        motion = end(self._motion, [self.reference])
+        bounds = {"flow": flow, "weight": motion, "exact_flow": motion}
+        return bounds | {"flow_error": flow_error, "frame_error": frame_error}
+
+
+def colours() -> dict[str, list[int]]:
+    """The flow wheel's 55 colours and viridis' 256, R, G, B after one another, as the browser paints with them."""
+    maps = {"wheel": wheel().numpy(), "viridis": np.array(matplotlib.colormaps["viridis"].colors)}
+    return {name: (x * 255).round().astype(int).ravel().tolist() for name, x in maps.items()}
 
 
 def _peak(error: np.ndarray) -> tuple[float, int, int]:
@@ -288,6 +356,13 @@ def _nice(high: float) -> float:
     """The next larger of 1, 1.5, 2, 3 ... times a power of ten; 1 for 0."""
     power = 10 ** math.floor(math.log10(high or 1.0))
     return float(f"{next(n for n in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if n * power >= high * 0.999) * power:.6g}")
+
+
+def _answers(label: str, given: object, action: str | None) -> list[list]:
+    """Rows of `_best`; of several streams each with the stream's name."""
+    if isinstance(given, Mapping) and given and all(isinstance(its, Mapping) for its in given.values()):
+        return [[*row, printable(s)] for s, its in given.items() for row in _best(f"{label}, {s}", its, action)]
+    return _best(label, given, action)
 
 
 def _best(label: str, given: Mapping[str, float], action: str | None) -> list[list]:
@@ -337,12 +412,14 @@ def _checked_clips(clips: Mapping[str, Array]) -> dict[str, np.ndarray]:
     return found
 
 
-def _checked_flows(flows: Mapping[str, Array], clips: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _checked_flows(
+    flows: Mapping[str, Array], clips: dict[str, np.ndarray], what: str = "flow"
+) -> dict[str, np.ndarray]:
     """{label: float32 (T - 1, 2, H, W)}; none for a single frame."""
     count, height, width, _ = next(iter(clips.values())).shape
     found, size = {}, f"{count - 1} 2 {height} {width}"
     for label, flow in _by_label("flows", flows, list(clips)).items():
-        x, where = _tensor(flow), f"viewer: flow of {label}"
+        x, where = _tensor(flow), f"viewer: {what} of {label}"
         require(where, "float", "in pixels, from t to t + 1", flow=(x, f"{size} | 1 {size}"))
         found[label] = x.detach().reshape(x.shape[-4:]).float().cpu().numpy()
         if count > 1 and not np.abs(found[label]).max() <= LONGEST_FLOW:

@@ -1,4 +1,4 @@
-/* Benchmark tables: a button in each head sorts, the first press from high to low; another button shows counts and intervals. */
+/* Intervals by tap: the first tap on a number shows its interval, the second follows the link. Tables. A box that is wider than the screen says that it scrolls. Benchmark tables: a button in each head sorts, the first press from high to low; another button shows counts and intervals. */
 document.addEventListener("DOMContentLoaded", () => {
   for (const box of document.querySelectorAll(".arsr-benchmark")) {
     const body = box.querySelector("tbody"), heads = box.querySelectorAll("th[data-column]");
@@ -25,4 +25,21 @@ document.addEventListener("DOMContentLoaded", () => {
       details.setAttribute("aria-pressed", String(shown));
     });
   }
+  const boxes = ".arsr-ledger, .arsr-benchmark > div, .records > div, .cell_output > .output, .pst-scrollable-table-container";
+  const watcher = new ResizeObserver((seen) => {
+    for (const { target } of seen) target.classList.toggle("arsr-wide", target.scrollWidth > target.clientWidth + 1);
+  });
+  for (const box of document.querySelectorAll(boxes)) watcher.observe(box);
+  const shut = () => document.querySelectorAll(".arsr-interval").forEach((bubble) => bubble.remove());
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.('a[title^="95 %"]'), open = link?.nextElementSibling?.matches(".arsr-interval");
+    shut();
+    if (!link || open || !matchMedia("(hover: none)").matches) return;
+    event.preventDefault();
+    const bubble = document.createElement("span");
+    bubble.className = "arsr-interval";
+    bubble.setAttribute("role", "status");
+    bubble.textContent = link.title;
+    link.after(bubble);
+  });
 });
