@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -361,8 +362,12 @@ def test_a_cluster_s_jobs_ask_for_gpus_that_are_not_here(tmp_path):
 def test_commands_are_started_by_as_many_processes_as_they_can_use():
     train, data = ["arsr", "train", "vdsr"], ["arsr", "data", "pairs"]
     assert engine.started(train, 1) == [sys.executable, "-m", *train]
-    assert engine.started(train, 2)[2:5] == ["torch.distributed.run", "--standalone", "--nproc-per-node"]
     assert engine.started(data, 2) == [sys.executable, "-m", *data]
+    train += ["--start", "a.safetensors", "--seed", "1", "--set", "steps=2", "--m", "--n"]
+    module, *words = engine.started(train, 2)[2:]
+    launched = import_module(module).get_args_parser().parse_args(words)
+    assert (launched.nproc_per_node, launched.module, launched.training_script) == ("2", True, "arsr")
+    assert launched.training_script_args == train[1:]
 
 
 # What follows from the scores -------------------------------------------------------------------------------

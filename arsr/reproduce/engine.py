@@ -182,7 +182,8 @@ def started(command: list[str], processes: int) -> list[str]:
         return command
     if processes == 1 or command[1] == "data":
         return [sys.executable, "-m", *command]
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    # without "--" torchrun takes --start for a shortened option of its own
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "--"]
     return [sys.executable, "-m", *launcher, *command]
 
 
