@@ -221,12 +221,13 @@ class Effect(NamedTuple):
     test: str | None
     records: tuple[str, ...]  # keys
     break_even: int | None = None  # `paired.break_even` of two counts
+    freedom: float | None = None  # of Student's t, where interval and p are from it
 
     @classmethod
     def of(cls, r: Record) -> Effect:
         """The effect that a record is already; its p, or the one that goes with its interval."""
         p = p_value(r.value, r.low, r.high) if r.p is None else r.p
-        return cls(r.value, r.low, r.high, p, r.n, r.unit, r.interval, (r.key,))
+        return cls(r.value, r.low, r.high, p, r.n, r.unit, r.interval, (r.key,), freedom=r.freedom)
 
     def left_open(self, side: int, printed: float | None) -> str:
         """What kind of open an effect is that decides nothing. printed: the paper's, on the claim's side, in points."""
@@ -321,18 +322,20 @@ class Finding:
         return head | (self.effect._asdict() if self.effect else {})
 
 
-def p_value(value: float, low: float, high: float) -> float:
+def p_value(value: float, low: float, high: float, freedom: float | None = None) -> float:
     """Two-sided p of "zero" that goes with a 95 % interval: below 0.05 just where zero lies outside it.
 
-    The estimate is taken as normal, with the standard error that the arm of the interval towards zero implies.
+    The estimate is taken as normal, or as Student's t with its degrees of freedom, with the standard error that the arm
+    of the interval towards zero implies.
 
     >>> round(p_value(2.0, 1.0, 5.0), 3), p_value(2.0, 0.0, 5.0)
     (0.0, 0.05)
     """
     from scipy.stats import norm
+    from scipy.stats import t as student
 
-    arm = value - low if value > 0 else high - value
-    p = 1.0 if value == 0 else float(2 * norm.sf(norm.isf(0.025) * abs(value) / arm)) if arm > 0 else 0.0
+    of, arm = student(freedom) if freedom else norm, value - low if value > 0 else high - value
+    p = 1.0 if value == 0 else float(2 * of.sf(of.isf(0.025) * abs(value) / arm)) if arm > 0 else 0.0
     return max(p, ALPHA) if low <= 0 <= high else p  # an end at zero is not outside, however it rounds
 
 
@@ -369,7 +372,7 @@ def weighed(contrast: Contrast, find: Find) -> Finding | None:
     value, p = side * effect.value + contrast.margin, effect.p
     if contrast.margin:
         ends = sorted(side * end + contrast.margin for end in (effect.low, effect.high) if end is not None)
-        p = p_value(value, *ends) if ends else 1.0
+        p = p_value(value, *ends, effect.freedom) if ends else 1.0
     pairs = [pair for keys in contrast.printed if None not in (pair := [*map(find, keys)])]
     printed = side * fmean(a.value - b.value for a, b in pairs) if pairs else None
     checked = contrast.check and find(contrast.check[0])

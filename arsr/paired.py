@@ -13,8 +13,11 @@ import numpy as np
 
 from arsr_core.errors import InputError
 
+FEWEST = 6  # groups of which sign flips can have p < 5 %
 FLIPS = 9_999  # drawn, where there are more than this many ways to flip
+TRAININGS = 3  # of each side: with fewer, their luck cannot be told from the clips'
 Z = 1.959963984540054  # of 95 %
+WIDEST = ": the widest"  # interval, of several tests
 
 
 class Difference(NamedTuple):
@@ -25,16 +28,32 @@ class Difference(NamedTuple):
     high: float
     p: float
     test: str
+    freedom: float | None = None  # of the t distribution that interval and p are from; None: another, near the normal
+
+    def wider(self, other: "Difference") -> "Difference":
+        """The union of both intervals, with the larger p."""
+        ends = dict(low=float(min(self.low, other.low)), high=float(max(self.high, other.high)))
+        test = f"{self.test.removesuffix(WIDEST)}, {other.test}{WIDEST}"
+        return self._replace(**ends, p=max(self.p, other.p), test=test)
 
 
 def accuracies(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None = None) -> Difference:
-    """Of two methods' bool (clips,), in shares: Tango's interval and McNemar's mid-p, or sign flips over groups."""
+    """Of two methods' bool (clips,), in shares: Tango's interval and McNemar's mid-p.
+
+    groups: of clips that are alike; then sign flips over them, and the wider of both intervals, the larger p. Where few
+    clips differ, most groups have no sign to flip, and an interval of sign flips alone ends at zero.
+    """
     right_a, right_b = (np.asarray(right, bool) for right in (right_a, right_b))
-    if groups is not None and (right_a != right_b).any():  # where no clip differs, groups have nothing to flip
-        return means(right_a.astype(float) - right_b, groups)
     only_a, only_b, n = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum()), len(right_a)
     low, high = tango(only_a, only_b, n)
-    return Difference((only_a - only_b) / n, low, high, mid_p(only_a, only_b), "McNemar mid-p, Tango's interval")
+    alone = Difference((only_a - only_b) / n, low, high, mid_p(only_a, only_b), "McNemar mid-p, Tango's interval")
+    if groups is None:
+        return alone
+    if not only_a + only_b:  # nothing to flip
+        few = len(np.unique(groups)) < FEWEST
+        return alone._replace(low=-np.inf, high=np.inf) if few else alone
+    flipped = means(right_a.astype(float) - right_b, groups)
+    return flipped.wider(alone) if np.isfinite(flipped.high - flipped.low) else flipped
 
 
 def mid_p(only_a: int, only_b: int) -> float:
@@ -96,7 +115,9 @@ def means(difference: np.ndarray, groups: np.ndarray | None = None) -> Differenc
     """Of what differs clip by clip, (clips,): sign flips over clips, or over groups of clips that are alike.
 
     Without a difference every group's sum is as likely to have the other sign. p is the share of all ways to flip, or
-    of 9,999 drawn ones, with a mean as far from zero; the interval holds the means that the test would keep.
+    of 9,999 drawn ones, with a mean as far from zero; the interval holds the means that the test would keep. Where some
+    sum is zero, it has no sign to flip, and Student's t over the groups may say less: then the wider interval counts,
+    and the larger p.
     """
     difference = np.asarray(difference, float)
     if not len(difference) or not np.isfinite(difference).all():
@@ -125,7 +146,20 @@ def means(difference: np.ndarray, groups: np.ndarray | None = None) -> Differenc
 
     value = float(difference.mean())
     what = "clips" if groups is None else f"{k} groups"
-    return Difference(value, end(-1), end(1), p(0.0), f"sign flips over {what}")
+    flips = Difference(value, end(-1), end(1), p(0.0), f"sign flips over {what}")
+    if sums.all() or not sums.any() or k < FEWEST:
+        return flips
+    error = np.sqrt(k / (k - 1) * ((sums - value * sizes) ** 2).sum()) / sizes.sum()
+    return flips.wider(_student(value, error, k - 1, "Student's t"))
+
+
+def _student(value: float, error: float, freedom: float, test: str) -> Difference:
+    """Of a value with its standard error."""
+    from scipy.stats import t as student
+
+    half = float(student.ppf(0.975, freedom) * error)
+    p = float(2 * student.sf(abs(value) / error, freedom)) if error else float(value == 0)
+    return Difference(value, value - half, value + half, p, test, float(freedom) if np.isfinite(freedom) else None)
 
 
 @lru_cache(maxsize=1)  # a study's contrasts have as many clips
@@ -143,10 +177,8 @@ def trainings(difference: np.ndarray, groups: np.ndarray | None = None) -> Diffe
 
     Var = (MS_trainings + MS_clips - MS_both) / (trainings * clips), mean squares of the two-way table, with
     Satterthwaite's degrees of freedom; no smaller than clips alone, or trainings alone, would give. groups: of clips
-    that are alike; their sums take the clips' place.
+    that are alike; their sums take the clips' place. It holds its level from three trainings on.
     """
-    from scipy.stats import t as student
-
     x = np.asarray(difference, float)
     if x.ndim != 2 or min(x.shape) < 2 or not np.isfinite(x).all():
         raise InputError(
@@ -168,7 +200,5 @@ def trainings(difference: np.ndarray, groups: np.ndarray | None = None) -> Diffe
     parts = of_rows**2 / (s - 1) + of_columns**2 / (c - 1) + both**2 / ((s - 1) * (c - 1))
     freedom = total**2 / parts if parts else np.inf
     error = np.sqrt(total / (s * c))
-    half = float(student.ppf(0.975, freedom) * error)
-    p = float(2 * student.sf(abs(value) / error, freedom)) if error else float(value == 0)
     what = f"{s} trainings, {c} {'clips' if groups is None else 'groups'}"
-    return Difference(value, value - half, value + half, p, f"two-way, {what}")
+    return _student(value, error, freedom, f"two-way, {what}")

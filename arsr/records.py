@@ -84,6 +84,7 @@ class Record(_Strict):
     high: float | None = None
     interval: Text | None = Field(None, description="how [low, high] was made, e.g. `Wilson`")
     p: float | None = Field(None, ge=0, le=1, description="two-sided; of the test that `interval` names")
+    freedom: float | None = Field(None, gt=0, description="of Student's t, where interval and p are from it")
     description: Text = Field(min_length=1)
     provenance: Provenance
 
@@ -135,12 +136,12 @@ def mean(key: str, values: Sequence[float], unit: str, description: str, provena
 
 def difference(key: str, found: "Difference", unit: str, n: int, description: str, provenance: Provenance) -> Record:
     """A paired difference as a record. Where there are too few groups for any interval, its value and p alone."""
-    value, low, high, p, test = found
+    value, low, high, p, test, freedom = found
     named = dict(key=key, value=value, p=p, unit=unit, n=n, provenance=provenance)
     if not isfinite(high - low):
         return Record(description=f"{description} ({test}: too few for an interval)", **named)
     ends = {"low": min(low, value), "high": max(high, value)}  # rounding may leave the value outside
-    return Record(description=description, interval=test, **ends, **named)
+    return Record(description=description, interval=test, freedom=freedom, **ends, **named)
 
 
 def versions() -> dict[str, str]:

@@ -202,7 +202,7 @@ def fused(spatial: pd.DataFrame, temporal: pd.DataFrame, weights: tuple[float, f
     """
     from arsr_core.recognition import fuse
 
-    spatial, temporal = _paired(spatial, temporal, "network", "protocol")
+    spatial, temporal = aligned(spatial, temporal, "network", "protocol")
     both = (spatial["status"] == "ok") & (temporal["status"] == "ok")
     joint = [
         np.asarray(fuse(s, t, weights) if ok else [], np.float32)
@@ -360,11 +360,18 @@ def compare(
     """Paired tests of two methods on the same clips: KEY.accuracy, a - b in points, and KEY.log-probability in nats.
 
     a, b: one row a clip; or several such frames, trainings of the methods that go together: clips and trainings are
-    then both drawn at random. groups: the column that says which clips belong together, `group` unless told; where it
+    then both drawn at random, which the description says; of fewer than `paired.TRAININGS` the first ones alone are
+    compared. groups: the column that says which clips belong together, `group` unless told; where it
     holds a clip each, clips are independent. A clip that one side could not read has no log-probability.
     """
     sides = [[side] if isinstance(side, pd.DataFrame) else side for side in (a, b)]
-    pairs = [_paired(*both) for both in zip(*sides, strict=True)]
+    pairs = [aligned(*both) for both in zip(*sides, strict=True)]
+    if len(pairs) >= paired.TRAININGS:
+        description += f", {len(pairs)} trainings of each"
+    else:
+        pairs = pairs[:1]
+    for one, _ in pairs:
+        aligned(pairs[0][0], one)  # which have the same clips, too
 
     def apart(by_clip: Callable) -> np.ndarray:
         return np.stack([by_clip(one) - by_clip(other) for one, other in pairs])
@@ -388,7 +395,7 @@ def trend(
     at = np.array([*frames])
     weights = (at - at.mean()) / ((at - at.mean()) ** 2).sum()  # slope = weights @ values
     first, *others = frames.values()
-    rows = [first.sort_values("clip", ignore_index=True), *(_paired(first, other)[1] for other in others)]
+    rows = [first.sort_values("clip", ignore_index=True), *(aligned(first, other)[1] for other in others)]
 
     def slopes(by_clip: Callable) -> np.ndarray:
         return weights[None] @ np.stack([by_clip(row) for row in rows])
@@ -473,7 +480,7 @@ def _unreadable(*frames: pd.DataFrame) -> int:
     return int(np.any([frame["status"] != "ok" for frame in frames], axis=0).sum())
 
 
-def _paired(a: pd.DataFrame, b: pd.DataFrame, *same: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def aligned(a: pd.DataFrame, b: pd.DataFrame, *same: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both frames in the order of their clips, which must be the same, as must the columns `same`."""
     a, b = (frame.sort_values("clip", ignore_index=True) for frame in (a, b))
     if a.empty or not a["clip"].equals(b["clip"]) or a["clip"].duplicated().any():

@@ -2,8 +2,8 @@
 
     python benchmarks/again.py [NAME ...]
 
-Of results/NAME.json the differences of scores are made again; all else stays. They keep where they come from, and a
-note names the commit of the statistics.
+Of results/NAME.json what comes out otherwise than it stands there is written anew. It keeps where it comes from, and
+a note names the commit of the statistics. All else stays.
 """
 
 import argparse
@@ -60,15 +60,25 @@ MADE = {  # what follows from the scores in results/NAME.parquet, or in those th
 
 
 def again(name: str, code: str) -> list[records.Record]:
-    """The records of results/NAME.json, its paired differences made again."""
+    """The records of results/NAME.json, those of scores made again."""
     made, *files = MADE[name]
     old = records.load(RESULTS / f"{name}.json").values()
     frame = pandas.concat([scores.load(RESULTS / f"{file}.parquet")[0] for file in files or [name]])
-    stay = [record for record in old if ".to_" not in record.key or ".video." in record.key]
-    source = next(record.provenance for record in old if record not in stay)
+    source = next(r.provenance for r in old if ".to_" in r.key and ".video." not in r.key)
     notes = [note for note in (source.note or "").split("; ") if note and not note.startswith(SAID)]
     source = source.model_copy(update={"note": "; ".join([*notes, f"{SAID} {code}"])})
-    return stay + [record for record in made(study.by_sequence(frame), source) if ".to_" in record.key]
+    found = {record.key: record for record in old}
+    for record in made(study.by_sequence(frame), source):
+        there = found.get(record.key)
+        if there is None or numbers(there) != numbers(record):
+            found[record.key] = record
+    return [*found.values()]
+
+
+def numbers(record: records.Record) -> tuple:
+    """What a record says, but for the last digits, which the order of sums decides."""
+    ends = (record.value, record.low, record.high, record.p)
+    return record.n, record.count, record.interval, *(x if x is None else float(f"{x:.7g}") for x in ends)
 
 
 def main() -> None:

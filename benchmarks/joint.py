@@ -4,8 +4,10 @@
 
 Recipe `joint` and its controls, without the warp loss (`joint-control`) and without features (`tosr`), are scored in
 both streams by the lite TSN, every seed. SoSR and ToSR's scores of the same clips and seeds come from
-results/ablation-embedded.parquet, the other methods' from results/scores/embedded-tsn.parquet. Scores lie in --out;
-what was interrupted goes on. --keep commits results/joint-embedded.parquet and .json.
+results/ablation-embedded.parquet, the other methods' from results/scores/embedded-tsn.parquet, of the networks of real
+video alone. Scores lie in --out;
+what was interrupted goes on. What a network costs is measured in processor seconds, on one clip. --keep commits
+results/joint-embedded.parquet and .json.
 """
 
 import argparse
@@ -15,10 +17,27 @@ import _common
 import pandas
 from ablation import PROFILE, STREAMS
 
-from arsr import manifest, scores
+from arsr import manifest, records, scores
 from arsr.data import clips
 from arsr.studies import ablation, joint
+from arsr_core import degrade, sr, video
 from arsr_core.files import sha256
+
+
+def costs(clip: clips.Clip, source: records.Provenance) -> list[records.Record]:
+    """Of each shape of network, for a frame of the clip."""
+    lr = degrade.to_lr(degrade.modcrop(video.to_tensor(clip.read()[:16]), 4), 4, eight_bit=True)
+    files = {name: manifest.find(_common.ROOT / "weights", f"{name}-video") for name in joint.SHAPES}
+    return [
+        records.Record(
+            key=f"embedded.joint.embedded.cost.{name}",
+            value=joint.seconds(sr.load(name, file), lr),
+            unit="s",
+            description=f"processor seconds for a frame of 160x120, float32, {name}",
+            provenance=source,
+        )
+        for name, file in files.items()
+    ]
 
 
 def main() -> None:
@@ -35,11 +54,12 @@ def main() -> None:
         config = ablation.lite(manifest.find(weights, recogniser), given.out)
         frames.append(ablation.score(mine, stream, config, tests, references=()))
     own = pandas.concat(frames)
-    old = [scores.load(results / name)[0] for name in ("ablation-embedded.parquet", "scores/embedded-tsn.parquet")]
-    known = pandas.concat([frame[frame["clip"].isin(own["clip"])] for frame in old])
+    old = [results / name for name in ("ablation-embedded.parquet", "scores/embedded-tsn.parquet")]
+    known = pandas.concat([joint.of_weights(*scores.load(path), weights, PROFILE) for path in old])
+    known = known[known["clip"].isin(own["clip"])]
     columns = ["clip", "method", "stream"]
     frame = pandas.concat([own, known]).drop_duplicates(columns)  # tosr's own rows come first
-    found = joint.recorded(frame, "embedded.joint.embedded.tsn", source)
+    found = joint.recorded(frame, "embedded.joint.embedded.tsn", source) + costs(tests[0], source)
     _common.show(found)
     if given.keep:
         # of one seed, for all have one method; both streams' recognisers are in it

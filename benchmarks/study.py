@@ -192,7 +192,7 @@ def contrasts(frame: pandas.DataFrame, source: records.Provenance) -> list[recor
     """Of networks that differ in one term, by data set, recogniser and stream."""
     found = []
     for place, rows in frame.groupby(["dataset", "network", "stream"]):
-        found += ablation.records(rows, ".".join(("small.ablation", *place)), source)
+        found += ablation.records(rows, ".".join(("small.ablation", *place)), source, groups="group")
     return found
 
 
@@ -257,7 +257,7 @@ def one_network(config: evaluate.Evaluation, names: Sequence[str], seen: Sequenc
 
     frame, header = scored(replace(config, out=config.out / "ablation"), names, seen, files)
     others = _common.ROOT / "results" / f"study-{config.dataset}.parquet"  # Table 4, as far as it is committed
-    known = [by_sequence(scores.load(others)[0])] if others.exists() else []
+    known = [by_sequence(joint.of_weights(*scores.load(others), WEIGHTS, PROFILE))] if others.exists() else []
     return frame, header, one_or_two(pandas.concat([frame, *known]), source)
 
 

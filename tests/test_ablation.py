@@ -73,25 +73,28 @@ def test_a_control_differs_from_its_row_in_one_term():
 
 def test_networks_at_hand(tmp_path, root):
     found = ablation.networks(root / "weights", "spatial")
-    assert [*found] == [name for name in ablation.ROWS["spatial"] if f"{name}-lite" in manifest.load(root / "weights")]
-    assert "vdsr" in found and found["vdsr"].name == "vdsr-lite.safetensors"
+    assert [*found] == [name for name in ablation.ROWS["spatial"] if f"{name}-video" in manifest.load(root / "weights")]
+    assert "vdsr" in found and found["vdsr"].name == "vdsr-video.safetensors"
+    assert ablation.networks(root / "weights", "spatial", profile="embedded")["vdsr"].name == "vdsr-lite.safetensors"
     assert ablation.networks(tmp_path, "temporal") == {}
 
 
 def test_records_of_rows_and_contrasts():
     right = {"vdsr-mse": 4, "vdsr-wmse": 6, "vdsr-mse-seed1": 5, "vdsr-wmse-seed1": 6, "hr": 8}
+    right |= {"vdsr-mse-seed2": 4, "vdsr-wmse-seed2": 5}
     frame = pandas.concat([rows(name, np.arange(8) < k) for name, k in right.items()])
     found = {r.key: r for r in ablation.records(frame, "x", SOURCE)}
     assert found["x.hr"].value == 100 and found["x.vdsr-mse-seed1"].count == 5
     key = "x.vdsr-wmse.to_vdsr-mse"
-    each = [found[f"{key}.seeds.{s}.accuracy"] for s in (0, 1)]
-    assert [record.value for record in each] == [25, 12.5] and each[0].p == paired.mid_p(2, 0)
+    each = [found[f"{key}.seeds.{s}.accuracy"] for s in (0, 1, 2)]
+    assert [record.value for record in each] == [25, 12.5, 12.5] and each[0].p == paired.mid_p(2, 0)
     both, expected = (
         found[f"{key}.accuracy"],
-        paired.trainings(100.0 * np.array([np.arange(8) // 2 == 2, np.arange(8) == 5])),
+        paired.trainings(100.0 * np.array([np.arange(8) // 2 == 2, np.arange(8) == 5, np.arange(8) == 4])),
     )
-    assert (both.value, both.low, both.high, both.p, both.interval) == pytest.approx(tuple(expected))
-    assert both.n == 8 and both.description.endswith("VDSR, WMSE less VDSR, MSE, 2 trainings of each")
+    got = (both.value, both.low, both.high, both.p, both.interval, both.freedom)
+    assert got == pytest.approx(tuple(expected)) and expected.freedom
+    assert both.n == 8 and both.description.endswith("VDSR, WMSE less VDSR, MSE, 3 trainings of each")
     assert each[1].description.endswith("VDSR, MSE, seed 1") and f"{key}.seeds.1.log-probability" in found
     assert not any(key.startswith("x.sosr") for key in found)  # not trained: no contrast
 

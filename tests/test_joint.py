@@ -25,27 +25,30 @@ def frame():
     two = {
         "sosr": (6, 3),
         "sosr-seed1": (6, 3),
+        "sosr-seed2": (6, 3),
         "tosr": (2, 5),
         "tosr-seed1": (2, 6),
+        "tosr-seed2": (2, 7),
         "esrgan": (6, 2),
         "duf52": (2, 6),
     }
-    return scores_of({"joint": (6, 6), "joint-seed1": (4, 6), "joint-control": (6, 4)} | two)
+    return scores_of({"joint": (6, 6), "joint-seed1": (4, 6), "joint-seed2": (5, 6), "joint-control": (6, 4)} | two)
 
 
 def test_trainings_of_a_pair_go_together_by_seed(frame):
-    assert len(joint.trainings(frame, "sosr+tosr", "fused")) == 2
-    assert len(joint.trainings(frame, "joint-control", "spatial")) == 1
-    assert joint.trainings(frame, "rcan+duf52", "fused") == []
+    assert [*joint.trainings(frame, "sosr+tosr", "fused")] == [0, 1, 2]
+    assert [*joint.trainings(frame, "joint-control", "spatial")] == [0]
+    assert joint.trainings(frame, "rcan+duf52", "fused") == {}
+    assert [*joint.trainings(frame[frame["method"] != "tosr-seed1"], "tosr", "temporal")] == [0, 2]
 
 
 def test_one_network_against_all_others(frame):
     found = {r.key: r for r in joint.recorded(frame, "k", SOURCE)}
     assert found["k.spatial.joint"].count == 6 and "k.temporal.sosr+tosr" not in found
-    assert found["k.spatial.joint.to_tosr.accuracy"].value == pytest.approx(100 * (6 + 4 - 2 - 2) / 2 / CLIPS)
+    assert found["k.spatial.joint.to_tosr.accuracy"].value == pytest.approx(100 * (6 + 4 + 5 - 2 - 2 - 2) / 3 / CLIPS)
     assert found["k.temporal.joint.to_joint-control.accuracy"].value == pytest.approx(100 * 2 / CLIPS)  # seed 0 alone
-    assert "2 trainings" in found["k.fused.joint.to_sosr+tosr.accuracy"].description
-    # one training of a rival stands against each of ours
-    assert "2 trainings" in found["k.spatial.joint.to_esrgan.accuracy"].description
-    assert found["k.spatial.joint.to_esrgan.accuracy"].value == pytest.approx(100 * (6 + 4 - 12) / 2 / CLIPS)
+    assert "3 trainings of each" in found["k.fused.joint.to_sosr+tosr.accuracy"].description
+    # one training of a rival stands against the first of ours
+    assert "trainings" not in found["k.spatial.joint.to_esrgan.accuracy"].description
+    assert found["k.spatial.joint.to_esrgan.accuracy"].value == 0
     assert "k.fused.joint.to_esrgan+duf52.accuracy" in found and "k.fused.joint.to_rcan+duf52.accuracy" not in found

@@ -45,6 +45,7 @@ def test_no_clip_that_differs_is_no_certainty():
     assert (low, high) == pytest.approx((-0.041, 0.041), abs=5e-4)  # z^2 / (n + z^2)
     right = np.arange(90) % 2 == 0
     assert paired.accuracies(right, right, np.arange(90) // 10)[:4] == (0, low, high, 1)  # groups say no more
+    assert paired.accuracies(right, right, np.arange(90) // 20)[:4] == (0, -np.inf, np.inf, 1)  # but five are too few
 
 
 counts = st.integers(0, 40)
@@ -76,6 +77,26 @@ def test_every_way_to_flip_is_tried_where_there_are_few_groups():
 def test_too_few_groups_for_any_interval():
     found = paired.means(np.ones(8), np.repeat([0, 1], 4))
     assert (found.low, found.high) == (-np.inf, np.inf) and found.p == 0.5
+
+
+def test_groups_without_a_sign_to_flip_do_not_end_the_interval_at_zero():
+    groups, none = np.repeat(np.arange(9), 10), np.zeros(90, bool)
+    one = none | (np.arange(90) == 0)  # one clip of 90 differs, and eight of nine sums are zero
+    found = paired.accuracies(one, none, groups)
+    assert (found.low, found.high) == pytest.approx(paired.tango(1, 0, 90)) and found.p == 1 and "Tango" in found.test
+    slopes = np.r_[np.zeros(20), 1.0, 2.0, 3.0]
+    student = ttest_1samp(slopes, 0)
+    assert paired.means(slopes)[1:3] == pytest.approx(student.confidence_interval(), abs=0.1)
+    assert paired.means(slopes).low < -0.06 and "Student" in paired.means(slopes).test
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10**6), differ=st.floats(0.01, 0.2), count=st.integers(6, 40))
+def test_grouped_intervals_are_no_narrower_than_those_of_independent_clips(seed, differ, count):
+    rng = np.random.default_rng(seed)
+    x = rng.choice([-1, 0, 1], 120, p=[differ / 2, 1 - differ, differ / 2])
+    alone, grouped = (paired.accuracies(x > 0, x < 0, groups) for groups in (None, rng.integers(0, count, 120)))
+    assert grouped.low <= alone.low <= alone.high <= grouped.high and grouped.p >= alone.p
 
 
 def test_flips_agree_with_students_t_where_that_holds():

@@ -293,8 +293,9 @@ def test_compare():
     assert (points.low, points.high) == pytest.approx([100 * end for end in paired.tango(20, 0, 60)])
     difference = scores.log_probability(a) - scores.log_probability(b)
     expected = paired.means(difference)
-    assert (nats.value, nats.low, nats.high, nats.p, nats.interval) == pytest.approx(tuple(expected))
-    assert nats.unit == "" and expected.test == "sign flips over clips"
+    got = (nats.value, nats.low, nats.high, nats.p, nats.interval, nats.freedom)
+    assert got == pytest.approx(tuple(expected))
+    assert nats.unit == "" and expected.test.startswith("sign flips over clips")
     same = compared(a, a)
     assert same["accuracy"].value == 0 and {record.p for record in same.values()} == {1}
     assert same["accuracy"].high == pytest.approx(100 * paired.tango(0, 0, 60)[1])  # no clip differs: no certainty
@@ -325,11 +326,11 @@ def test_compare_by_groups():
     a, b = one([0, 1, 2] * 12), one([0, 1, 1] * 12)
     actors = {"group": [f"actor{i // 4}" for i in range(36)]}  # nine
     got = compared(a.assign(**actors), b.assign(**actors))
-    difference = 100.0 * scores.correct(a) - 100.0 * scores.correct(b)
-    expected = paired.means(difference, actors["group"])
+    value, low, high, p, *_ = paired.accuracies(scores.correct(a), scores.correct(b), actors["group"])
     points = got["accuracy"]
-    assert (points.value, points.low, points.high, points.p) == pytest.approx(tuple(expected)[:4])
-    assert points.interval == got["log-probability"].interval == "sign flips over 9 groups"
+    assert (points.value, points.low, points.high) == pytest.approx((100 * value, 100 * low, 100 * high))
+    assert points.p == p and points.interval == "sign flips over 9 groups, McNemar mid-p, Tango's interval: the widest"
+    assert got["log-probability"].interval == "sign flips over 9 groups"
     assert compared(a.assign(**actors), b.assign(**actors), groups="clip") == compared(a, b)
     with pytest.raises(InputError, match="no column actor"):
         compared(a, b, groups="actor")
@@ -350,7 +351,12 @@ def test_compare_over_trainings():
     got = compared(*sides)["accuracy"]
     gains = np.stack([100.0 * scores.correct(a) - 100.0 * scores.correct(b) for a, b in zip(*sides, strict=True)])
     expected = paired.trainings(gains)
-    assert (got.value, got.low, got.high, got.p, got.interval) == pytest.approx(tuple(expected)) and got.n == 60
+    made = (got.value, got.low, got.high, got.p, got.interval, got.freedom)
+    assert made == pytest.approx(tuple(expected)) and got.n == 60 and got.description.endswith("3 trainings of each")
+    two = [side[:2] for side in sides]  # too few: the first alone
+    assert compared(*two) == compared(sides[0][0], sides[1][0])
+    with pytest.raises(InputError, match="unpaired"):  # trainings of different clips
+        compared([sides[0][0], sides[0][1][:30], sides[0][2]], [sides[1][0], sides[1][1][:30], sides[1][2]])
     assert compared(sides[0][:1], sides[1][:1]) == compared(sides[0][0], sides[1][0])
     assert compared(sides[0], sides[0])["accuracy"].high > 5  # no clip differs in any training
 

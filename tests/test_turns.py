@@ -97,12 +97,12 @@ def test_gains_are_over_the_control_of_the_same_seed_and_own_is_what_the_recogni
         return [rows("srgan", [i < n for i in range(8)]) for n in right]
 
     frames = {
-        "original": {"control": trainings(4, 5), "both": trainings(5, 5)},
-        "own": {"control": trainings(4, 5), "both": trainings(7, 8)},
+        "original": {"control": trainings(4, 5, 4), "both": trainings(5, 5, 4)},
+        "own": {"control": trainings(4, 5, 4), "both": trainings(7, 8, 7)},
     }
     found = {r.key: r for r in turns.recorded(frames, "k", SOURCE)}
     assert found["k.both.own.to_control.accuracy"].value == pytest.approx(100 * 3 / 8)
-    assert found["k.both.original.to_control.accuracy"].value == pytest.approx(100 * 0.5 / 8)
+    assert found["k.both.original.to_control.accuracy"].value == pytest.approx(100 * 1 / 3 / 8)
     assert found["k.both.on.own"].count == 7 and "k.control.own.to_control.accuracy" not in found
 
 

@@ -102,8 +102,7 @@ def _contrasts(
         if of == stream and a in rows and b in rows:
             seeds = [s for s in ablation.SEEDS if {ablation.named(a, s), ablation.named(b, s)} <= rows.keys()]
             sides = ([rows[ablation.named(side, seed)] for seed in seeds] for side in (a, b))
-            many = f", {len(seeds)} trainings of each" * (len(seeds) > 1)
-            words = f"{a} less {b}, {stream} stream, {where}{many}"
+            words = f"{a} less {b}, {stream} stream, {where}"
             yield from scores.compare(*sides, f"{key}.{stream}.{a}.to_{b}", words, provenance)
 
 

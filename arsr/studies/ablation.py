@@ -84,7 +84,7 @@ def networks(
     stream: str,
     seeds: Sequence[int] = (0,),
     rows: Sequence[str] | None = None,
-    profile: str = "embedded",
+    profile: str = "video",
 ) -> dict[str, Path]:
     """The rows of a table, or those named, whose networks of a profile are shipped, in its order: name -> file."""
     known = ROWS[stream] if rows is None else rows
@@ -137,11 +137,11 @@ def score(
     return pandas.concat(frames, ignore_index=True)
 
 
-def records(frame: pandas.DataFrame, key: str, provenance: Provenance) -> list[Record]:
+def records(frame: pandas.DataFrame, key: str, provenance: Provenance, *, groups: str | None = None) -> list[Record]:
     """The accuracy of each method in rows of one stream, KEY.NAME, and each contrast whose rows are there.
 
-    KEY.A.to_B.{accuracy, log-probability}: over clips and trainings where both rows were trained with several seeds;
-    then also KEY.A.to_B.seeds.SEED.{...}, of each seed alone.
+    KEY.A.to_B.{accuracy, log-probability}: over clips, and trainings as `scores.compare` has it; of several seeds
+    also KEY.A.to_B.seeds.SEED.{...}, of each seed alone. groups: as `scores.accuracy` has it.
     """
     (stream,) = frame["stream"].unique()
     titles = {name: row.title for name, row in ROWS[stream].items()}
@@ -149,15 +149,14 @@ def records(frame: pandas.DataFrame, key: str, provenance: Provenance) -> list[R
     for name, of in rows.items():
         row, _, seed = name.partition("-seed")
         text = f"accuracy of the {stream} stream, {titles.get(row, row)}" + (f", seed {seed}" if seed else "")
-        found.append(scores.accuracy(of).record(f"{key}.{name}", text, provenance))
+        found.append(scores.accuracy(of, groups=groups).record(f"{key}.{name}", text, provenance))
     for c in CONTRASTS[stream]:
         pairs = {a.partition("-seed")[2] or "0": (rows[a], rows[b]) for a, b in c.pairs(rows)}
         if not pairs:
             continue
         where, text = f"{key}.{c.a}.to_{c.b}", f"{c.what}: {titles[c.a]} less {titles[c.b]}"
-        many = f", {len(pairs)} trainings of each" if len(pairs) > 1 else ""
-        found += scores.compare(*zip(*pairs.values(), strict=True), where, text + many, provenance)
-        for seed, both in pairs.items() if many else ():
+        found += scores.compare(*zip(*pairs.values(), strict=True), where, text, provenance)
+        for seed, both in pairs.items() if len(pairs) > 1 else ():
             found += scores.compare(*both, f"{where}.seeds.{seed}", f"{text}, seed {seed}", provenance)
     return found
 

@@ -162,7 +162,9 @@ def transferred(
     gain, paired; KEY.A.own.to_other.{accuracy,log-probability}: the first less the second, clip by clip.
     """
     found, gains = [], {}
+    (first, *_), *_ = (rows.values() for rows in frames.values())
     for judge, rows in frames.items():
+        rows = {name: scores.aligned(first, of)[1] for name, of in rows.items()}  # all have the same clips
         for name, of in rows.items():
             text = f"accuracy, network {name}, recogniser {judge}"
             found.append(scores.accuracy(of).record(f"{key}.{name}.on.{judge}", text, provenance))

@@ -4,29 +4,52 @@ The joint network learns ToSR's loss on a pair of frames, and SoSR's looks on on
 loss, and `tosr` no features and no discriminator; all else is equal.
 """
 
-import pandas
+import time
+from pathlib import Path
 
-from arsr import names, scores
+import numpy as np
+import pandas
+import torch
+from torch import nn
+
+from arsr import manifest, names, scores
 from arsr.records import Provenance, Record
+from arsr.training.recipes import SUFFIXES
+from arsr_core import sr
 
 SEEDS = (0, 1, 2)
 NETWORKS = ("joint", "joint-control", "tosr")  # scored in both streams
 PAIRS = ("sosr+tosr", "esrgan+duf52", "rcan+duf52")
+SHAPES = ("vdsr", "rcan", "srgan", "esrgan", "spmc", "duf16", "duf52")  # networks that differ in what they cost
 
 
-def trainings(frame: pandas.DataFrame, method: str, stream: str) -> list[pandas.DataFrame]:
-    """The rows of each seed of a method, or of a pair of methods, in a stream; of one that has no seeds, one."""
-    found = []
-    for seed in SEEDS:
-        name = "+".join(f"{part}-seed{seed}" if seed else part for part in method.split("+"))
-        found.append(scores.rows_of(frame, name, stream))
-    return [rows for rows in found if rows is not None]
+def of_weights(frame: pandas.DataFrame, header: scores.Header, folder: Path, profile: str) -> pandas.DataFrame:
+    """The rows of methods without weights, and of those whose weights are a profile's of `folder`; others go.
+
+    So no network stands in for another of its name.
+    """
+    shipped = {name: entry.sha256 for name, entry in manifest.load(folder).items()}
+
+    def meant(method: str) -> bool:
+        row, _, seed = method.partition("-seed")
+        name = f"{row}{SUFFIXES[profile]}" + (f"-seed{seed}" if seed else "")
+        return header.weights.get(method) in (None, shipped.get(name))
+
+    return frame[frame["method"].map(meant)]
+
+
+def trainings(frame: pandas.DataFrame, method: str, stream: str) -> dict[int, pandas.DataFrame]:
+    """The rows of each seed of a method, or of a pair of methods, in a stream; of one that has no seeds, of seed 0."""
+    names = {seed: [f"{part}-seed{seed}" if seed else part for part in method.split("+")] for seed in SEEDS}
+    found = {seed: scores.rows_of(frame, "+".join(of), stream) for seed, of in names.items()}
+    return {seed: rows for seed, rows in found.items() if rows is not None}
 
 
 def recorded(frame: pandas.DataFrame, key: str, provenance: Provenance, *, groups: str | None = None) -> list[Record]:
     """KEY.STREAM.METHOD, accuracies of the first training; KEY.STREAM.joint.to_OTHER.*, over clips and trainings.
 
-    frame: scores of one recogniser, the joint network's and others'. groups: as `scores.accuracy` has it.
+    Against a method with a single training the first one of the joint network stands, over clips alone. frame: scores
+    of one recogniser, the joint network's and others'. groups: as `scores.accuracy` has it.
     """
     found = []
     methods = [m for m in frame["method"].unique() if "-seed" not in m]
@@ -34,10 +57,20 @@ def recorded(frame: pandas.DataFrame, key: str, provenance: Provenance, *, group
         rows = {m: of for m in (*methods, *PAIRS) if (of := trainings(frame, m, stream))}
         for m, of in rows.items():
             text = f"accuracy of the {stream} stream, {names.title(m)}"
-            found.append(scores.accuracy(of[0], groups=groups).record(f"{key}.{stream}.{m}", text, provenance))
+            found.append(scores.accuracy(of[min(of)], groups=groups).record(f"{key}.{stream}.{m}", text, provenance))
         for m in [m for m in rows if m != "joint"] if "joint" in rows else ():
-            both = [rows["joint"], rows[m] * len(rows["joint"]) if len(rows[m]) == 1 else rows[m]]
-            count = min(map(len, both))
-            words = f"joint less {names.title(m)}, {stream} stream, {count} trainings"
-            found += scores.compare(*(x[:count] for x in both), f"{key}.{stream}.joint.to_{m}", words, provenance)
+            seeds = sorted(rows["joint"].keys() & rows[m].keys())
+            both = [[of[seed] for seed in seeds] for of in (rows["joint"], rows[m])]
+            words = f"joint less {names.title(m)}, {stream} stream"
+            found += scores.compare(*both, f"{key}.{stream}.joint.to_{m}", words, provenance) if seeds else []
     return found
+
+
+def seconds(network: nn.Module, lr: torch.Tensor, repeats: int = 3) -> float:
+    """Processor seconds that a network takes for a frame of a clip, lr (1, T, 3, h, w): the median of the repeats."""
+    spent = []
+    for _ in range(repeats + 1):  # the first warms up
+        start = time.process_time()
+        sr.upscale(network, lr, precision="float32", progress=False)
+        spent.append(time.process_time() - start)
+    return float(np.median(spent[1:])) / lr.shape[1]

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from arsr.paired import TRAININGS
 from arsr.records import Provenance, Record, mean
 from arsr.studies.ablation import Reference
 from arsr_core import degrade, metrics, sr
@@ -52,11 +53,13 @@ def distance(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> np.ndarray
 def apart(a: Sequence[list], b: Sequence[list]) -> tuple[np.ndarray, np.ndarray]:
     """Frames of the trainings of two arms -> how far the arms are apart, and two trainings of one arm: (clips,) each.
 
-    Trainings that go together are compared; a single one of an arm, its start, with each of the other's.
+    Trainings that go together are compared; a single one of an arm, its start, with each of the other's. An arm of
+    fewer than three has shown little of its luck: then that is the most that two trainings were apart.
     """
     arms = np.mean([distance(a[i % len(a)], b[i % len(b)]) for i in range(max(len(a), len(b)))], 0)
     luck = [distance(*pair) for arm in (a, b) for pair in combinations(arm, 2)]
-    return arms, np.mean(luck, 0) if luck else np.full_like(arms, np.nan)
+    few = min(len(a), len(b)) < TRAININGS
+    return arms, max(luck, key=np.mean) if few else np.mean(luck, 0)
 
 
 def psnr_where(made: Sequence[torch.Tensor], clips: Sequence[Reference], low: float, high: float) -> np.ndarray:
@@ -74,12 +77,12 @@ def records(a: str, b: str, of: Mapping[str, list], clips: Sequence[Reference], 
     """The check of the contrast a less b, of names as `vdsr-mse` and `vdsr-mse-seed1` with their `frames`.
 
     check.A.to_B.apart, arms over luck; .arms and .luck in grey levels; .still and .fast, the difference of PSNR in dB.
-    The arms need two trainings of one of them; without, there is no check.
+    Without three trainings of one of the arms there is no check.
     """
     arms = [[frames for name, frames in of.items() if name.partition("-seed")[0] == arm] for arm in (a, b)]
-    between, luck = apart(*arms)
-    if not np.isfinite(luck).all():
+    if max(map(len, arms)) < TRAININGS:
         return []
+    between, luck = apart(*arms)
     key, both = f"check.{a}.to_{b}", f"{a} and {b}, {len(arms[0])} and {len(arms[1])} trainings"
     measured = {
         "apart": (between / luck, "", f"distance of {both}, over that of two trainings of one of them"),

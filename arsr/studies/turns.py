@@ -131,6 +131,6 @@ def recorded(
             text = f"accuracy, trained in turns: {name}, recogniser {judge}"
             found.append(scores.accuracy(rows[0], groups=groups).record(f"{key}.{name}.on.{judge}", text, provenance))
             if name != "control":
-                text = f"trained in turns: {name} less the control, recogniser {judge}, {len(rows)} trainings of each"
+                text = f"trained in turns: {name} less the control, recogniser {judge}"
                 found += scores.compare(rows, arms["control"], f"{key}.{name}.{judge}.to_control", text, provenance)
     return found
