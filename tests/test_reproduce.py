@@ -4,6 +4,7 @@ The jobs of the engine's tests are small shell scripts; tests/test_reproduce_who
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -36,6 +37,7 @@ RATES = Rates("stated in a test", (1e13, 5e13), (50, 200), (500, 2000))
 ALL = {"hmdb51": Clips(Path("hmdb51"), 1530, 3570, 93), "ucf101": Clips(Path("UCF-101"), 3783, 9537, 186)}
 VIDEOS = Clips(Path("CDVL134"), 0, 134, 617)
 IMAGENET = {"bn_inception": "bn_inception.pth", "resnet50": "resnet50.pth"}
+CLUSTER = engine.Machine("cluster", 0, 1, 1, "--executor slurm --jobs 64")
 
 
 def study(out="out", **changed):
@@ -308,6 +310,133 @@ def test_a_killed_job_is_done_by_the_next_run(tmp_path):
     kill_all(victim)
     assert engine.state(out, "a", "running") and run(out, jobs) == {"a": "done"}
     assert not engine.state(out, "a", "running")
+
+
+def set_to_work(out, name, jobs, machine):
+    """Start a job as Snakemake does."""
+    (out / "machines" / machine.name).mkdir(parents=True, exist_ok=True)
+    (out / "machines" / machine.name / "jobs.json").write_text(json.dumps(engine.configured(out, jobs, machine)))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "ARSR_MACHINE": machine.name}
+    return subprocess.Popen([sys.executable, "-m", "arsr.reproduce.engine", out, name], env=environment)
+
+
+def wait_for(what):
+    limit = time.monotonic() + 100
+    while not what():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def test_while_another_machine_is_at_a_job_the_next_one_is_done(tmp_path):
+    out = tmp_path / "out"
+    jobs = shell(out, a=("echo a > OUT",), b=("exit 1", "a"), c=("echo x >> OUT",), d=("echo d > OUT", "c"))
+    with places.alone(engine.place(out, "a")):  # as if another machine was at it
+        process = set_to_work(out, "a", jobs, engine.Machine("here", 0, 1))
+        wait_for(lambda: engine.is_done(out, jobs[3]))
+        assert process.poll() is None and not (out / "a").exists()
+    assert process.wait(100) == 0 and (out / "a").exists()
+    assert (out / "c").read_text() == "x\n" and not engine.state(out, "b", "failed")  # once; a was not done
+    with places.alone(engine.place(out, "b")):  # a cluster's job has the time of one job
+        process = set_to_work(out, "b", shell(out, b=("exit 1",), e=("echo e > OUT",)), CLUSTER)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(4)
+        assert not (out / "e").exists()
+    assert process.wait(100) == 1
+
+
+def test_a_job_whose_process_is_killed_has_failed_and_the_page_says_so(tmp_path):
+    out, seen = tmp_path / "out", []
+    jobs = shell(out, a=("echo a > OUT",), b=("kill -9 $PPID",))
+    engine.run(out, jobs, engine.Machine("here", 0, 2), lambda: seen.append(engine.state(out, "b", "failed")))
+    assert seen[-1]["reason"] == "its process was killed" and not engine.state(out, "b", "running")
+    with pytest.raises(InputError, match="Snakemake failed: .*no-such"):  # nothing ran
+        engine.run(out, jobs, engine.Machine("here", 0, 2, 1, "--no-such-option"), lambda: None)
+
+
+def test_after_ctrl_c_the_page_has_no_running_job(tmp_path):
+    out, seen = tmp_path / "out", []
+
+    def watch():
+        seen.append(engine.state(out, "a", "running"))
+        if any(seen) and len(seen) < 100:
+            seen.extend([None] * 100)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(out, shell(out, a=("sleep 600",)), engine.Machine("here", 0, 1), watch)
+    assert len(seen) > 100 and seen[-1] is None and not engine.state(out, "a", "failed")
+
+
+def test_a_reason_is_of_the_last_attempt_and_the_time_of_all(tmp_path):
+    out = tmp_path / "out"
+    script = "echo x >> OUT.n; case $(wc -l < OUT.n) in 1) sleep 1; echo 'arsr: old'; exit 1;; 2) kill -9 $$;; "
+    jobs = shell(out, a=(script + "3) echo Killed; exit 3;; 4) ;; *) echo a > OUT;; esac",))
+    for reason in ("arsr: old", "killed by SIGKILL", "Killed (exit code 3)", f"no {out / 'a'}"):
+        assert set_to_work(out, "a", jobs, engine.Machine("here", 0, 1)).wait(100) != 0
+        assert engine.state(out, "a", "failed")["reason"] == reason
+    assert set_to_work(out, "a", jobs, engine.Machine("here", 0, 1)).wait(100) == 0
+    assert not engine.state(out, "a", "failed") and engine.state(out, "a", "done")["seconds"] > 1
+
+
+def test_what_nobody_needs_any_more_is_not_made_again(tmp_path):
+    out = tmp_path / "out"
+    jobs = shell(out, clips=("echo c > OUT",), train=("echo t > OUT", "clips"), score=("echo s > OUT", "train"))
+    assert {*run(out, jobs).values()} == {"done"}
+    (out / "clips").unlink()
+    assert not engine.left(out, jobs)
+    (out / "score").unlink()
+    assert engine.left(out, jobs) == {"score"}
+    other = shell(out, clips=("echo d > OUT",))  # another command: all that follows from it
+    assert engine.left(out, other + jobs[1:]) == {"clips", "train", "score"}
+    (out / "train").unlink()
+    assert engine.left(out, jobs) == {"clips", "train", "score"}
+
+
+def test_scores_of_other_weights_or_clips_are_made_anew(tmp_path):
+    out, weights = tmp_path / "out", tmp_path / "vdsr.pth"
+    weights.write_text("old")
+    (job,) = shell(out, score=(f"test ! -e OUT.parquet && cat {weights} > OUT.parquet",))
+    job |= {"makes": f"{out}/score.parquet", "given": [str(weights)], "clips": "abc"}
+    machine = engine.Machine("here", 0, 1)
+    assert set_to_work(out, "score", [job], machine).wait(100) == 0 and not engine.left(out, [job])
+    weights.touch()
+    assert not engine.left(out, [job])  # the same bytes
+    weights.write_text("new")
+    (out / "score.parquet.parts").mkdir()
+    assert engine.left(out, [job]) == {"score"}
+    assert set_to_work(out, "score", [job], machine).wait(100) == 0
+    assert (out / "score.parquet").read_text() == "new" and not (out / "score.parquet.parts").exists()
+    assert engine.left(out, [job | {"clips": "abd"}]) == {"score"}
+
+
+def test_gpus_of_a_shell_inside_slurm_are_shared_out_among_jobs(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    jobs = shell(out, **{name: ("echo $CUDA_VISIBLE_DEVICES > OUT; sleep 3",) for name in "ab"})
+    both = [set_to_work(out, name, jobs, engine.Machine("here", 2, 4)) for name in "ab"]
+    assert [process.wait(100) for process in both] == [0, 0]
+    assert {(out / name).read_text().strip() for name in "ab"} == {"4", "5"}
+    for name, machine in (("c", replace(CLUSTER, gpus=1)), ("d", engine.Machine("here", 1, 4, visible="5"))):
+        (job,) = shell(out, **{name: ("echo $CUDA_VISIBLE_DEVICES > OUT",)})
+        assert set_to_work(out, name, [job], machine).wait(100) == 0
+    assert ((out / "c").read_text(), (out / "d").read_text()) == ("4,5\n", "5\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "cluster", "devices"),
+    [
+        ("", False, 4),
+        ("--executor slurm --jobs 64", True, 64),
+        ("-e slurm -j64", True, 64),
+        ("--profile p --default-resources a=b mem=1", True, 4),
+        ("--workflow-profile=p -j 8", True, 8),
+        ("--executor local --jobs unlimited", False, 4),
+    ],
+)
+def test_what_the_words_for_snakemake_say(words, cluster, devices):
+    machine = engine.Machine("m", 4, 8, 1, words)
+    assert (machine.cluster, machine.devices) == (cluster, devices)
 
 
 def test_two_runs_in_one_folder(root, tmp_path):
