@@ -64,7 +64,7 @@ class Machine:
     def devices(self) -> int:
         """How many jobs run at a time: without GPUs one, on all cores."""
         jobs = self.asked.jobs or ""
-        return int(jobs) if jobs.isdigit() else max(1, self.gpus // self.processes)
+        return int(jobs) if self.cluster and jobs.isdigit() else max(1, self.gpus // self.processes)
 
 
 def place(out: Path, name: str) -> Path:
@@ -149,7 +149,7 @@ def run(out: Path, jobs: list[dict], machine: Machine, watch: Callable[[], None]
     for job in jobs:
         (place(out, job["name"]) / "failed.json").unlink(missing_ok=True)
         (folder / "done" / job["name"]).unlink(missing_ok=True)
-    _bury(out, jobs)
+    bury(out, jobs)
     config = configured(out, jobs, machine)
     write_atomically(folder / "jobs.json", json.dumps(config, indent=1) + "\n")
     words = ["--snakefile", files("arsr.reproduce") / "Snakefile", "--configfile", folder / "jobs.json"]
@@ -174,7 +174,7 @@ def run(out: Path, jobs: list[dict], machine: Machine, watch: Callable[[], None]
                     process.wait(GRACE)
                 except subprocess.TimeoutExpired:
                     os.killpg(process.pid, signal.SIGKILL)
-            _bury(out, jobs, machine.name, killed=ended)
+            bury(out, jobs, machine.name, killed=ended)
             watch()
     ran = left(out, jobs) != config["jobs"].keys() or any(state(out, job["name"], "failed") for job in jobs)
     if process.returncode and not ran:
@@ -201,7 +201,7 @@ def configured(out: Path, jobs: list[dict], machine: Machine) -> dict:
     }
 
 
-def _bury(out: Path, jobs: list[dict], machine: str = "", *, killed: bool = False) -> None:
+def bury(out: Path, jobs: list[dict], machine: str = "", *, killed: bool = False) -> None:
     """Take away running.json of jobs that nobody is at; where a machine's were killed, they have failed."""
     for job in jobs:
         folder, running = place(out, job["name"]), state(out, job["name"], "running")
