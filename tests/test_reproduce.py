@@ -96,7 +96,6 @@ def test_what_there_is_is_found_and_what_lacks_is_named(data, tmp_path, uncounte
         ({"seeds": 6}, "seeds .*less than or equal to 5, got 6"),
         ({"settings": {"pace": 1}}, "--set pace: no recipe has it; expected one of "),
         ({"settings": {"protocol": "foo"}}, "--set protocol=foo: no such protocol; expected one of full, light"),
-        ({"engine": "--jobs '64"}, "--engine .*: No closing quotation; expected words as a shell takes them"),
     ],
 )
 def test_bad_settings(changed, message):
@@ -569,12 +568,14 @@ def test_devices(monkeypatch):
     cpu, all_, one = machine(device="cpu"), machine(), machine(device="cuda:1")
     assert (cpu.gpus, cpu.visible, cpu.devices) == (0, "", 1)  # one job at a time, on all cores
     assert engine.configured(Path("out"), [], cpu)["cores"] == cpu.cores
-    assert (all_.gpus, all_.visible, all_.devices) == (4, None, 4) and (one.gpus, one.visible) == (1, "1")
+    assert (all_.gpus, all_.visible, all_.devices) == (4, "0,1,2,3", 4) and (one.gpus, one.visible) == (1, "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
     assert machine(device="cuda:1").visible == "7"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     with pytest.raises(InputError, match="--processes 8: a GPU each, and there are 4; give no more"):
         machine(processes=8)
-    assert machine(processes=8, engine="--executor slurm").cluster
+    slurm = machine(processes=8, engine="--executor slurm")
+    assert (slurm.cluster, slurm.gpus, slurm.visible) == (True, 1, None)
     built = graph.build(study(only=("recognisers",)), Holdings(ALL, VIDEOS, {}, IMAGENET))
     with pytest.raises(InputError, match="--processes 3: recognisers/.* 256 samples a step, which do not divide"):
         machine(built, processes=3)

@@ -77,13 +77,13 @@ def _machine(study: Study, built: Graph | None) -> engine.Machine:
     """This machine, or a cluster's, with the GPUs that the study may use."""
     machine = engine.Machine(study.machine, 0, len(os.sched_getaffinity(0)), study.processes, study.engine)
     kind, _, number = (study.device or "").partition(":")
-    if kind == "cpu":
-        machine = replace(machine, visible="")
-    elif number and not machine.cluster:
-        known = os.environ.get("CUDA_VISIBLE_DEVICES")
-        machine = replace(machine, gpus=1, visible=known.split(",")[int(number)] if known else number)
-    else:  # a cluster's GPUs are not seen from here
-        machine = replace(machine, gpus=torch.cuda.device_count() or int(machine.cluster))
+    count = 0 if kind == "cpu" else torch.cuda.device_count()
+    if machine.cluster:  # whose GPUs are not seen from here
+        machine = replace(machine, gpus=int(kind != "cpu"), visible="" if kind == "cpu" else None)
+    else:
+        known = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))).split(",")[:count]
+        known = [known[int(number)]] if number else known
+        machine = replace(machine, gpus=len(known), visible=",".join(known))
     if not machine.cluster and 0 < machine.gpus < study.processes:
         raise InputError(f"--processes {study.processes}: a GPU each, and there are {machine.gpus}; give no more")
     for job in built.jobs.values() if built else ():

@@ -37,7 +37,7 @@ MEMORY, CORES = 16_000, 8  # MB and cores that a job asks a cluster for
 
 @dataclass(frozen=True)
 class Machine:
-    """Where jobs run: its name, GPUs and cores, processes a job, more words for Snakemake, the GPUs that jobs see."""
+    """Where jobs run: its name, GPUs and cores, processes a job, more words for Snakemake; which GPUs jobs see."""
 
     name: str
     gpus: int
@@ -88,22 +88,15 @@ def origin(out: Path, job: dict) -> dict:
     return {"needs": needs, "given": given, "clips": job.get("clips", "")}
 
 
-def settled(out: Path, job: dict) -> bool:
-    """Whether a job was done, by this command, from what it would be made from now; its file may be gone since."""
-    done = state(out, job["name"], "done")
-    if not done or done["command"] != job["command"]:
+def is_done(out: Path, job: dict, *, gone: bool = False) -> bool:
+    """Whether a job was done, by this command, from what there is now, and its file is as it was made, or gone."""
+    done, made = state(out, job["name"], "done"), Path(job["makes"])
+    if not done or done["command"] != job["command"] or made.exists() == gone:
         return False
-    now = origin(out, job)
-    return len(now["needs"]) == len(job["needs"]) and now == done.get("origin")
-
-
-def is_done(out: Path, job: dict) -> bool:
-    """Whether a job is settled, and its file there as it was made."""
-    made = Path(job["makes"])
-    if not made.is_file() or not settled(out, job):
+    now, stamp = origin(out, job), _stamp(made)
+    if len(now["needs"]) < len(job["needs"]) or now != done.get("origin"):
         return False
-    done, stamp = state(out, job["name"], "done"), _stamp(made)
-    return stamp == done["stamp"] or _hash(made, *stamp) == done["sha256"]
+    return gone or stamp == done["stamp"] or _hash(made, *stamp) == done["sha256"]
 
 
 def left(out: Path, jobs: list[dict]) -> set[str]:
@@ -111,16 +104,16 @@ def left(out: Path, jobs: list[dict]) -> set[str]:
 
     What is to be made anew takes along what is made from it. What was removed and nobody needs now may stay away.
     """
-    found, gone, asked = set(), set(), set()
-    used = {need for job in jobs for need in job["needs"]}
+    found, gone, used = set(), set(), {need for job in jobs for need in job["needs"]}
     for job in jobs:
-        if found.intersection(job["needs"]) or not is_done(out, job):
-            away = job["name"] in used and not Path(job["makes"]).exists() and settled(out, job)
-            (gone if away and not found.intersection(job["needs"]) else found).add(job["name"])
-    for job in reversed(jobs):
-        if job["name"] in found or job["name"] in gone & asked:
+        anew = found.intersection(job["needs"])
+        if not anew and job["name"] in used and is_done(out, job, gone=True):
+            gone.add(job["name"])
+        elif anew or not is_done(out, job):
             found.add(job["name"])
-            asked.update(job["needs"])
+    for job in reversed(jobs):  # what needs it has been looked at
+        if job["name"] in found:
+            found |= gone.intersection(job["needs"])
     return found
 
 
@@ -210,8 +203,7 @@ def bury(out: Path, jobs: list[dict], machine: str = "", *, killed: bool = False
             with _held(folder, wait=2 * CHECKED if mine else 0) as held:
                 if held and (running := state(out, job["name"], "running")):
                     if killed and mine and not is_done(out, job):
-                        ended = _stamp(folder / "log.txt")[1] / 1e9
-                        _fail(folder, job, running, ended, "its process was killed")
+                        _fail(folder, job, running, _stamp(folder / "log.txt")[1] / 1e9, "its process was killed")
                     (folder / "running.json").unlink(missing_ok=True)
 
 
@@ -329,12 +321,7 @@ def _gpus(out: Path, machine: str, count: int) -> Iterator[dict[str, str]]:
     if not count:
         yield dict(os.environ)
         return
-    if given := os.environ.get("CUDA_VISIBLE_DEVICES", ""):
-        known = given.split(",")
-    else:
-        import torch
-
-        known = [str(i) for i in range(torch.cuda.device_count())]
+    known = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
     held: list[tuple[str, FileLock]] = []
     while len(held) < count:
         for number in known:

@@ -1,7 +1,6 @@
 """What is to be reproduced, on what: what `arsr reproduce` is told. No torch yet."""
 
 import platform
-import shlex
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
@@ -66,10 +65,6 @@ class Study:
             raise InputError(f"--set {unknown[0]}: no recipe has it; expected one of {', '.join(sorted(known))}")
         if (protocol := self.settings.get("protocol", "full")) not in [*PROTOCOLS]:
             raise InputError(f"--set protocol={protocol}: no such protocol; expected one of {', '.join(PROTOCOLS)}")
-        try:
-            shlex.split(self.engine)
-        except ValueError as error:
-            raise InputError(f"--engine {self.engine!r}: {error}; expected words as a shell takes them") from None
 
     @property
     def places(self) -> tuple[str, ...]:
