@@ -4,6 +4,7 @@ The jobs of the engine's tests are small shell scripts; tests/test_reproduce_who
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -36,6 +37,7 @@ RATES = Rates("stated in a test", (1e13, 5e13), (50, 200), (500, 2000))
 ALL = {"hmdb51": Clips(Path("hmdb51"), 1530, 3570, 93), "ucf101": Clips(Path("UCF-101"), 3783, 9537, 186)}
 VIDEOS = Clips(Path("CDVL134"), 0, 134, 617)
 IMAGENET = {"bn_inception": "bn_inception.pth", "resnet50": "resnet50.pth"}
+CLUSTER = engine.Machine("cluster", 0, 1, 1, "--executor slurm --jobs 64")
 
 
 def study(out="out", **changed):
@@ -58,11 +60,25 @@ def data(tmp_path_factory):
     return folder
 
 
-def test_what_there_is_is_found_and_what_lacks_is_named(data, tmp_path):
+def test_what_there_is_is_found_and_what_lacks_is_named(data, tmp_path, uncounted):
     have = holdings.look(study(tmp_path, data=data, present_only=True))
-    assert have.datasets["hmdb51"] == Clips(data / "hmdb51", 3, 51, 8.0, have.datasets["hmdb51"].first)
+    found = have.datasets["hmdb51"]
+    assert found == Clips(data / "hmdb51", 3, 51, 8.0, found.first)
     assert have.videos.train == 2 and {"vdsr", "tsn-rgb-hmdb51", "tsn-flow-hmdb51"} == have.weights.keys()
     assert have.missing["ucf101"].startswith("UCF101: no folder UCF-101 or UCF101 or ucf101 or videos in ")
+    built = graph.build(study(tmp_path, data=data, present_only=True, only=("table-4/hmdb51-tsn/hr",)), have)
+    used, idle = conduct._found(study(tmp_path, data=data), have, built)
+    assert used.startswith("used: hmdb51 (3 test clips, 51 to train on), 2 videos, ") and "tsn-flow-hmdb51" in used
+    assert idle == f"not used: vdsr.safetensors in {data / 'weights'}"
+    score = built.jobs["table-4/hmdb51-tsn/hr"].plain()
+    assert data / "weights" / "tsn-rgb-hmdb51.safetensors" in map(Path, score["given"]) and score["clips"]
+    path = sorted((data / "hmdb51").rglob("*goo_2.avi"))[0]
+    path.rename(path.with_suffix(".away"))
+    try:
+        fewer = holdings.look(study(tmp_path, data=data, present_only=True)).datasets["hmdb51"]
+    finally:
+        path.with_suffix(".away").rename(path)
+    assert fewer.tested != found.tested and fewer.trained == found.trained
 
 
 @pytest.mark.parametrize(
@@ -79,6 +95,7 @@ def test_what_there_is_is_found_and_what_lacks_is_named(data, tmp_path):
         ({"budget": "200"}, "budget: .*, got '200'"),
         ({"seeds": 6}, "seeds .*less than or equal to 5, got 6"),
         ({"settings": {"pace": 1}}, "--set pace: no recipe has it; expected one of "),
+        ({"settings": {"protocol": "foo"}}, "--set protocol=foo: no such protocol; expected one of full, light"),
     ],
 )
 def test_bad_settings(changed, message):
@@ -181,6 +198,27 @@ def test_tsn_falls_back_on_lite0_where_its_own_imagenet_weights_lack():
     assert "backbone=efficientnet_lite0" in words and "imagenet=true" in words
 
 
+@pytest.fixture
+def uncounted(monkeypatch):
+    """Graphs whose hours do not matter: no operations are counted."""
+    for name in ("operations", "upscaling", "recognising"):
+        monkeypatch.setattr(costs, name, lambda *_: 1.0)
+
+
+def test_settings_reach_the_jobs(uncounted):
+    have = Holdings(ALL, VIDEOS, {}, IMAGENET)
+    asked = study(protocol="light", device="cuda:1", shipped=Path("/code/weights"))
+    found = graph.build(asked, have)
+    for name in ("recognisers/tsn-rgb-hmdb51", "recognisers/st-resnet-hmdb51"):
+        assert '--set protocol="light"' in " ".join(found.jobs[name].command)
+    for name in ("clips/hmdb51", "table-4/hmdb51-tsn/hr"):
+        assert "--protocol light" in " ".join(found.jobs[name].command)
+        assert "--device cuda" in " ".join(found.jobs[name].command).replace("cuda:", "")
+    assert "--protocol" not in found.jobs["networks/sosr"].command
+    assert "--root /code" in " ".join(found.jobs["networks/sosr"].command)
+    assert not any("cuda:1" in job.command for job in found.jobs.values())
+
+
 def test_only_and_budget(whole):
     have = Holdings(ALL, VIDEOS, {}, IMAGENET)
     found = graph.build(study(only=("table-4/hmdb51-tsn/sosr",)), have)
@@ -188,7 +226,13 @@ def test_only_and_budget(whole):
     needed |= {"recognisers/tsn-rgb-hmdb51", "recognisers/tsn-flow-hmdb51"}
     assert {*found.jobs} == needed | {"table-4/hmdb51-tsn/sosr"}
     with pytest.raises(InputError, match="--only table-5: no such job; stages are pairs, clips"):
-        graph.build(study(only=("table-5",)), have)
+        graph.build(study(only=("table-4", "table-5")), have)
+    some = replace(have, datasets={"hmdb51": ALL["hmdb51"]}, imagenet={}, missing={"ucf101": "no UCF101"})
+    for word in ("table-4/ucf101-tsn/hr", "ucf101", "ucf101-tsn", "figure-8/ucf101/spatial-4-hr"):
+        with pytest.raises(InputError, match=f"--only {word}: cannot be had. no UCF101"):
+            graph.build(study(only=(word,)), some)
+    word = "table-4/hmdb51-st-resnet/hr"
+    assert "no ImageNet" in graph.build(study(only=("hmdb51-tsn", word)), some).lost[word]
     cost = costs.total(RATES.hours(job.work) for job in whole.jobs.values()).high
     half = graph.within(whole, RATES, cost / 2, set())
     assert costs.total(RATES.hours(job.work) for job in half.jobs.values()).high <= cost / 2
@@ -197,6 +241,16 @@ def test_only_and_budget(whole):
     assert graph.within(whole, RATES, 2 * cost, set()) is whole
     with pytest.raises(InputError, match="--budget 0.01h: too small for any result; the cheapest takes up to"):
         graph.within(whole, RATES, 0.01, set())
+    for share in (0.1, 0.4, 0.8):  # what is done is spent, but stays
+        once = graph.within(whole, RATES, share * cost, set())
+        for done in ({name for i, name in enumerate(once.jobs) if i % 2}, {*once.jobs}):
+            assert graph.within(whole, RATES, share * cost, done).jobs.keys() == once.jobs.keys()
+        assert graph.within(whole, RATES, 0.01, {*once.jobs}).jobs.keys() == once.jobs.keys()
+        kept = {stage: [j.name for j in once.results if j.stage == stage] for stage in ("figure-8", "end-to-end")}
+        for stage, names in kept.items():  # whole, or not
+            for name in names:
+                beside = [job.name for job in whole.results if graph._whole(job.name) == graph._whole(name)]
+                assert {*beside} <= {*names} and len(beside) == (6 if stage == "end-to-end" else 5)
 
 
 def test_the_embedded_study_is_scores_alone(root, tmp_path):
@@ -310,6 +364,133 @@ def test_a_killed_job_is_done_by_the_next_run(tmp_path):
     assert not engine.state(out, "a", "running")
 
 
+def set_to_work(out, name, jobs, machine):
+    """Start a job as Snakemake does."""
+    (out / "machines" / machine.name).mkdir(parents=True, exist_ok=True)
+    (out / "machines" / machine.name / "jobs.json").write_text(json.dumps(engine.configured(out, jobs, machine)))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "ARSR_MACHINE": machine.name}
+    return subprocess.Popen([sys.executable, "-m", "arsr.reproduce.engine", out, name], env=environment)
+
+
+def wait_for(what):
+    limit = time.monotonic() + 100
+    while not what():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def test_while_another_machine_is_at_a_job_the_next_one_is_done(tmp_path):
+    out = tmp_path / "out"
+    jobs = shell(out, a=("echo a > OUT",), b=("exit 1", "a"), c=("echo x >> OUT",), d=("echo d > OUT", "c"))
+    with places.alone(engine.place(out, "a")):  # as if another machine was at it
+        process = set_to_work(out, "a", jobs, engine.Machine("here", 0, 1))
+        wait_for(lambda: engine.is_done(out, jobs[3]))
+        assert process.poll() is None and not (out / "a").exists()
+    assert process.wait(100) == 0 and (out / "a").exists()
+    assert (out / "c").read_text() == "x\n" and not engine.state(out, "b", "failed")  # once; a was not done
+    with places.alone(engine.place(out, "b")):  # a cluster's job has the time of one job
+        process = set_to_work(out, "b", shell(out, b=("exit 1",), e=("echo e > OUT",)), CLUSTER)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(4)
+        assert not (out / "e").exists()
+    assert process.wait(100) == 1
+
+
+def test_a_job_whose_process_is_killed_has_failed_and_the_page_says_so(tmp_path):
+    out, seen = tmp_path / "out", []
+    jobs = shell(out, a=("echo a > OUT",), b=("kill -9 $PPID",))
+    engine.run(out, jobs, engine.Machine("here", 0, 2), lambda: seen.append(engine.state(out, "b", "failed")))
+    assert seen[-1]["reason"] == "its process was killed" and not engine.state(out, "b", "running")
+    with pytest.raises(InputError, match="Snakemake failed: .*no-such"):  # nothing ran
+        engine.run(out, jobs, engine.Machine("here", 0, 2, 1, "--no-such-option"), lambda: None)
+
+
+def test_after_ctrl_c_the_page_has_no_running_job(tmp_path):
+    out, seen = tmp_path / "out", []
+
+    def watch():
+        seen.append(engine.state(out, "a", "running"))
+        if any(seen) and len(seen) < 100:
+            seen.extend([None] * 100)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(out, shell(out, a=("sleep 600",)), engine.Machine("here", 0, 1), watch)
+    assert len(seen) > 100 and seen[-1] is None and not engine.state(out, "a", "failed")
+
+
+def test_a_reason_is_of_the_last_attempt_and_the_time_of_all(tmp_path):
+    out = tmp_path / "out"
+    script = "echo x >> OUT.n; case $(wc -l < OUT.n) in 1) sleep 1; echo 'arsr: old'; exit 1;; 2) kill -9 $$;; "
+    jobs = shell(out, a=(script + "3) echo Killed; exit 3;; 4) ;; *) echo a > OUT;; esac",))
+    for reason in ("arsr: old", "killed by SIGKILL", "Killed (exit code 3)", f"no {out / 'a'}"):
+        assert set_to_work(out, "a", jobs, engine.Machine("here", 0, 1)).wait(100) != 0
+        assert engine.state(out, "a", "failed")["reason"] == reason
+    assert set_to_work(out, "a", jobs, engine.Machine("here", 0, 1)).wait(100) == 0
+    assert not engine.state(out, "a", "failed") and engine.state(out, "a", "done")["seconds"] > 1
+
+
+def test_what_nobody_needs_any_more_is_not_made_again(tmp_path):
+    out = tmp_path / "out"
+    jobs = shell(out, clips=("echo c > OUT",), train=("echo t > OUT", "clips"), score=("echo s > OUT", "train"))
+    assert {*run(out, jobs).values()} == {"done"}
+    (out / "clips").unlink()
+    assert not engine.left(out, jobs)
+    (out / "score").unlink()
+    assert engine.left(out, jobs) == {"score"}
+    other = shell(out, clips=("echo d > OUT",))  # another command: all that follows from it
+    assert engine.left(out, other + jobs[1:]) == {"clips", "train", "score"}
+    (out / "train").unlink()
+    assert engine.left(out, jobs) == {"clips", "train", "score"}
+
+
+def test_scores_of_other_weights_or_clips_are_made_anew(tmp_path):
+    out, weights = tmp_path / "out", tmp_path / "vdsr.pth"
+    weights.write_text("old")
+    (job,) = shell(out, score=(f"test ! -e OUT.parquet && cat {weights} > OUT.parquet",))
+    job |= {"makes": f"{out}/score.parquet", "given": [str(weights)], "clips": "abc"}
+    machine = engine.Machine("here", 0, 1)
+    assert set_to_work(out, "score", [job], machine).wait(100) == 0 and not engine.left(out, [job])
+    weights.touch()
+    assert not engine.left(out, [job])  # the same bytes
+    weights.write_text("new")
+    (out / "score.parquet.parts").mkdir()
+    assert engine.left(out, [job]) == {"score"}
+    assert set_to_work(out, "score", [job], machine).wait(100) == 0
+    assert (out / "score.parquet").read_text() == "new" and not (out / "score.parquet.parts").exists()
+    assert engine.left(out, [job | {"clips": "abd"}]) == {"score"}
+
+
+def test_gpus_of_a_shell_inside_slurm_are_shared_out_among_jobs(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    jobs = shell(out, **{name: ("echo $CUDA_VISIBLE_DEVICES > OUT; sleep 3",) for name in "ab"})
+    both = [set_to_work(out, name, jobs, engine.Machine("here", 2, 4)) for name in "ab"]
+    assert [process.wait(100) for process in both] == [0, 0]
+    assert {(out / name).read_text().strip() for name in "ab"} == {"4", "5"}
+    for name, machine in (("c", replace(CLUSTER, gpus=1)), ("d", engine.Machine("here", 1, 4, visible="5"))):
+        (job,) = shell(out, **{name: ("echo $CUDA_VISIBLE_DEVICES > OUT",)})
+        assert set_to_work(out, name, [job], machine).wait(100) == 0
+    assert ((out / "c").read_text(), (out / "d").read_text()) == ("4,5\n", "5\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "cluster", "devices"),
+    [
+        ("", False, 4),
+        ("--executor slurm --jobs 64", True, 64),
+        ("-e slurm -j64", True, 64),
+        ("--profile p --default-resources a=b mem=1", True, 4),
+        ("--workflow-profile=p -j 8", True, 8),
+        ("--executor local --jobs unlimited", False, 4),
+    ],
+)
+def test_what_the_words_for_snakemake_say(words, cluster, devices):
+    machine = engine.Machine("m", 4, 8, 1, words)
+    assert (machine.cluster, machine.devices) == (cluster, devices)
+
+
 def test_two_runs_in_one_folder(root, tmp_path):
     asked = Study("embedded", out=tmp_path / "out", clips=18, methods=("hr",), shipped=root / "weights", machine="here")
     code = "import sys; from pathlib import Path; from arsr import places\n"
@@ -346,9 +527,59 @@ def test_where_jobs_failed_they_are_named_and_not_the_tables_that_lack(root, tmp
             assert conduct.conduct(asked, HERE, say=said.append, tell=str) == failed
             assert said[-1].endswith("no scores of Table 4 there yet")
             assert (tmp_path / "out" / "report.json").is_file()
+            page = (tmp_path / "out" / "status.html").read_text()
+            assert "What was made" in page and "refresh" not in page
         else:
             with pytest.raises(InputError, match="no scores of Table 4 there yet"):
                 conduct.conduct(asked, HERE, say=said.append, tell=str)
+
+
+def test_the_page_of_a_plan_stands_still_and_rates_are_of_a_kind_of_device(root, tmp_path, monkeypatch):
+    asked = Study("embedded", out=tmp_path, clips=18, methods=("hr",), shipped=root / "weights", device="cpu")
+    monkeypatch.setattr(conduct.costs, "measure", lambda *_: RATES)
+    conduct.conduct(asked, HERE, "prepare", say=str, tell=str)
+    running = tmp_path / "jobs" / "table-4" / "embedded-tsn" / "hr" / "running.json"
+    running.parent.mkdir(parents=True)
+    running.write_text(json.dumps({"machine": "m", "process": 1, "since": 0.0}))  # of a machine that is gone
+    conduct.conduct(asked, HERE, "prepare", say=str, tell=str)
+    page = (tmp_path / "status.html").read_text()
+    assert not running.exists() and "running" not in page.partition("<h1>")[2].partition("<h2>")[0]
+    assert "<h1>The plan</h1>" in page and "refresh" not in page and not (tmp_path / "report.json").exists()
+    assert (tmp_path / "machines" / asked.machine / "rates-cpu.json").is_file()
+
+
+def test_where_jobs_failed_nothing_is_kept(root, tmp_path, monkeypatch):
+    (tmp_path / "rates.json").write_text(json.dumps(vars(RATES)))
+    asked = Study("embedded", out=tmp_path / "out", clips=18, methods=("hr",), shipped=root / "weights")
+    asked, kept, said = replace(asked, rates=tmp_path / "rates.json"), [], []
+    monkeypatch.setattr(conduct, "_finish", lambda study, have, source, keep, *_: kept.append(keep))
+    for failed in ("one failed", ""):
+        monkeypatch.setattr(conduct, "_run", lambda *_, failed=failed: failed)
+        conduct.conduct(asked, HERE, keep=tmp_path / "results", say=said.append, tell=str)
+    assert kept == [None, tmp_path / "results"] and sum(line.startswith("not kept in ") for line in said) == 1
+
+
+def test_devices(monkeypatch):
+    def machine(built=None, **changed):
+        return conduct._machine(study(machine="m", **changed), built)
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    cpu, all_, one = machine(device="cpu"), machine(), machine(device="cuda:1")
+    assert (cpu.gpus, cpu.visible, cpu.devices) == (0, "", 1)  # one job at a time, on all cores
+    assert engine.configured(Path("out"), [], cpu)["cores"] == cpu.cores
+    assert (all_.gpus, all_.visible, all_.devices) == (4, "0,1,2,3", 4) and (one.gpus, one.visible) == (1, "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
+    assert machine(device="cuda:1").visible == "7"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    with pytest.raises(InputError, match="--processes 8: a GPU each, and there are 4; give no more"):
+        machine(processes=8)
+    slurm = machine(processes=8, engine="--executor slurm")
+    assert (slurm.cluster, slurm.gpus, slurm.visible) == (True, 1, None)
+    built = graph.build(study(only=("recognisers",)), Holdings(ALL, VIDEOS, {}, IMAGENET))
+    with pytest.raises(InputError, match="--processes 3: recognisers/.* 256 samples a step, which do not divide"):
+        machine(built, processes=3)
+    assert machine(built, processes=4).devices == 1
 
 
 def test_a_cluster_s_jobs_ask_for_gpus_that_are_not_here(tmp_path):

@@ -1,7 +1,6 @@
 """A study from its plan to its tables."""
 
 import os
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,29 +32,27 @@ def conduct(
     """Plan a study and, as the stage says, run its jobs and make its tables -> what failed, in words; "": nothing.
 
     keep: a folder that gets copies of records and scores. Raises InputError for what `holdings.look` and `graph.build`
-    refuse, and for a folder that another run on this machine works in.
+    refuse, for processes that do not fit GPUs or batches, and for a folder that another run on this machine works in.
     """
     here, out = device(study.device), study.out
     if here.type == "cuda" and not study.precision:
         study = replace(study, precision="bfloat16")
     have = holdings.look(study)
     built = graph.build(study, have) if stage != "tables" else None
+    devices = (machine := _machine(study, built)).devices
     places.claim(out, "study")
     with places.alone(out / "machines" / study.machine):
         if stage == "tables":
             _finish(study, have, source, keep, say, tell)
             return ""
-        machine = engine.Machine(study.machine, 0, len(os.sched_getaffinity(0)), study.processes, study.engine)
-        if study.device != "cpu":  # a cluster's GPUs are not seen from here
-            machine = replace(machine, gpus=torch.cuda.device_count() or int(machine.cluster))
-        jobs = re.search(r"--jobs[ =](\d+)", study.engine)
-        devices = int(jobs[1]) if jobs else max(1, (machine.gpus or machine.cores) // study.processes)
         rates = _rates(study, have, say)
-        done = {name for name, job in built.jobs.items() if engine.is_done(out, job.plain())}
+        jobs = [job.plain() for job in built.jobs.values()]
+        engine.bury(out, jobs)
+        done = built.jobs.keys() - engine.left(out, jobs)
         built = graph.within(built, rates, study.hours, done)
         free = shutil.disk_usage(out).free
-        tell(pages.described(built, rates, done, devices, free))
-        pages.write(out, built, rates, devices)
+        tell("\n".join([*_found(study, have, built), pages.described(built, rates, done, devices, free)]))
+        pages.write(out, built, rates, devices, pages.PLAN)
         say(f"the plan: {out / 'status.html'}")
         if stage == "prepare":
             return ""
@@ -63,10 +60,12 @@ def conduct(
         if not failed:
             shutil.rmtree(out / "flow", ignore_errors=True)  # which nobody looks for now
         try:
-            pages.write(out, built, rates, devices, ended=True)
+            pages.write(out, built, rates, devices, pages.MADE)
             say(f"the report: {out / 'status.html'} and report.json")
             if stage == "all":
-                _finish(study, have, source, keep, say, tell)
+                _finish(study, have, source, None if failed else keep, say, tell)
+                if failed and keep:
+                    say(f"not kept in {keep}: jobs failed, and these are a part of the results")
         except InputError as error:  # where jobs failed they are why there is nothing to report
             if not failed:
                 raise
@@ -74,13 +73,47 @@ def conduct(
     return failed
 
 
+def _machine(study: Study, built: Graph | None) -> engine.Machine:
+    """This machine, or a cluster's, with the GPUs that the study may use."""
+    machine = engine.Machine(study.machine, 0, len(os.sched_getaffinity(0)), study.processes, study.engine)
+    kind, _, number = (study.device or "").partition(":")
+    count = 0 if kind == "cpu" else torch.cuda.device_count()
+    if machine.cluster:  # whose GPUs are not seen from here
+        machine = replace(machine, gpus=int(kind != "cpu"), visible="" if kind == "cpu" else None)
+    else:
+        known = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))).split(",")[:count]
+        known = [known[int(number)]] if number else known
+        machine = replace(machine, gpus=len(known), visible=",".join(known))
+    if not machine.cluster and 0 < machine.gpus < study.processes:
+        raise InputError(f"--processes {study.processes}: a GPU each, and there are {machine.gpus}; give no more")
+    for job in built.jobs.values() if built else ():
+        if job.batch % study.processes:
+            raise InputError(
+                f"--processes {study.processes}: {job.name} has {job.batch} samples a step, which do not divide among "
+                "them; give another number, or batch, --set batch=N"
+            )
+    return machine
+
+
+def _found(study: Study, have: Holdings, built: Graph) -> list[str]:
+    """What the plan uses of what is there, and which weights it does not, in words."""
+    sets = [f"{name} ({its.test:,} test clips, {its.train:,} to train on)" for name, its in have.datasets.items()]
+    sets += [f"{have.videos.train:,} videos"] if have.videos else []
+    given = {path: None for job in built.jobs.values() for path in job.given}
+    lines = [f"used: {', '.join([*sets, *map(str, given)])}"]
+    there = sorted((study.data / "weights").glob("[!.]*")) if study.data else []
+    idle = ", ".join(path.name for path in there if path not in given)
+    return lines + ([f"not used: {idle} in {there[0].parent}"] if idle else [])
+
+
 def _rates(study: Study, have: Holdings, say: Callable[[str], None]) -> costs.Rates:
-    """Those given, those that this machine showed before, or what it shows in the next minute."""
-    path = study.out / "machines" / study.machine / "rates.json"
+    """Those given, those that such a device of this machine showed before, or what it shows in the next minute."""
+    where = device(study.device)
+    path = study.out / "machines" / study.machine / f"rates-{where.type}.json"
     if study.rates or path.is_file():
         return costs.load(study.rates or path)
     say("measuring this machine for a minute ...")
-    rates = costs.measure(device(study.device), next((its.first for its in have.datasets.values()), None))
+    rates = costs.measure(where, next((its.first for its in have.datasets.values()), None))
     rates.save(path)
     return rates
 

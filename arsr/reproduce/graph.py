@@ -6,6 +6,7 @@
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -55,6 +56,9 @@ class Job:
     work: Work = field(default_factory=Work)
     parts: int = 1  # steps of a training, clips of all else: what its progress is counted in
     tells: int = 0  # how much, see TELLS; that of a result is handed down to what it needs
+    given: tuple[Path, ...] = ()  # files it is made from that no job makes
+    clips: str = ""  # a hash of the list of clips it is made from
+    batch: int = 0  # samples a step of a training, which its processes share
 
     @property
     def stage(self) -> str:
@@ -63,7 +67,8 @@ class Job:
 
     def plain(self) -> dict:
         """What the engine knows of it, as JSON holds it."""
-        return dict(name=self.name, command=list(self.command), makes=str(self.makes), needs=list(self.needs))
+        known = dict(name=self.name, command=list(self.command), makes=str(self.makes), needs=list(self.needs))
+        return known | dict(given=[*map(str, self.given)], clips=self.clips)
 
 
 @dataclass(frozen=True)
@@ -111,10 +116,16 @@ def build(study: Study, have: Holdings) -> Graph:
         reasons = "; ".join(dict.fromkeys(graph.lost.values()))
         raise InputError(f"reproduce: nothing can be made. {reasons}")
     if study.only:
-        names = [name for name in graph.jobs if any(_asked(name, word) for word in study.only)]
+        names, lost = [], {}
+        for word in study.only:
+            known = [name for name in graph.jobs if _asked(name, word)]
+            missing = {name: reason for name, reason in graph.lost.items() if _lost(name, word)}
+            if not known and not missing:
+                raise InputError(f"--only {word}: no such job; stages are {', '.join(STAGES)}")
+            names, lost = names + known, lost | missing
         if not names:
-            raise InputError(f"--only {' '.join(study.only)}: no such job; stages are {', '.join(STAGES)}")
-        lost = {name: reason for name, reason in graph.lost.items() if any(_asked(name, word) for word in study.only)}
+            reasons = "; ".join(dict.fromkeys(lost.values()))
+            raise InputError(f"--only {' '.join(study.only)}: cannot be had. {reasons}")
         graph = replace(graph.above(names), lost=lost)
     return graph
 
@@ -123,29 +134,47 @@ def _asked(name: str, word: str) -> bool:
     return fnmatchcase(name, word) or name.partition("/")[0] == word or word in name.split("/")
 
 
-def within(graph: Graph, rates: Rates, hours: float, done: set[str]) -> Graph:
-    """The graph without its least telling results, so many that the rest takes at most so long, at worst.
+def _lost(name: str, word: str) -> bool:
+    """Whether a word means a lost result, or, as 'ucf101-tsn' or 'figure-8/ucf101/spatial-4-hr', what is part of it."""
+    name = name.removesuffix(", all")
+    parts = [name, name.partition("/")[2]]
+    return _asked(name, word) or any(word.startswith((f"{part}-", f"{part}/")) for part in parts)
 
-    Raises InputError where not even one result fits.
+
+def within(graph: Graph, rates: Rates, hours: float, done: set[str]) -> Graph:
+    """The graph with results, the most telling first, while what is done and what they need takes so long, at worst.
+
+    What is of use only as a whole is taken whole, or not; what is done already stays. Raises InputError where nothing
+    fits.
     """
 
     def cost(g: Graph) -> float:
-        return costs.total(rates.hours(job.work) for name, job in g.jobs.items() if name not in done).high
+        return costs.total(rates.hours(graph.jobs[name].work) for name in g.jobs.keys() | done).high
 
-    order = sorted(graph.results, key=lambda job: (job.tells, rates.hours(job.work).high))
     if cost(graph) <= hours:
         return graph
-    least = min(cost(graph.above([job.name])) for job in order)
-    kept, names = graph.above([]), []
-    for job in order:  # the most telling first; what does not fit makes room for what does
-        if cost(tried := graph.above([*names, job.name])) <= hours:
-            names.append(job.name)
-            kept = tried
+    wholes: dict[str, list[Job]] = {}
+    for job in graph.results:
+        wholes.setdefault(_whole(job.name), []).append(job)
+    order = sorted(wholes.values(), key=lambda its: (its[0].tells, max(rates.hours(job.work).high for job in its)))
+    least = min(cost(graph.above(job.name for job in its)) for its in order)
+    names = [job.name for job in graph.results if graph.above([job.name]).jobs.keys() <= done]
+    for its in order:  # what does not fit makes room for what does
+        if cost(tried := graph.above([*names, *(job.name for job in its)])) <= hours:
+            names = [job.name for job in tried.results]
     if not names:
         raise InputError(f"--budget {hours:g}h: too small for any result; the cheapest takes up to {least:,.2g} h")
-    dropped = [job for job in order if job.name not in names]
+    dropped = [job for its in order for job in its if job.name not in names]
     reasons = {job.name: f"dropped, to stay within {hours:g} h ({TELLS[job.tells]})" for job in dropped}
-    return replace(kept, lost=graph.lost | reasons)
+    return replace(graph.above(names), lost=graph.lost | reasons)
+
+
+def _whole(name: str) -> str:
+    """What a result is of use with: in Figure 8 all shares of a stream and method, end to end all of a data set."""
+    stage, _, rest = name.partition("/")
+    if stage == "figure-8":
+        return re.sub(r"-\d-", "-", name)
+    return f"{stage}/{rest.partition('-')[0]}" if stage == "end-to-end" else name
 
 
 # How it is put together -------------------------------------------------------------------------------------
@@ -160,16 +189,20 @@ class _Builder:
         self.lost: dict[str, str] = {}
         self.of_sr, self.of_recognisers = RECIPE_PROFILES.get(study.profile, ("embedded", "embedded"))
         how = RECIPES["tsn-rgb"][self.of_recognisers]
-        self.protocol = PROTOCOLS[study.protocol or study.settings.get("protocol") or how.protocol]
+        self.settings = study.settings | ({"protocol": study.protocol} if study.protocol else {})
+        self.protocol = PROTOCOLS[self.settings.get("protocol", how.protocol)]
         self.preset = study.preset or ("fast" if study.profile == "embedded" else "reference")
         self.lite = study.profile != "paper"
-        self.device = ("--device", study.device) if study.device else ()
+        # which GPU is said by CUDA_VISIBLE_DEVICES, to trainings, too
+        self.device = ("--device", study.device.partition(":")[0]) if study.device else ()
 
-    def add(self, name: str, *words: object, makes: Path, needs: Iterable[str] = (), **more) -> Made:
-        """A job, once; -> what it makes."""
+    def add(self, name: str, *words: object, makes: Path, of: Iterable[Made] = (), **more) -> Made:
+        """A job, once, made of files that are there or that jobs make; -> what it makes."""
         if name not in self.jobs:
-            needs = tuple(dict.fromkeys(needs))
-            self.jobs[name] = Job(name, ("arsr", *map(str, words)), makes, needs, **more)
+            of = [*of]
+            needs = tuple(dict.fromkeys(need for its in of for need in its.needs))
+            given = tuple(dict.fromkeys(its.path for its in of if not its.needs))
+            self.jobs[name] = Job(name, ("arsr", *map(str, words)), makes, needs, given=given, **more)
         return Made(makes, (name,))
 
     # Results ---
@@ -229,8 +262,8 @@ class _Builder:
         kinds = [(self.backbone(stem), _stream(stem)) for stem in stems]
         work = costs.scoring(clips.test, clips.frames, method, kinds, self.protocol, self.lite)
         words = ["evaluate", dataset, makes, *files, "-m", method, *weights, *where, *how, "--cache", self.out / "flow"]
-        needs = (need for its in (*judges, *made.values()) for need in its.needs)
-        return self.add(name, *words, makes=makes, needs=needs, work=work, parts=clips.test, tells=tells)
+        more = dict(work=work, parts=clips.test, tells=tells, clips=clips.tested)
+        return self.add(name, *words, makes=makes, of=(*judges, *made.values()), **more)
 
     def retrained(self, name: str, tells: int, dataset: str, stream: str, share: int) -> Made:
         """Figure 8: TSN trained on with LR in so many of 4 clips, and its scores on HR, LR and SR."""
@@ -252,8 +285,7 @@ class _Builder:
         words = ["--recipe", stem, "--profile", self.of_recognisers, "--hr", hr.path.parent, "--lr", lr.path.parent]
         recipe = replace(self.recipe(stem), steps=self.few(stem))
         words = ["retrained", folder, *words, "--start", start.path, "--share", share, *self.steps(recipe)]
-        needs = (*start.needs, *hr.needs, *lr.needs)
-        return self.adapt(f"figure-8/{dataset}/train-{stem}-lr{share}", words, folder, needs, recipe)
+        return self.adapt(f"figure-8/{dataset}/train-{stem}-lr{share}", words, folder, (start, hr, lr), recipe)
 
     def end_to_end(self, name: str, tells: int, dataset: str, own: str, network: str) -> Made:
         """A network trained through TSN's spatial stream, or ST-ResNet's, or neither; its scores with one of them."""
@@ -272,13 +304,12 @@ class _Builder:
         recipe = replace(recipe, steps=min(LONGEST, recipe.steps), batch=min(8, recipe.batch))
         words = ["end-to-end", folder, "--hr", hr.path.parent, "--recogniser", judge.path, "--weight", weight]
         words += ["--method", END_TO_END[0], "--start", start.path, *self.steps(recipe)]
-        needs = (*start.needs, *judge.needs, *hr.needs)
-        return self.adapt(f"end-to-end/{dataset}/train-{own}", words, folder, needs, recipe)
+        return self.adapt(f"end-to-end/{dataset}/train-{own}", words, folder, (start, judge, hr), recipe)
 
-    def adapt(self, name: str, words: list, folder: Path, needs: Iterable[str], recipe: RecogniserRecipe) -> Made:
+    def adapt(self, name: str, words: list, folder: Path, of: Iterable[Made], recipe: RecogniserRecipe) -> Made:
         """The job `arsr adapt`."""
-        more = dict(work=costs.training(recipe), parts=recipe.steps)
-        return self.add(name, "adapt", *words, makes=folder / "weights.safetensors", needs=needs, **more)
+        more = dict(work=costs.training(recipe), parts=recipe.steps, batch=recipe.batch)
+        return self.add(name, "adapt", *words, makes=folder / "weights.safetensors", of=of, **more)
 
     def few(self, stem: str) -> int:
         """Steps of Figure 8's trainings: a third of the recipe's."""
@@ -303,13 +334,12 @@ class _Builder:
             return self.trained(name, folder)
         if not self.have.videos:
             raise InputError(f"no weights of {name}; {self.have.missing['videos']}")
-        recipe = costs.scaled(recipe, self.study.settings)
+        recipe = costs.scaled(recipe, self.settings)
         pairs, start = self.pairs(recipe.patch), self.network(recipe.start) if recipe.start else None
         words = ["--profile", self.of_sr, "--data", pairs.path.parent, *self.schedule(recipe, seed)]
         words += ["--start", start.path] if start else []
-        needs = (*pairs.needs, *(start.needs if start else ()))
-        stage = "networks" if start else "starts"
-        return self.train(f"{stage}/{name}", row, words, folder, needs, recipe)
+        stage, of = ("networks", (pairs, start)) if start else ("starts", (pairs,))
+        return self.train(f"{stage}/{name}", row, words, folder, of, recipe)
 
     def recogniser(self, stem: str, dataset: str) -> Made:
         """The weights of a recogniser for a data set: given, or trained."""
@@ -323,24 +353,27 @@ class _Builder:
         if self.study.skip_training:
             return self.trained(name, folder)
         recipe, clips, words = self.recipe(stem), self.clips(dataset), ["--profile", self.of_recognisers]
-        needs = [*clips.needs]
+        of = [clips]
         if self.study.profile == "paper" and not recipe.start:
             words += self.imagenet(stem, recipe)
+            of += [Made(Path(file))] if (file := self.have.imagenet.get(recipe.backbone)) else []
         for other in recipe.start:  # by the names of files: streams that are trained beside, or what is shipped
             mine = next((s for s in RECIPES if s + SUFFIXES[self.of_recognisers] == other), None)
             if mine:
                 made = self.recogniser(mine, dataset)
-                needs += made.needs
+                of.append(made)
                 if not made.needs:
                     raise InputError(f"{name}: its streams have to be trained here; take {made.path.name} away")
         words += ["--data", clips.path.parent, "--out", out, *self.schedule(recipe, 0)]
-        return self.train(f"recognisers/{name}", stem, words, folder, needs, recipe)
+        return self.train(f"recognisers/{name}", stem, words, folder, of, recipe)
 
-    def train(self, name: str, recipe_name: str, words: list, folder: Path, needs, recipe) -> Made:
+    def train(self, name: str, recipe_name: str, words: list, folder: Path, of: Iterable[Made], recipe) -> Made:
         """The job `arsr train`."""
         words = ["train", recipe_name, *words] + ["--out", folder.parent] * ("--out" not in words)
-        more = dict(work=costs.training(recipe), parts=recipe.steps)
-        return self.add(name, *words, makes=folder / "weights.safetensors", needs=needs, **more)
+        if (root := self.study.shipped.parent) != Path("."):
+            words += ["--root", root]
+        more = dict(work=costs.training(recipe), parts=recipe.steps, batch=recipe.batch)
+        return self.add(name, *words, makes=folder / "weights.safetensors", of=of, **more)
 
     def trained(self, name: str, folder: Path) -> Made:
         """What an earlier run trained; InputError where it did not."""
@@ -361,7 +394,7 @@ class _Builder:
 
     def recipe(self, stem: str) -> RecogniserRecipe:
         """A recogniser's, with the study's settings."""
-        recipe = costs.scaled(RECIPES[stem][self.of_recognisers], self.study.settings)
+        recipe = costs.scaled(RECIPES[stem][self.of_recognisers], self.settings)
         return replace(recipe, backbone=self.backbone(stem), imagenet=False)
 
     def backbone(self, stem: str) -> str:
@@ -374,7 +407,7 @@ class _Builder:
 
     def schedule(self, recipe: SRRecipe | RecogniserRecipe, seed: int) -> list[object]:
         """The words for the study's own settings, the seed and the precision."""
-        changed = {name: value for name, value in self.study.settings.items() if name in vars(recipe)}
+        changed = {name: value for name, value in self.settings.items() if name in vars(recipe)}
         words = [word for name, value in changed.items() for word in ("--set", f"{name}={json.dumps(value)}")]
         return words + ["--seed", seed] * bool(seed) + self.precision()
 
@@ -392,7 +425,8 @@ class _Builder:
         roots = self.study.videos or (clips.root,)
         work = costs.pairs(clips.train, clips.frames, options.get("clip_frames", 120))
         words = ["data", "pairs", folder, *roots, "--patch", patch, *words, *self.device]
-        return self.add(f"pairs/{patch}", *words, makes=folder / "index.json", work=work, parts=clips.train)
+        more = dict(work=work, parts=clips.train, clips=clips.trained)
+        return self.add(f"pairs/{patch}", *words, makes=folder / "index.json", **more)
 
     def clips(self, dataset: str, method: str = "hr") -> Made:
         """Training clips of a data set, with flow, as they are or reduced and enlarged again."""
@@ -402,13 +436,8 @@ class _Builder:
         words += ["--splits", study.splits] * bool(study.splits) + ["--present-only"] * study.present_only
         words += ["--protocol", self.protocol.name, "--preset", self.preset, *self.device]
         work = costs.snippets(held.train, held.frames, self.protocol)
-        return self.add(
-            f"clips/{folder.name.removeprefix('clips-')}",
-            *words,
-            makes=folder / "index.json",
-            work=work,
-            parts=held.train,
-        )
+        more = dict(work=work, parts=held.train, clips=held.trained)
+        return self.add(f"clips/{folder.name.removeprefix('clips-')}", *words, makes=folder / "index.json", **more)
 
 
 def _stream(stem: str) -> str:

@@ -1,5 +1,6 @@
 """What there is on disk for a study: data sets with their split files, videos, weights; what lacks, in words."""
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -32,6 +33,8 @@ class Clips:
     train: int = 0
     frames: float = 24.0  # of a clip, about
     first: Path | None = None  # a clip
+    tested: str = field(default="", compare=False)  # hashes of the names and sizes of the files
+    trained: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,9 @@ def _dataset(study: Study, name: str) -> Clips:
             f"{expected}; download them again, or take what there is (--present-only)"
         )
     evaluate.check(found["test"], facts.classes, present_only=study.present_only)
-    shown = _spread(found["train"] + found["test"])
-    return Clips(root, counted["test"], counted["train"], _length([clip.path for clip in shown]), found["test"][0].path)
+    length = _length([clip.path for clip in _spread(found["train"] + found["test"])])
+    lists = (_listed([(clip.name, clip.path) for clip in found[subset]]) for subset in ("test", "train"))
+    return Clips(root, counted["test"], counted["train"], length, found["test"][0].path, *lists)
 
 
 def _videos(study: Study) -> Clips:
@@ -112,8 +116,13 @@ def _videos(study: Study) -> Clips:
         raise _Absent(
             f"videos to train super-resolution on: no folder CDVL134 in {study.data}; give one, --videos FOLDER"
         )
-    found = [path for _, path in preparation.find(Pairs(sources=tuple(map(str, roots))))]
-    return Clips(Path(roots[0]), 0, len(found), _length(_spread(found)), found[0])
+    named = list(preparation.find(Pairs(sources=tuple(map(str, roots)))))
+    found = [path for _, path in named]
+    return Clips(Path(roots[0]), 0, len(found), _length(_spread(found)), found[0], trained=_listed(named))
+
+
+def _listed(files: list[tuple[str, Path]]) -> str:
+    return hashlib.sha256(repr([(name, path.stat().st_size) for name, path in files]).encode()).hexdigest()
 
 
 def _spread(clips: list) -> list:

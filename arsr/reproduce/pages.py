@@ -18,6 +18,7 @@ from arsr_core.files import write_atomically
 
 STATES = ("done", "running", "failed", "waiting")
 PAPER = "var(--pst-color-background, Canvas)"  # of the book's pages, or any
+PLAN, RUNS, MADE = "The plan", "The study, as it runs", "What was made"  # titles of the page
 REFRESH = '<meta http-equiv="refresh" content="10">'
 
 
@@ -117,9 +118,11 @@ def picture(graph: Graph, rates: Rates, done: set[str]) -> str:
     return f'<svg viewBox="0 0 {width} {height}" {look} {label}>{"".join(parts)}</svg>'
 
 
-def write(out: Path, graph: Graph, rates: Rates, devices: int, *, ended: bool = False) -> dict[str, int]:
-    """Write the page and, at the end, the report -> how many jobs are in which state."""
-    rows = [_row(out, job, rates.hours(job.work)) for job in graph.jobs.values()]
+def write(out: Path, graph: Graph, rates: Rates, devices: int, title: str = RUNS) -> dict[str, int]:
+    """Write the page and, where it is what the study MADE, the report -> how many jobs are in which state."""
+    jobs = [job.plain() for job in graph.jobs.values()]
+    undone = engine.left(out, jobs)
+    rows = [_row(out, job, rates.hours(job.work), job.name not in undone) for job in graph.jobs.values()]
     counts = {state: sum(row["state"] == state for row in rows) for state in STATES}
     done = {row["name"] for row in rows if row["state"] == "done"}
     expected = sum(rates.hours(graph.jobs[name].work).high for name in done)
@@ -128,13 +131,14 @@ def write(out: Path, graph: Graph, rates: Rates, devices: int, *, ended: bool = 
     if taken and expected:  # what was done tells how far the plan is off
         pace = taken / expected
         left = Hours(pace * left.high / 1.5, 1.5 * pace * left.high)
+    remains = f"about {left} left on {devices} devices" if counts["waiting"] + counts["running"] else ""
     share = sum(row["share"] for row in rows) / max(1, len(rows))
     words = {
-        "refresh": "" if ended else REFRESH,
-        "title": "What was made" if ended else "The study, as it runs",
+        "refresh": REFRESH if title == RUNS else "",
+        "title": title,
         "share": f"{100 * share:.0f}",
         "counts": ", ".join(f"{count} {state}" for state, count in counts.items() if count),
-        "left": "" if ended or not counts["waiting"] + counts["running"] else f"about {left} left on {devices} devices",
+        "left": "" if title == MADE else remains,
         "time": time.strftime("%Y-%m-%d %H:%M:%S"),
         "rates": html.escape(rates.machine),
         "picture": picture(graph, rates, done),
@@ -146,17 +150,16 @@ def write(out: Path, graph: Graph, rates: Rates, devices: int, *, ended: bool = 
     }
     page = Template((files("arsr.reproduce") / "status.html").read_text(encoding="utf-8")).substitute(words)
     write_atomically(out / "status.html", page)
-    if ended:
+    if title == MADE:
         report = {"jobs": rows, "lost": graph.lost, "rates": rates.machine, "ended": words["time"]}
         write_atomically(out / "report.json", json.dumps(report, indent=1) + "\n")
     return counts
 
 
-def _row(out: Path, job: Job, hours: Hours) -> dict[str, Any]:
+def _row(out: Path, job: Job, hours: Hours, is_done: bool) -> dict[str, Any]:
     """What is known of a job."""
     known = {"name": job.name, "command": " ".join(job.command), "makes": str(job.makes), "expected": hours}
-    if engine.is_done(out, job.plain()):
-        done = engine.state(out, job.name, "done")
+    if is_done and (done := engine.state(out, job.name, "done")):
         more = {"hours": done["seconds"] / 3600, "sha256": done["sha256"], "machine": done["machine"]}
         return known | {"state": "done", "share": 1.0} | more
     running, failed = (engine.state(out, job.name, kind) for kind in ("running", "failed"))

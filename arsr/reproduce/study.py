@@ -33,10 +33,10 @@ class Study:
     methods: Annotated[tuple[Method, ...], MinLen(1), Suppress] = (*TABLE4, *RIVALS, *STARTS)
     only: Many[
         tuple[str, ...]
-    ] = ()  # these stages or results, as figure-8 or 'scores/hmdb51-tsn/*', and what they need
+    ] = ()  # these stages or results, as figure-8 or 'table-4/hmdb51-tsn/*', and what they need
     skip_training: Flag[bool] = False  # use the weights that are there
     seeds: Annotated[int, Ge(1), Le(5)] = 3  # trainings of each row of Tables 2 and 3 whose contrast is a claim
-    budget: Hours | None = None  # GPU-hours, as 200h: the least telling results go until the rest fits
+    budget: Hours | None = None  # GPU-hours, as 200h, of all jobs: results that fit, the most telling first
     protocol: Literal[*PROTOCOLS] | None = None  # full, light ...; default: that of the recognisers' recipes
     preset: Preset | None = None  # of TV-L1; default: reference, fast if embedded
     split: int = 1  # official split
@@ -63,6 +63,8 @@ class Study:
         known = {name for row in RECIPES.values() for recipe in row.values() for name in vars(recipe)}
         if unknown := sorted(self.settings.keys() - known):
             raise InputError(f"--set {unknown[0]}: no recipe has it; expected one of {', '.join(sorted(known))}")
+        if (protocol := self.settings.get("protocol", "full")) not in [*PROTOCOLS]:
+            raise InputError(f"--set protocol={protocol}: no such protocol; expected one of {', '.join(PROTOCOLS)}")
 
     @property
     def places(self) -> tuple[str, ...]:
