@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from arsr import claims, paper
 from arsr.records import Provenance, Record, wilson
@@ -76,6 +77,24 @@ def test_difference_turned_round_is_its_mirror_image(k, m):
 )
 def test_p_goes_with_the_interval(value, low, high, p):
     assert isclose(claims.p_value(value, low, high), p, abs_tol=1e-9)
+
+
+def test_p_of_students_t_has_its_tails():
+    half, error = student.ppf(0.975, 2), 1.0  # of two degrees of freedom
+    p = claims.p_value(5.5, 5.5 - half * error, 5.5 + half * error, 2)
+    assert isclose(p, 2 * student.sf(5.5, 2)) and p > 0.03 > claims.p_value(5.5, 5.5 - half, 5.5 + half)
+    found = claims.weighed(
+        claims.Contrast("one", ("d",), margin=1.0), {"d": paired("d", -6.5, -6.5 - half, half - 6.5, freedom=2)}.get
+    )
+    assert isclose(found.p_against, p)
+
+
+def test_an_unseen_recogniser_that_is_none_is_no_test_of_c14():
+    [contrast] = claims.CLAIMS["c14"].rows[1].contrasts(claims.TIERS["embedded"], "embedded", "tsn")
+    gain, of_hr = contrast.keys[0], contrast.check[0]
+    for low, verdict in ((79, "not a test"), (81, "supported")):
+        known = {gain: paired(gain, 0.5, -0.5, 1.5), of_hr: paired(of_hr, 90, low, 95, unit="%")}
+        assert claims.weighed(contrast, known.get).verdict == verdict
 
 
 @given(st.floats(1e-6, 100), st.floats(0, 100))
