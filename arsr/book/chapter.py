@@ -6,7 +6,7 @@ from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arsr import records
+from arsr import paired, records
 from arsr.records import Provenance, Record
 from arsr_core.errors import InputError
 
@@ -73,6 +73,12 @@ class Numbers(list[Record]):
     def mean(self, key: str, values: Sequence[float], unit: str, description: str) -> Record:
         """Add the mean of `values`, with its interval: `records.mean`."""
         self.append(records.mean(key, values, unit, description, self.source))
+        return self[-1]
+
+    def difference(self, key: str, values: Sequence[float], unit: str, description: str) -> Record:
+        """Add the mean of what differs clip by clip, with interval and p that hold for few clips: `paired.means`."""
+        found = paired.means(values)
+        self.append(records.difference(key, found, unit, len(values), description, self.source))
         return self[-1]
 
     def add(self, key: str, value: float, description: str, **more: object) -> Record:
