@@ -626,7 +626,7 @@ def test_all_scores_fill_the_full_tier_of_the_ledger(tmp_path):
     for name, root in (names | dict.fromkeys(tested, roots["ucf101"])).items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).touch()
-    asked = study(tmp_path / "out", data=data, present_only=True, seeds=2)
+    asked = study(tmp_path / "out", data=data, present_only=True, seeds=3)
     have = Holdings({name: replace(ALL[name], root=root) for name, root in roots.items()}, VIDEOS, {}, IMAGENET)
     header = dict(protocol={}, flow={}, precision="auto", runs=(HERE,))
     clips = {}
@@ -652,8 +652,8 @@ def test_all_scores_fill_the_full_tier_of_the_ledger(tmp_path):
     _, made, kept = tables.tables(asked, have, HERE)
     found = {record.key: record for record in made}
     assert {*kept} == {f"{d}-{n}" for d in roots for n in ("tsn", "st-resnet")}
-    two = found["paper.benchmark.ucf101.tsn.spatial.sosr.to_esrgan.accuracy"]
-    assert "2 trainings of each" in two.description
+    three = found["paper.benchmark.ucf101.tsn.spatial.sosr.to_esrgan.accuracy"]
+    assert "3 trainings of each" in three.description
     assert "paper.end-to-end.hmdb51.st-resnet.spatial.own.to_other.accuracy" in found
     assert "paper.retrained.hmdb51.tsn.temporal.lr.4.to_0.accuracy" in found
     ledger = claims.ledger(found)
