@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arsr.embedded import generated
 from arsr.records import wilson
 
 BOOK = Path(__file__).parents[1] / "book"
@@ -146,3 +148,10 @@ def test_psnr_by_speed():
     still, moving, fast, none = _shown("05")["psnr_by_speed"](made, hr, speed, (0, 1, 3, 9, 12))
     assert still - moving == pytest.approx(20, abs=1e-3) and np.isnan([fast, none]).all()  # ten times the error
     assert still == pytest.approx(-20 * np.log10(219 / 255 / 255), abs=1e-3)
+
+
+def test_every_profile_asks_chapter_7_for_frames_that_embedded_clips_have(root):
+    there = len(generated.clip(0, split="test").frames)
+    for path in sorted((root / "book" / "params").glob("*.yaml")):
+        frames = yaml.safe_load(path.read_text(encoding="utf-8")).get("flow_frames", 8)
+        assert 8 + frames <= there, path.name  # chapter 7 leaves out the first eight
