@@ -1,9 +1,11 @@
 """One network against two: which trainings go together, and what is recorded of them."""
 
 import pandas
+import pooled
 import pytest
 from test_ablation import SOURCE, rows
 
+from arsr import manifest, scores
 from arsr.studies import joint
 
 BOTH = ("spatial", "temporal")
@@ -52,3 +54,23 @@ def test_one_network_against_all_others(frame):
     assert "trainings" not in found["k.spatial.joint.to_esrgan.accuracy"].description
     assert found["k.spatial.joint.to_esrgan.accuracy"].value == 0
     assert "k.fused.joint.to_esrgan+duf52.accuracy" in found and "k.fused.joint.to_rcan+duf52.accuracy" not in found
+
+
+def test_no_network_stands_in_for_another_of_its_name(root):
+    shipped = {name: entry.sha256 for name, entry in manifest.load(root / "weights").items()}
+    weights = {"sosr": shipped["sosr-video"], "sosr-seed1": shipped["sosr-video-seed1"], "tosr": shipped["tosr-lite"]}
+    of = scores.Header(classes=("a",), protocol={}, flow={}, precision="float32", weights=weights, runs=())
+    frame = pandas.DataFrame({"method": ["hr", "sosr", "sosr-seed1", "tosr"]})
+    assert joint.of_weights(frame, of, root / "weights", "video")["method"].tolist() == ["hr", "sosr", "sosr-seed1"]
+    assert joint.of_weights(frame, of, root / "weights", "embedded")["method"].tolist() == ["hr", "tosr"]
+
+
+def test_a_method_that_one_set_lacks_does_not_speak_for_all(capsys):
+    rows = [
+        ("tsn", "spatial", m, clip)
+        for m in ("hr", "sosr")
+        for clip in ("w/1", "w/2", "u/1")
+        if (m, clip[0]) != ("sosr", "u")
+    ]
+    frame = pandas.DataFrame(rows, columns=["network", "stream", "method", "clip"])
+    assert pooled.whole(frame)["method"].unique().tolist() == ["hr"] and "sosr" in capsys.readouterr().out
