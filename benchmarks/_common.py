@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 
 from arsr_core import sr
 from arsr_core.errors import InputError
+from arsr_core.files import sha256
 
 if TYPE_CHECKING:
+    import pandas
+
     from arsr import records
 
 ROOT = Path(__file__).parents[1]
@@ -102,6 +105,18 @@ def save(found: list[records.Record], name: str) -> None:
     from arsr import records
 
     print(f"kept: {records.save(found, ROOT / 'results' / f'{name}.json')}")
+
+
+def save_scores(
+    frame: pandas.DataFrame, name: str, of: Iterable[Path], files: Mapping[str, Path], source: records.Provenance
+) -> None:
+    """Write results/NAME.parquet: rows of a study, with the header that files `of` it have; files: all its networks."""
+    from arsr import scores
+
+    _, header = scores.load(*of)
+    hashes = {name: sha256(file) for name, file in files.items()}
+    header = header.model_copy(update={"weights": hashes, "runs": (source,)})
+    print(scores.save(ROOT / "results" / f"{name}.parquet", frame, header))
 
 
 def row(key: str, value: float, unit: str, description: str) -> dict:

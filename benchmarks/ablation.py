@@ -25,7 +25,6 @@ from arsr.embedded.actions import ACTIONS
 from arsr.studies import ablation, manipulation
 from arsr_core import sr
 from arsr_core.devices import device
-from arsr_core.files import sha256
 
 PROFILE = "video"  # of the networks
 STREAMS = {"spatial": "tsn-rgb-lite", "temporal": "tsn-flow-lite"}
@@ -108,11 +107,9 @@ def main() -> None:
     found += ablation.compare(values, "embedded.ablation.video", source)
     _common.show(found)
     if given.keep:
-        _, header = scores.load(*(given.out / f"{stream}-references.parquet" for stream in STREAMS))
-        hashes = {name: sha256(file) for name, file in files.items()}
-        header = header.model_copy(update={"weights": hashes, "runs": (source,)})
+        one = [given.out / f"{stream}-references.parquet" for stream in STREAMS]
         _common.save(found, "ablation-embedded")
-        print(scores.save(_common.ROOT / "results" / "ablation-embedded.parquet", pandas.concat(frames), header))
+        _common.save_scores(pandas.concat(frames), "ablation-embedded", one, files, source)
 
 
 if __name__ == "__main__":

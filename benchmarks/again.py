@@ -77,7 +77,7 @@ def again(name: str, code: str) -> list[records.Record]:
 
 def numbers(record: records.Record) -> tuple:
     """What a record says, but for the last digits, which the order of sums decides."""
-    ends = (record.value, record.low, record.high, record.p)
+    ends = (record.value, record.low, record.high, record.p, record.freedom)
     return record.n, record.count, record.interval, *(x if x is None else float(f"{x:.7g}") for x in ends)
 
 

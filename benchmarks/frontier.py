@@ -15,13 +15,12 @@ import _common
 import pandas
 from ablation import STREAMS
 
-from arsr import manifest, scores
+from arsr import manifest
 from arsr.data import clips
 from arsr.embedded import generated
 from arsr.evaluation import TABLE4
 from arsr.studies import ablation, frontier
 from arsr_core import sr
-from arsr_core.files import sha256
 
 PROFILE = "video"
 
@@ -53,11 +52,9 @@ def main() -> None:
     _common.show(found)
     if given.keep:
         # of one network, for those of a path have one method; both streams' recognisers are in it
-        _, header = scores.load(*(given.out / f"{stream}-{next(iter(made))}.parquet" for stream in STREAMS))
-        hashes = {name: sha256(file) for name, file in made.items()}
-        header = header.model_copy(update={"weights": hashes, "runs": (source,)})
+        one = [given.out / f"{stream}-{next(iter(made))}.parquet" for stream in STREAMS]
         _common.save(found, "frontier-embedded")
-        print(scores.save(_common.ROOT / "results" / "frontier-embedded.parquet", frame, header))
+        _common.save_scores(frame, "frontier-embedded", one, made, source)
 
 
 if __name__ == "__main__":

@@ -5,39 +5,47 @@
 Recipe `joint` and its controls, without the warp loss (`joint-control`) and without features (`tosr`), are scored in
 both streams by the lite TSN, every seed. SoSR and ToSR's scores of the same clips and seeds come from
 results/ablation-embedded.parquet, the other methods' from results/scores/embedded-tsn.parquet, of the networks of real
-video alone. Scores lie in --out;
-what was interrupted goes on. What a network costs is measured in processor seconds, on one clip. --keep commits
-results/joint-embedded.parquet and .json.
+video alone. Scores lie in --out; what was interrupted goes on. What a network costs is measured in processor seconds, on
+one clip. --keep commits results/joint-embedded.parquet and .json.
 """
 
 import argparse
+import time
 from pathlib import Path
 
 import _common
+import numpy as np
 import pandas
+import torch
 from ablation import PROFILE, STREAMS
+from torch import nn
 
 from arsr import manifest, records, scores
 from arsr.data import clips
+from arsr.names import title
 from arsr.studies import ablation, joint
 from arsr_core import degrade, sr, video
-from arsr_core.files import sha256
+
+SHAPES = ("vdsr", "rcan", "srgan", "esrgan", "spmc", "duf16", "duf52")  # networks that differ in what they cost
+
+
+def seconds(network: nn.Module, lr: torch.Tensor, repeats: int = 3) -> float:
+    """Processor seconds that a network takes for a frame of a clip, lr (1, T, 3, h, w): the median of the repeats."""
+    spent = []
+    for _ in range(repeats + 1):  # the first warms up
+        start = time.process_time()
+        sr.upscale(network, lr, precision="float32", progress=False)
+        spent.append(time.process_time() - start)
+    return float(np.median(spent[1:])) / lr.shape[1]
 
 
 def costs(clip: clips.Clip, source: records.Provenance) -> list[records.Record]:
     """Of each shape of network, for a frame of the clip."""
     lr = degrade.to_lr(degrade.modcrop(video.to_tensor(clip.read()[:16]), 4), 4, eight_bit=True)
-    files = {name: manifest.find(_common.ROOT / "weights", f"{name}-video") for name in joint.SHAPES}
-    return [
-        records.Record(
-            key=f"embedded.joint.embedded.cost.{name}",
-            value=joint.seconds(sr.load(name, file), lr),
-            unit="s",
-            description=f"processor seconds for a frame of 160x120, float32, {name}",
-            provenance=source,
-        )
-        for name, file in files.items()
-    ]
+    files = {name: manifest.find(_common.ROOT / "weights", f"{name}-video") for name in SHAPES}
+    spent = {name: {"seconds": seconds(sr.load(name, file), lr)} for name, file in files.items()}
+    words = {"seconds": ("processor seconds for a frame of 160x120, float32", "s")}
+    return _common.as_records(spent, "embedded.joint.embedded.cost", words, title, source)
 
 
 def main() -> None:
@@ -63,11 +71,9 @@ def main() -> None:
     _common.show(found)
     if given.keep:
         # of one seed, for all have one method; both streams' recognisers are in it
-        _, header = scores.load(*(given.out / f"{stream}-tosr.parquet" for stream in STREAMS))
-        hashes = {name: sha256(file) for name, file in files.items()}
-        header = header.model_copy(update={"weights": hashes, "runs": (source,)})
+        one = [given.out / f"{stream}-tosr.parquet" for stream in STREAMS]
         _common.save(found, "joint-embedded")
-        print(scores.save(results / "joint-embedded.parquet", own, header))
+        _common.save_scores(own, "joint-embedded", one, files, source)
 
 
 if __name__ == "__main__":

@@ -4,23 +4,18 @@ The joint network learns ToSR's loss on a pair of frames, and SoSR's looks on on
 loss, and `tosr` no features and no discriminator; all else is equal.
 """
 
-import time
 from pathlib import Path
 
-import numpy as np
 import pandas
-import torch
-from torch import nn
 
 from arsr import manifest, names, scores
 from arsr.records import Provenance, Record
+from arsr.studies.ablation import named
 from arsr.training.recipes import SUFFIXES
-from arsr_core import sr
 
 SEEDS = (0, 1, 2)
 NETWORKS = ("joint", "joint-control", "tosr")  # scored in both streams
 PAIRS = ("sosr+tosr", "esrgan+duf52", "rcan+duf52")
-SHAPES = ("vdsr", "rcan", "srgan", "esrgan", "spmc", "duf16", "duf52")  # networks that differ in what they cost
 
 
 def of_weights(frame: pandas.DataFrame, header: scores.Header, folder: Path, profile: str) -> pandas.DataFrame:
@@ -32,7 +27,7 @@ def of_weights(frame: pandas.DataFrame, header: scores.Header, folder: Path, pro
 
     def meant(method: str) -> bool:
         row, _, seed = method.partition("-seed")
-        name = f"{row}{SUFFIXES[profile]}" + (f"-seed{seed}" if seed else "")
+        name = named(f"{row}{SUFFIXES[profile]}", int(seed or 0))
         return header.weights.get(method) in (None, shipped.get(name))
 
     return frame[frame["method"].map(meant)]
@@ -40,8 +35,8 @@ def of_weights(frame: pandas.DataFrame, header: scores.Header, folder: Path, pro
 
 def trainings(frame: pandas.DataFrame, method: str, stream: str) -> dict[int, pandas.DataFrame]:
     """The rows of each seed of a method, or of a pair of methods, in a stream; of one that has no seeds, of seed 0."""
-    names = {seed: [f"{part}-seed{seed}" if seed else part for part in method.split("+")] for seed in SEEDS}
-    found = {seed: scores.rows_of(frame, "+".join(of), stream) for seed, of in names.items()}
+    of = {seed: "+".join(named(part, seed) for part in method.split("+")) for seed in SEEDS}
+    found = {seed: scores.rows_of(frame, name, stream) for seed, name in of.items()}
     return {seed: rows for seed, rows in found.items() if rows is not None}
 
 
@@ -64,13 +59,3 @@ def recorded(frame: pandas.DataFrame, key: str, provenance: Provenance, *, group
             words = f"joint less {names.title(m)}, {stream} stream"
             found += scores.compare(*both, f"{key}.{stream}.joint.to_{m}", words, provenance) if seeds else []
     return found
-
-
-def seconds(network: nn.Module, lr: torch.Tensor, repeats: int = 3) -> float:
-    """Processor seconds that a network takes for a frame of a clip, lr (1, T, 3, h, w): the median of the repeats."""
-    spent = []
-    for _ in range(repeats + 1):  # the first warms up
-        start = time.process_time()
-        sr.upscale(network, lr, precision="float32", progress=False)
-        spent.append(time.process_time() - start)
-    return float(np.median(spent[1:])) / lr.shape[1]
