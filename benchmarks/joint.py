@@ -5,8 +5,8 @@
 Recipe `joint` and its controls, without the warp loss (`joint-control`) and without features (`tosr`), are scored in
 both streams by the lite TSN, every seed. SoSR and ToSR's scores of the same clips and seeds come from
 results/ablation-embedded.parquet, the other methods' from results/scores/embedded-tsn.parquet, of the networks of real
-video alone. Scores lie in --out; what was interrupted goes on. What a network costs is measured in processor seconds, on
-one clip. --keep commits results/joint-embedded.parquet and .json.
+video alone. Scores lie in --out; what was interrupted goes on. What a network costs is measured in processor seconds,
+on one clip. --keep commits results/joint-embedded.parquet and .json.
 """
 
 import argparse
