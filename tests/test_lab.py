@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -88,3 +90,8 @@ def test_real_clips_are_there_if_their_package_is(monkeypatch, tmp_path):
     height, width = export.PROTOCOL.size
     assert clip.frames.shape == (24, height, width, 3) and not clip.action
     assert page._shown(clip)["action"] is None
+
+
+def test_the_command_refuses_a_folder_that_is_no_checkout(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "arsr", "lab", "--root", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("arsr: ") and "Traceback" not in done.stderr

@@ -89,7 +89,8 @@ class Lab:
     out: Path = Path("_build/lab")  # folder of the page
 
     def __call__(self) -> None:
-        from arsr.lab import export, page, real
+        from arsr.data import real
+        from arsr.lab import export, page
 
         hint("laboratory: exporting the networks")
         networks = export.networks(self.root / "weights")
