@@ -6,7 +6,8 @@ SRResNet learns pixels, or pixels and the features of a recogniser; the recognis
 learns from HR, SR and mixes in its turns (`arsr.studies.turns`). Each network is judged by its own recogniser, by the
 original one, and by one that no training saw: EfficientNet-Lite0 from ImageNet weights, all of it trained on HR
 embedded clips. Weights lie in --train, scores in --out, so what was interrupted goes on; remove the scores of what was
-trained again. --keep commits the scores and what follows from them: results/turns-embedded.parquet and .json.
+trained again. --keep commits the scores and what follows from them, results/turns-embedded.parquet and .json, and ships
+the first training of the control and of both turns: weights/turns-control, turns-both and turns-both-recogniser.
 """
 
 import argparse
@@ -17,21 +18,24 @@ from pathlib import Path
 import _common
 import pandas
 
-from arsr import manifest, scores
-from arsr.data import clips
+from arsr import manifest, records, scores
+from arsr.data import clips, stores
 from arsr.data import snippets as prepared
 from arsr.data.clips import Clip
 from arsr.embedded.actions import ACTIONS
 from arsr.evaluate import evaluate
 from arsr.studies import ablation, turns
-from arsr.training import runs, tasks
+from arsr.training import checkpoint, runs, tasks
 from arsr.training.recipes import RECIPES
+from arsr_core import files
 from arsr_core.files import sha256
 
 ROOT = _common.ROOT
 METHOD, START = "srgan", "srresnet-video"
 JUDGE = "tsn-rgb-lite"
+SHIPPED = ("control", "both")
 STEPS, BATCH, SNIPPETS = 400, 8, 2
+Made = tuple[Path, Path, pandas.DataFrame]  # a network, the recogniser of its training, its loss curves
 UNSEEN = dict(protocol="lite", frozen=0, partial_bn=False, steps=400, batch=16, optimizer="adamw", rate=1e-3)
 
 
@@ -42,8 +46,8 @@ def unseen(folder: Path, train: Path) -> Path:
     return tasks.train(recipe, runs.prepared(runs.Run("tsn-rgb", out=train)), folder / "unseen")[0]
 
 
-def trained(given: argparse.Namespace) -> dict[str, dict[str, tuple[Path, Path]]]:
-    """The files of network and recogniser: by arm, then by seed."""
+def trained(given: argparse.Namespace) -> dict[str, dict[int, Made]]:
+    """By arm, then by seed."""
     weights, store = ROOT / "weights", runs.prepared(runs.Run("tsn-rgb", out=given.train))
     start, judge = manifest.find(weights, START), manifest.find(weights, JUDGE)
     found = {name: {} for name in turns.ARMS}
@@ -52,7 +56,7 @@ def trained(given: argparse.Namespace) -> dict[str, dict[str, tuple[Path, Path]]
         for name, (weight, learns) in turns.ARMS.items():
             folder = given.train / "turns" / f"{name}-seed{seed}"
             how = dict(weight=weight, recogniser_learns=learns, steps=STEPS, batch=BATCH, seed=seed)
-            found[name][seed] = turns.fit_in_turns(METHOD, start, judge, data, folder, **how)[:2]
+            found[name][seed] = turns.fit_in_turns(METHOD, start, judge, data, folder, **how)
     return found
 
 
@@ -61,6 +65,19 @@ def scored(title: str, network: Path | None, judge: Path, tests: list[Clip], out
     methods, weights = ((METHOD,), {METHOD: network}) if network else (("hr", "bicubic"), {})
     config = replace(ablation.lite(judge, out / f"{title}.parquet"), methods=methods, weights=weights)
     return scores.load(evaluate(config, tests, tuple(ACTIONS)))[0].assign(network=title)
+
+
+def ship(arm: str, made: Made, seed: int, source: records.Provenance, store: Path) -> None:
+    """An arm's network, and its recogniser if it learnt -> weights/turns-ARM[-recogniser].safetensors, the manifest."""
+    network, own, curve = made
+    same = dict(lite=True, recipe=checkpoint.recipe(network.parent), seed=seed, data="embedded clips (synthetic)")
+    same |= dict(data_hash=stores.digest(store), command=source.command, code=source.code, machine=source.machine)
+    shipped = {f"turns-{arm}": (network, "sr", METHOD), f"turns-{arm}-recogniser": (own, "recogniser", "TSN")}
+    for name, (path, kind, method) in list(shipped.items())[: 1 + turns.ARMS[arm][1]]:
+        files.write_atomically(ROOT / "weights" / f"{name}.safetensors", path.read_bytes())
+        about = dict(name=name, file=f"{name}.safetensors", sha256=sha256(path), kind=kind, method=method)
+        manifest.add(ROOT / "weights", manifest.Entry(**about, **same, seconds=round(curve.seconds.sum())))
+    manifest.keep_curve(ROOT / "weights", f"turns-{arm}", curve)
 
 
 def main() -> None:
@@ -76,7 +93,7 @@ def main() -> None:
     tests = [replace(clip, read=cache(clip.read)) for clip in clips.embedded(given.clips, "test")]
     judges = {"original": manifest.find(ROOT / "weights", JUDGE)}
     judges["unseen"] = unseen(given.train / "turns", given.train)
-    files = trained(given)
+    made = trained(given)
     frames, seen, found = {}, [], []
     key = "embedded.turns.embedded"
     for judge, file in judges.items():
@@ -85,8 +102,8 @@ def main() -> None:
             text = f"accuracy, {method}, recogniser {judge}"
             of = scores.accuracy(scores.select(seen[-1], method=method))
             found.append(of.record(f"{key}.{method}.on.{judge}", text, source))
-    for name, by_seed in files.items():
-        for seed, (network, own) in by_seed.items():
+    for name, by_seed in made.items():
+        for seed, (network, own, _) in by_seed.items():
             for judge, file in (judges | {"own": own}).items():
                 if judge == "own" and not turns.ARMS[name][1]:
                     rows = frames["original"][name][-1]
@@ -98,11 +115,14 @@ def main() -> None:
     _common.show(found)
     if given.keep:
         _, header = scores.load(given.out / "original-references.parquet")
-        hashes = {f"{name}-seed{seed}": sha256(both[1]) for name, of in files.items() for seed, both in of.items()}
+        hashes = {f"{name}-seed{seed}": sha256(both[1]) for name, of in made.items() for seed, both in of.items()}
         hashes |= {judge: sha256(file) for judge, file in judges.items()}
         header = header.model_copy(update={"weights": {}, "recognisers": hashes, "runs": (source,)})
         _common.save(found, "turns-embedded")
         print(scores.save(ROOT / "results" / "turns-embedded.parquet", pandas.concat(seen), header))
+        store = runs.prepared(runs.Run("tsn-rgb", out=given.train))
+        for name in SHIPPED:
+            ship(name, made[name][0], 0, source, store)
 
 
 if __name__ == "__main__":
