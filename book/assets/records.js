@@ -25,11 +25,17 @@
     clearTimeout(timer);
     timer = setTimeout(filter, 150); // thousands of rows
   });
-  const linked = () => { // a link to a record wins over what is typed
-    if (!location.hash || !field.value) return;
-    field.value = "";
-    filter();
-    document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  const linked = () => { // a link to a record wins over what is typed, and opens its study
+    const target = document.getElementById(location.hash.slice(1));
+    if (!target) return;
+    if (field.value) {
+      field.value = "";
+      filter();
+    }
+    const study = target.closest("details");
+    if (study) study.open = true;
+    target.scrollIntoView();
   };
   window.addEventListener("hashchange", linked);
+  linked();
 }
