@@ -151,6 +151,22 @@ def test_two_processes_share_the_batch(tmp_path):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_two_processes_end_with_the_same_statistics_of_batches(tmp_path):
+    """Each saw its own part of the last batch, and whichever writes the weights last decides."""
+    program = tmp_path / "program.py"
+    normal = "task()\njob['model'].insert(1, torch.nn.BatchNorm1d(8))\n"
+    text = PROGRAM.format(tests=str(Path(__file__).parent)).replace("task()\n", normal)
+    before, _, _ = text.partition("if not torch.distributed")
+    program.write_text(
+        before + 'torch.save(job["model"].state_dict(), f"{sys.argv[1]}/{torch.distributed.get_rank()}.pt")\n'
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+    launch = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
+    subprocess.run([sys.executable, *launch, program, tmp_path, "0"], env=environment, check=True, timeout=120)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert "1.running_var" in first and all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_a_loss_that_is_no_number(tmp_path):
     class Poisoned(Points):
         def __getitem__(self, visit):

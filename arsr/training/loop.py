@@ -19,7 +19,7 @@ import numpy as np
 import pandas
 import torch
 from accelerate import Accelerator
-from accelerate.utils import send_to_device
+from accelerate.utils import broadcast, send_to_device
 from annotated_types import Ge, Gt, Lt
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -76,7 +76,7 @@ def fit(
     is. Raises InputError for a checkpoint of another recipe, schedule, loss or data, for a folder that another run
     writes to, and for a loss that is not finite.
     On several GPUs or machines: `accelerate launch` or `torchrun` the command that calls this. Processes share each
-    batch, so the result does not depend on their number, but for rounding and batch normalisation.
+    batch and end alike: the result does not depend on their number, but for rounding and batch normalisation.
 
     >>> curve = fit(net, pairs, loss=lambda batch, net: (net(batch["lr"]) - batch["hr"]).abs().mean(), steps=9, batch=4)
     """
@@ -153,6 +153,8 @@ def fit(
         models[name].load_state_dict(average.module.state_dict())
     for net in models.values():
         net.eval()
+        for buffer in net.buffers() if engine.num_processes > 1 else ():
+            broadcast(buffer)  # statistics of the last batch are those of each one's share
     return pandas.DataFrame(rows)
 
 
