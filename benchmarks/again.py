@@ -7,6 +7,7 @@ a note names the commit of the statistics. All else stays.
 """
 
 import argparse
+import re
 
 import _common
 import pandas
@@ -14,7 +15,7 @@ import retrain
 import study
 
 from arsr import claims, names, records, scores
-from arsr.studies import ablation
+from arsr.studies import ablation, frontier
 
 RESULTS, SAID = _common.ROOT / "results", "statistics computed again at commit"
 
@@ -47,12 +48,18 @@ def classes(frame: pandas.DataFrame, source: records.Provenance) -> list[records
     return found
 
 
+def paths(frame: pandas.DataFrame, source: records.Provenance) -> list[records.Record]:
+    """From fidelity to looks, on embedded clips."""
+    return frontier.trends(frame, "embedded.frontier.embedded.tsn", source)
+
+
 MADE = {  # what follows from the scores in results/NAME.parquet, or in those that are named
     "ablation-embedded": (by_stream,),
     "ablation-weizmann": (study.contrasts,),
     "ablation-ut_interaction": (study.contrasts,),
     "benchmark-embedded": (benchmark, "scores/embedded-tsn", "scores/embedded-st-resnet"),
     "embedded-04-sosr-analysis": (classes, "scores/embedded-tsn"),
+    "frontier-embedded": (paths,),
     "retraining-embedded": (retrain.recorded,),
     "study-weizmann": (study.compared,),
     "study-ut_interaction": (study.compared,),
@@ -64,7 +71,7 @@ def again(name: str, code: str) -> list[records.Record]:
     made, *files = MADE[name]
     old = records.load(RESULTS / f"{name}.json").values()
     frame = pandas.concat([scores.load(RESULTS / f"{file}.parquet")[0] for file in files or [name]])
-    source = next(r.provenance for r in old if ".to_" in r.key and ".video." not in r.key)
+    source = next(r.provenance for r in old if re.search(r"\.(to_|slope\.)", r.key) and ".video." not in r.key)
     notes = [note for note in (source.note or "").split("; ") if note and not note.startswith(SAID)]
     source = source.model_copy(update={"note": "; ".join([*notes, f"{SAID} {code}"])})
     found = {record.key: record for record in old}

@@ -5,8 +5,9 @@
 Recipe `joint` and its controls, without the warp loss (`joint-control`) and without features (`tosr`), are scored in
 both streams by the lite TSN, every seed. SoSR and ToSR's scores of the same clips and seeds come from
 results/ablation-embedded.parquet, the other methods' from results/scores/embedded-tsn.parquet, of the networks of real
-video alone. Scores lie in --out; what was interrupted goes on. What a network costs is measured in processor seconds,
-on one clip. --keep commits results/joint-embedded.parquet and .json.
+video alone, scored in the same way. Scores lie in --out; what was interrupted goes on. What a network costs is measured
+in seconds of one processor, on one clip: let the machine be idle. --keep commits results/joint-embedded.parquet and
+.json, if no training is missing.
 """
 
 import argparse
@@ -25,12 +26,14 @@ from arsr.data import clips
 from arsr.names import title
 from arsr.studies import ablation, joint
 from arsr_core import degrade, sr, video
+from arsr_core.errors import InputError
 
 SHAPES = ("vdsr", "rcan", "srgan", "esrgan", "spmc", "duf16", "duf52")  # networks that differ in what they cost
 
 
 def seconds(network: nn.Module, lr: torch.Tensor, repeats: int = 3) -> float:
     """Processor seconds that a network takes for a frame of a clip, lr (1, T, 3, h, w): the median of the repeats."""
+    torch.set_num_threads(1)
     spent = []
     for _ in range(repeats + 1):  # the first warms up
         start = time.process_time()
@@ -62,16 +65,21 @@ def main() -> None:
         config = ablation.lite(manifest.find(weights, recogniser), given.out)
         frames.append(ablation.score(mine, stream, config, tests, references=()))
     own = pandas.concat(frames)
+    # of one seed, for all have one method; both streams' recognisers are in it
+    one = [given.out / f"{stream}-tosr.parquet" for stream in STREAMS]
+    _, header = scores.load(*one)
     old = [results / name for name in ("ablation-embedded.parquet", "scores/embedded-tsn.parquet")]
-    known = pandas.concat([joint.of_weights(*scores.load(path), weights, PROFILE) for path in old])
+    known = pandas.concat([joint.beside(header, *scores.load(path), weights, PROFILE) for path in old])
     known = known[known["clip"].isin(own["clip"])]
     columns = ["clip", "method", "stream"]
     frame = pandas.concat([own, known]).drop_duplicates(columns)  # tosr's own rows come first
+    needed = (*joint.NETWORKS, "sosr+tosr")
+    lacking = [m for m in needed if len(joint.trainings(frame, m, "fused")) < len(joint.SEEDS)]
+    if given.keep and lacking:
+        raise InputError(f"{', '.join(lacking)}: not all trainings are scored; run benchmarks/ablation.py --keep first")
     found = joint.recorded(frame, "embedded.joint.embedded.tsn", source) + costs(tests[0], source)
     _common.show(found)
     if given.keep:
-        # of one seed, for all have one method; both streams' recognisers are in it
-        one = [given.out / f"{stream}-tosr.parquet" for stream in STREAMS]
         _common.save(found, "joint-embedded")
         _common.save_scores(own, "joint-embedded", one, files, source)
 

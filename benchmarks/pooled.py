@@ -71,10 +71,11 @@ def committed(kind: str, dataset: str) -> list[Path]:
     return [path for path in paths if path.exists()] if paths[0].exists() else []
 
 
-def of_kind(kind: str, path: Path) -> pandas.DataFrame:
-    """Scores of a file; of Table 4's beside another kind's, those of the networks that it is about."""
-    frame, header = scores.load(path)
-    return frame if path.name.startswith(kind) else joint.of_weights(frame, header, study.WEIGHTS, study.PROFILE)
+def of_kind(paths: list[Path]) -> pandas.DataFrame:
+    """Scores of a kind's file of a data set; and, of Table 4's beside it, those that may stand there."""
+    frame, own = scores.load(paths[0])
+    known = [joint.beside(own, *scores.load(path), study.WEIGHTS, study.PROFILE) for path in paths[1:]]
+    return pandas.concat([frame, *known])
 
 
 def main() -> None:
@@ -87,7 +88,7 @@ def main() -> None:
             print(f"{kind}: no committed scores of any set")
             continue
         # the sets' rows differ in classes and protocol, which nothing here compares
-        frame = pandas.concat([pooled(study.by_sequence(of_kind(kind, path))) for path in sum(files.values(), [])])
+        frame = pandas.concat([pooled(study.by_sequence(of_kind(paths))) for paths in files.values()])
         clips = frame.groupby("network")["clip"].nunique()
         data = f"{', '.join(map(title, files))}; clips: " + ", ".join(f"{n} {title(net)}" for net, n in clips.items())
         print(f"{kind}: {data}")

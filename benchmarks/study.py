@@ -257,7 +257,7 @@ def one_network(config: evaluate.Evaluation, names: Sequence[str], seen: Sequenc
 
     frame, header = scored(replace(config, out=config.out / "ablation"), names, seen, files)
     others = _common.ROOT / "results" / f"study-{config.dataset}.parquet"  # Table 4, as far as it is committed
-    known = [by_sequence(joint.of_weights(*scores.load(others), WEIGHTS, PROFILE))] if others.exists() else []
+    known = [by_sequence(joint.beside(header, *scores.load(others), WEIGHTS, PROFILE))] if others.exists() else []
     return frame, header, one_or_two(pandas.concat([frame, *known]), source)
 
 
@@ -341,7 +341,7 @@ def in_turns(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[C
     Each fold has its own trainings, which never saw its clips. The rows' method says which arm, seed and judge.
     """
     classes, out = folders.DATASETS[config.dataset].classes, config.out / "turns"
-    start, frames, files = manifest.find(WEIGHTS, f"srresnet-{PROFILE}"), [], []
+    start, frames, headers, used = manifest.find(WEIGHTS, f"srresnet-{PROFILE}"), [], [], {}
     for fold in sorted({clip.fold for clip in seen}):
         hidden, mine = folds.left_out(seen, fold), [clip for clip in seen if clip.fold == fold]
         judges = {"original": "tsn-rgb", "unseen": "squeezenet-rgb"}
@@ -354,13 +354,17 @@ def in_turns(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[C
             folder = out / fold / f"{arm}-seed{seed}"
             network, own, _ = turns.fit_in_turns("srgan", start, judges["original"], data, folder, **how)
             for judge, file in (judges | ({"own": own} if learns else {})).items():
-                files.append(folder / f"{judge}.parquet")
-                its = dict(out=files[-1], methods=("srgan",), weights={"srgan": network}, recognisers=(str(file),))
-                evaluate.evaluate(replace(config, network="tsn", present_only=True, **its), mine, classes)
-                frames.append(scores.load(files[-1])[0].assign(method=f"{arm}-seed{seed}@{judge}", fold=fold))
-    _, header = scores.load(files[0])
+                its = dict(out=folder / f"{judge}.parquet", methods=("srgan",), weights={"srgan": network})
+                its |= dict(recognisers=(str(file),), network="tsn", present_only=True)
+                rows, header = scores.load(evaluate.evaluate(replace(config, **its), mine, classes))
+                name = f"{arm}-seed{seed}@{judge}"
+                frames.append(rows.assign(method=name, fold=fold))
+                headers.append(header)
+                used[f"{name}/{fold}"] = sha256(file)
+    shown = {clip: digest for header in headers for clip, digest in header.clips.items()}
     frame = by_sequence(pandas.concat(frames, ignore_index=True))
-    return frame, header.model_copy(update={"weights": {}}), turned(frame, source)
+    header = headers[0].model_copy(update={"weights": {}, "recognisers": used, "clips": shown})
+    return frame, header, turned(frame, source)
 
 
 def turned(frame: pandas.DataFrame, source: records.Provenance) -> list[records.Record]:

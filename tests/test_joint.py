@@ -56,13 +56,26 @@ def test_one_network_against_all_others(frame):
     assert "k.fused.joint.to_esrgan+duf52.accuracy" in found and "k.fused.joint.to_rcan+duf52.accuracy" not in found
 
 
-def test_no_network_stands_in_for_another_of_its_name(root):
+def test_no_network_stands_in_for_another_of_its_name_or_way(root):
     shipped = {name: entry.sha256 for name, entry in manifest.load(root / "weights").items()}
     weights = {"sosr": shipped["sosr-video"], "sosr-seed1": shipped["sosr-video-seed1"], "tosr": shipped["tosr-lite"]}
-    of = scores.Header(classes=("a",), protocol={}, flow={}, precision="float32", weights=weights, runs=())
+    how = dict(classes=("a",), protocol={}, flow={}, precision="float32", runs=())
+    own = scores.Header(**how, recognisers={"tsn/spatial/": "1", "tsn/temporal/": "2"})
+    of = scores.Header(**how, weights=weights, recognisers={"tsn/spatial/": "1"})
     frame = pandas.DataFrame({"method": ["hr", "sosr", "sosr-seed1", "tosr"]})
-    assert joint.of_weights(frame, of, root / "weights", "video")["method"].tolist() == ["hr", "sosr", "sosr-seed1"]
-    assert joint.of_weights(frame, of, root / "weights", "embedded")["method"].tolist() == ["hr", "tosr"]
+
+    def left(header, profile="video"):
+        return joint.beside(own, frame, header, root / "weights", profile)["method"].tolist()
+
+    assert left(of) == ["hr", "sosr", "sosr-seed1"] and left(of, "embedded") == ["hr", "tosr"]
+    for other in (
+        {"precision": "auto"},
+        {"flow": {"warps": 5}},
+        {"protocol": {"snippets": 25}},
+        {"recognisers": {"tsn/spatial/": "3"}},
+        {"recognisers": {}},
+    ):
+        assert left(of.model_copy(update=other)) == []
 
 
 def test_a_method_that_one_set_lacks_does_not_speak_for_all(capsys):

@@ -1,9 +1,12 @@
 """Training in turns: each turn moves its own network alone, its loss is its formula, and the controls leave one out."""
 
 import math
+from itertools import product
 
+import pandas
 import pytest
 import torch
+import turns as measured
 from safetensors.torch import load_file
 from test_ablation import SOURCE, rows
 from test_adaptation import Offset, store  # noqa: F401, the fixture of prepared clips
@@ -104,6 +107,24 @@ def test_gains_are_over_the_control_of_the_same_seed_and_own_is_what_the_recogni
     assert found["k.both.own.to_control.accuracy"].value == pytest.approx(100 * 3 / 8)
     assert found["k.both.original.to_control.accuracy"].value == pytest.approx(100 * 1 / 3 / 8)
     assert found["k.both.on.own"].count == 7 and "k.control.own.to_control.accuracy" not in found
+
+
+def test_rows_by_judge_and_arm_give_every_record_and_the_control_keeps_the_original():
+    learnt = {name for name, (_, learns) in turns.ARMS.items() if learns}
+    parts = [rows(method, [True] * 8).assign(network=f"{judge}-references") for judge in ("original", "unseen")
+             for method in ("hr", "bicubic")]  # fmt: skip
+    for judge, arm, seed in product(("original", "unseen", "own"), turns.ARMS, range(3)):
+        if judge != "own" or arm in learnt:
+            right = 4 + seed % 2 + 2 * (judge == "own")
+            parts.append(rows("srgan", [i < right for i in range(8)]).assign(network=f"{judge}-{arm}-seed{seed}"))
+    found = {r.key.removeprefix("embedded.turns.embedded."): r for r in measured.compared(pandas.concat(parts), SOURCE)}
+    assert found["hr.on.unseen"].count == 8 and found["both.on.own"].count == 6 and found["control.on.own"].count == 4
+    assert found["both.own.to_control.accuracy"].value == pytest.approx(25)
+    assert found["features.own.to_control.accuracy"].value == found["both.unseen.to_control.accuracy"].value == 0
+    references = measured.compared(pandas.concat(parts[:4]), SOURCE)
+    assert [r.key.rpartition("embedded.")[2] for r in references] == [
+        f"{method}.on.{judge}" for judge in ("original", "unseen") for method in ("hr", "bicubic")
+    ]
 
 
 def test_the_arms_are_a_factorial():

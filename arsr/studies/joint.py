@@ -1,7 +1,7 @@
 """One network for both streams (C12): recipe `joint` against its controls, and against two networks, one a stream.
 
-The joint network learns ToSR's loss on a pair of frames, and SoSR's looks on one of them. `joint-control` has no warp
-loss, and `tosr` no features and no discriminator; all else is equal.
+The joint network learns ToSR's loss, times `pixel_weight`, on a pair of frames, and SoSR's looks on one of them.
+`joint-control` has no warp loss, and `tosr` no features, no discriminator and no factor; all else is equal.
 """
 
 from pathlib import Path
@@ -18,11 +18,16 @@ NETWORKS = ("joint", "joint-control", "tosr")  # scored in both streams
 PAIRS = ("sosr+tosr", "esrgan+duf52", "rcan+duf52")
 
 
-def of_weights(frame: pandas.DataFrame, header: scores.Header, folder: Path, profile: str) -> pandas.DataFrame:
-    """The rows of methods without weights, and of those whose weights are a profile's of `folder`; others go.
+def beside(own: scores.Header, frame: pandas.DataFrame, header: scores.Header, folder: Path, profile: str):
+    """The rows, of a file with a header, that may stand beside those of `own`: no network stands in for another.
 
-    So no network stands in for another of its name.
+    Rows of methods without weights, and of those whose weights are a profile's of `folder`. None, where the file's
+    protocol, flow, precision or recognisers are others.
     """
+    shared = own.recognisers.keys() & header.recognisers.keys()
+    same = all(getattr(own, name) == getattr(header, name) for name in ("protocol", "flow", "precision"))
+    if not (shared and same and all(own.recognisers[key] == header.recognisers[key] for key in shared)):
+        return frame[:0]
     shipped = {name: entry.sha256 for name, entry in manifest.load(folder).items()}
 
     def meant(method: str) -> bool:

@@ -89,20 +89,24 @@ def fit_in_turns(
 ) -> tuple[Path, Path, pandas.DataFrame]:
     """Train the network of a method and a spatial TSN on, in turns -> (files of both, loss curves).
 
-    weight: of the features. recogniser_learns: False leaves the recogniser as it is. options: steps and batch, and
-    others of `loop.fit`, in one process.
+    weight: of the features. recogniser_learns: False leaves the recogniser as it is; what its own training froze stays
+    so in any case. options: steps and batch, and others of `loop.fit`, in one process.
     """
     device, crop = processes.this().device, data.protocol.crop
     network = sr.load(method, start).requires_grad_(True)
     judge = recognition.load(recogniser, device, classes=data.classes)
-    recipe = {"weight": weight, "learns": recogniser_learns, "rates": [rate, recogniser_rate]}
+    recipe = {"method": method, "weight": weight, "learns": recogniser_learns, "rates": [rate, recogniser_rate]}
     recipe |= {"start": sha256(start), "judge": sha256(recogniser)}
     nets = {"network": network}
     loss = {"network": partial(showing, judge=judge, weight=weight, crop=crop)}
     optimizer = {"network": torch.optim.Adam(network.parameters(), rate)}
     if recogniser_learns:
-        nets["recogniser"] = judge
-        trained = [parameter.requires_grad_(True) for parameter in judge.parameters()]
+        nets["recogniser"] = judge.requires_grad_(True)
+        before = judge.metadata.get("recipe", {})
+        if before.get("partial_bn"):
+            recognition.partial_bn(judge)
+        recognition.freeze(judge, before.get("frozen", 0))
+        trained = [parameter for parameter in judge.parameters() if parameter.requires_grad]
         loss["recogniser"] = partial(seeing, judge=judge, trained=trained, crop=crop)
         optimizer["recogniser"] = torch.optim.SGD(trained, recogniser_rate, momentum=0.9, weight_decay=1e-4)
     curve = fit(nets, data, loss=loss, optimizer=optimizer, clip=1.0, folder=folder, recipe=recipe, **options)
