@@ -62,12 +62,16 @@ class Tier:
         return tuple(product(self.datasets, names.NETWORKS))
 
     def find(self, records: Records, key: str) -> Record | None:
-        """The record of this tier: a committed measurement first, for it has more clips than a build of the book."""
+        """The record of this tier: a committed measurement first, for it has more clips than a build of the book.
+
+        What a build derives from the paper's numbers is evidence in the paper's tier alone.
+        """
         if self.profile and f"{self.profile}.{key}" in records:
             return records[f"{self.profile}.{key}"]
         record = records.get(key)
-        mine = record and (not self.profile or record.provenance.profile in (None, self.profile))
-        return record if mine else None
+        source = record and record.provenance
+        own = source and source.kind not in ("paper", "derived") and source.profile in (None, self.profile)
+        return record if own or not self.profile else None
 
     def keys(self, templates: Sequence[str], cell: Mapping[str, str], dataset: str, network: str) -> tuple[str, ...]:
         """The keys that templates stand for in a place; the paper's records have names of their own."""

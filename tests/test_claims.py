@@ -381,6 +381,15 @@ def test_a_committed_measurement_counts_before_a_build_s_own_number_and_another_
     assert tier.find({key: paired(key, *UP, other)}, key) is None and tier.find({}, key) is None
 
 
+def test_what_a_build_derives_from_printed_numbers_is_no_measurement():
+    key = "fidelity.hmdb51.tsn.spatial.psnr.rho"
+    derived = paired(key, *UP, Provenance(kind="derived", source="chapter 9", profile="paper"))
+    assert claims.TIERS["paper"].find({key: derived}, key) is derived
+    assert claims.TIERS["full"].find({key: derived}, key) is None
+    mine = paired(key, *UP, Provenance(kind="recomputed", source="chapter 9", profile="paper"))
+    assert claims.TIERS["full"].find({key: mine}, key) is mine
+
+
 def test_a_record_that_is_added_fills_the_ledger():
     keys = [f"benchmark.embedded.tsn.{s}.hr.to_bicubic.accuracy" for s in ("spatial", "temporal")]
     records = {f"embedded.{k}": paired(f"embedded.{k}", *UP) for k in keys}
