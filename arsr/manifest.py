@@ -105,7 +105,7 @@ class Model(NamedTuple):
 
 
 def at_hand(folder: str | Path, given: Mapping[str, Path] | None = None, *, starts: bool = False) -> dict[str, Model]:
-    """The methods that have trained weights, in the paper's order: files that are given, else those shipped.
+    """The paper's methods that have trained weights, in its order: files that are given, else those shipped.
 
     given: method: file of published weights. starts: with those of sr.STARTS that are shipped.
     """
@@ -117,7 +117,7 @@ def at_hand(folder: str | Path, given: Mapping[str, Path] | None = None, *, star
     for name, method in sr.METHODS.items():
         entry = best(shipped, name)
         path, lite = given.get(name), False
-        if entry and not path and (starts or name not in sr.STARTS):
+        if entry and not path and name not in (sr.OURS if starts else (*sr.OURS, *sr.STARTS)):
             path, lite = find(folder, entry.name), entry.lite
         if path or name == "bicubic":
             found[name] = Model(method.title + (" (lite)" if lite else ""), sr.load(name, path), path)

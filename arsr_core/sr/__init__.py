@@ -7,7 +7,7 @@ import lazy_loader
 
 FILES = {
     "building": ("build", "interpolate", "load"),
-    "methods": ("METHODS", "STARTS", "Method"),
+    "methods": ("METHODS", "OURS", "STARTS", "Method"),
     "upscaling": ("upscale",),
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=FILES)

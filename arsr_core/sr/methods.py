@@ -55,10 +55,11 @@ ROWS = (
     Method("duf28", "DUF-28", "Jo et al., CVPR 2018", *DUF_28),
     Method("duf52", "DUF-52", "Jo et al., CVPR 2018", *DUF_52),
     Method("tosr", "ToSR", "Zhang, Liu and Xiong, ICCV 2019", *DUF_16),
-    Method("joint", "SoSR and ToSR in one", "this book, 2026", *DUF_16),
+    Method("joint", "joint network", "this book, 2026", *DUF_16),
 )
 METHODS: dict[str, Method] = {row.name: row for row in ROWS}
 STARTS = ("srresnet", "rrdb")  # SRGAN and ESRGAN before their training for looks: not in the paper's tables
+OURS = ("joint",)  # nor is this
 
 
 def find(name: str) -> Method:
