@@ -18,7 +18,9 @@ NETWORKS = ("joint", "joint-control", "tosr")  # scored in both streams
 PAIRS = ("sosr+tosr", "esrgan+duf52", "rcan+duf52")
 
 
-def beside(own: scores.Header, frame: pandas.DataFrame, header: scores.Header, folder: Path, profile: str):
+def beside(
+    own: scores.Header, frame: pandas.DataFrame, header: scores.Header, folder: Path, profile: str
+) -> pandas.DataFrame:
     """The rows, of a file with a header, that may stand beside those of `own`: no network stands in for another.
 
     Rows of methods without weights, and of those whose weights are a profile's of `folder`. None, where the file's
