@@ -165,6 +165,18 @@ def test_records_are_filtered_and_say_their_command(html, visit):
     assert page.locator("details.records:visible").count() == page.locator("details.records").count() and trouble == []
 
 
+def test_a_link_to_a_record_opens_its_study_and_ends_the_filter(html, visit):
+    page, trouble = visit("book/records.html")
+    study = page.locator("details.records").last
+    row = study.locator("tbody tr[id]").first
+    page.locator(".records-filter input").fill("no such record")
+    page.wait_for_function("document.querySelector('.records-filter output').textContent")
+    study.evaluate("e => e.open = false")
+    page.evaluate("id => { location.hash = id; }", row.get_attribute("id"))
+    page.wait_for_function("!document.querySelector('.records-filter input').value")
+    assert study.get_attribute("open") is not None and row.is_visible() and trouble == []
+
+
 def test_wide_tables_say_that_they_scroll(html, visit):
     page, _ = visit("book/12-claims.html", width=390)
     for box in page.locator(".arsr-ledger:visible").all():
