@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from arsr import places
 from arsr.records import read_rows
 from arsr_core.errors import InputError
 from arsr_core.files import sha256, write_atomically
@@ -51,10 +52,11 @@ def load(folder: str | Path) -> dict[str, Entry]:
 
 
 def add(folder: str | Path, entry: Entry) -> None:
-    """Put one entry in, in place of one of its name."""
-    entries = load(folder) | {entry.name: entry}
-    rows = [entries[name].model_dump() for name in sorted(entries)]
-    write_atomically(Path(folder) / "manifest.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    """Put one entry in, in place of one of its name; another that is added at the time stays."""
+    with places.alone(Path(folder), wait=60):
+        entries = load(folder) | {entry.name: entry}
+        rows = [entries[name].model_dump() for name in sorted(entries)]
+        write_atomically(Path(folder) / "manifest.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
 
 
 def find(folder: str | Path, name: str) -> Path:

@@ -341,7 +341,8 @@ def in_turns(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[C
     Each fold has its own trainings, which never saw its clips. The rows' method says which arm, seed and judge.
     """
     classes, out = folders.DATASETS[config.dataset].classes, config.out / "turns"
-    start, frames, headers, used = manifest.find(WEIGHTS, f"srresnet-{PROFILE}"), [], [], {}
+    start, frames, headers = manifest.find(WEIGHTS, f"srresnet-{PROFILE}"), [], []
+    made, used = {}, {}  # hashes of the networks and of the recognisers
     for fold in sorted({clip.fold for clip in seen}):
         hidden, mine = folds.left_out(seen, fold), [clip for clip in seen if clip.fold == fold]
         judges = {"original": "tsn-rgb", "unseen": "squeezenet-rgb"}
@@ -353,6 +354,7 @@ def in_turns(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[C
             how = dict(weight=weight, recogniser_learns=learns, seed=seed, **TURNS)
             folder = out / fold / f"{arm}-seed{seed}"
             network, own, _ = turns.fit_in_turns("srgan", start, judges["original"], data, folder, **how)
+            made[f"{arm}-seed{seed}/{fold}"] = sha256(network)
             for judge, file in (judges | ({"own": own} if learns else {})).items():
                 its = dict(out=folder / f"{judge}.parquet", methods=("srgan",), weights={"srgan": network})
                 its |= dict(recognisers=(str(file),), network="tsn", present_only=True)
@@ -363,7 +365,7 @@ def in_turns(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[C
                 used[f"{name}/{fold}"] = sha256(file)
     shown = {clip: digest for header in headers for clip, digest in header.clips.items()}
     frame = by_sequence(pandas.concat(frames, ignore_index=True))
-    header = headers[0].model_copy(update={"weights": {}, "recognisers": used, "clips": shown})
+    header = headers[0].model_copy(update={"weights": made, "recognisers": used, "clips": shown})
     return frame, header, turned(frame, source)
 
 

@@ -18,6 +18,7 @@ from arsr.training.checkpoint import CHECKPOINT, fingerprint, recipe
 from arsr_core import losses
 from arsr_core.errors import InputError
 
+TWO = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]  # processes
 SCHEDULE = dict(steps=60, batch=4, log_every=3, save_minutes=0, ema=0.9)
 PROGRAM = """
 import sys, time, torch
@@ -141,7 +142,7 @@ def test_two_processes_share_the_batch(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
     for folder, launch in {
         "one": [],
-        "two": ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"],
+        "two": TWO,
     }.items():
         subprocess.run(
             [sys.executable, *launch, program, tmp_path / folder, "0"], env=environment, check=True, timeout=120
@@ -161,8 +162,7 @@ def test_two_processes_end_with_the_same_statistics_of_batches(tmp_path):
         before + 'torch.save(job["model"].state_dict(), f"{sys.argv[1]}/{torch.distributed.get_rank()}.pt")\n'
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
-    launch = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
-    subprocess.run([sys.executable, *launch, program, tmp_path, "0"], env=environment, check=True, timeout=120)
+    subprocess.run([sys.executable, *TWO, program, tmp_path, "0"], env=environment, check=True, timeout=120)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert "1.running_var" in first and all(torch.equal(first[name], second[name]) for name in first)
 

@@ -59,7 +59,7 @@ ROWS = (
 )
 METHODS: dict[str, Method] = {row.name: row for row in ROWS}
 STARTS = ("srresnet", "rrdb")  # SRGAN and ESRGAN before their training for looks: not in the paper's tables
-OURS = ("joint",)  # nor is this
+OURS = ("joint",)  # the one that is this book's: not in the paper's tables either
 
 
 def find(name: str) -> Method:
