@@ -123,7 +123,7 @@ def main() -> None:
     if (reached := known[f"{KEY}.hr.on.unseen"]).low <= ADEQUATE:
         raise InputError(
             f"the unseen recogniser is right in {reached.value:.1f} % of HR clips, interval from {reached.low:.1f}; "
-            f"the rule of C14 asks for more than {ADEQUATE:g} %: train it for longer, UNSEEN in this file, or take more --clips"
+            f"the rule of C14 asks for more than {ADEQUATE:g} %: train it for longer, see UNSEEN, or take more --clips"
         )
     made, networks, recognisers = trained(given), {}, dict(judges)
     for arm, by_seed in made.items():
