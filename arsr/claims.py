@@ -364,8 +364,11 @@ def difference(a: Record, b: Record) -> Effect:
     return Effect(d, low, high, p_value(d, low, high), n, unit, test, (a.key, b.key), even)
 
 
-def weighed(contrast: Contrast, find: Find) -> Finding | None:
-    """The finding of one contrast; None of a tie, which is none. Records that lack, or have no test: not measured."""
+def weighed(contrast: Contrast, find: Find, find_printed: Find | None = None) -> Finding | None:
+    """The finding of one contrast; None of a tie, which is none. Records that lack, or have no test: not measured.
+
+    find_printed: where the paper's own effect is looked up; default: `find`.
+    """
     found, order = ([find(key) for key in keys] for keys in (contrast.keys, contrast.opposes))
     if order and None not in order and abs(order[0].value - order[1].value) < contrast.tie:
         return None
@@ -377,7 +380,7 @@ def weighed(contrast: Contrast, find: Find) -> Finding | None:
     if contrast.margin:
         ends = sorted(side * end + contrast.margin for end in (effect.low, effect.high) if end is not None)
         p = p_value(value, *ends, effect.freedom) if ends else 1.0
-    pairs = [pair for keys in contrast.printed if None not in (pair := [*map(find, keys)])]
+    pairs = [pair for keys in contrast.printed if None not in (pair := [*map(find_printed or find, keys)])]
     printed = side * fmean(a.value - b.value for a, b in pairs) if pairs else None
     checked = contrast.check and find(contrast.check[0])
     checked = checked and checked.low is not None and checked.low > contrast.check[1] if checked else None
@@ -409,7 +412,8 @@ def finding(claim: Claim, tier: str, records: Records) -> Finding:
 
     def found(row: Row, *place: str) -> list[Finding]:
         every = row.contrasts(kind, *place, known=records)
-        return [one for contrast in every if (one := weighed(contrast, partial(kind.find, records)))]
+        finds = [partial(of.find, records) for of in (kind, TIERS["paper"])]
+        return [one for contrast in every if (one := weighed(contrast, *finds))]
 
     def at(*place: str) -> Finding:
         parts = []

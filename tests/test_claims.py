@@ -390,6 +390,16 @@ def test_what_a_build_derives_from_printed_numbers_is_no_measurement():
     assert claims.TIERS["full"].find({key: mine}, key) is mine
 
 
+def test_what_we_measure_is_weighed_against_the_effect_that_the_paper_prints():
+    key = "embedded.ablation.temporal.vdsr-warp.to_vdsr-warp-control.accuracy"
+    for low, high, verdict in ((-0.5, 1.5, "smaller than the paper's"), (-5.5, 6.5, "too few clips")):
+        known = paper.records() | {key: paired(key, 0.5, low, high, p=0.3)}
+        leaf = next(part for part in claims.ledger(known)["c6"]["embedded"].parts if part.measured)
+        while leaf.parts:
+            leaf = next(part for part in leaf.parts if part.measured)
+        assert leaf.verdict == verdict and leaf.printed > 3
+
+
 def test_a_record_that_is_added_fills_the_ledger():
     keys = [f"benchmark.embedded.tsn.{s}.hr.to_bicubic.accuracy" for s in ("spatial", "temporal")]
     records = {f"embedded.{k}": paired(f"embedded.{k}", *UP) for k in keys}
