@@ -21,7 +21,8 @@ def claim(folder: Path, what: str) -> Path:
     """
     mark = folder / f"{OURS}{what}"
     if not mark.is_file():
-        if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= {LOCK, mark.name}):
+        other = folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= {LOCK, mark.name})
+        if other and not mark.is_file():  # another process may have claimed and filled it since
             raise InputError(f"{folder}: holds something else than arsr's {what}; give a new or empty folder")
         folder.mkdir(parents=True, exist_ok=True)
         mark.touch()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,6 +212,19 @@ def test_processes_share_a_cache(tmp_path):
     assert all(name.endswith(".npz") for name in contents(tmp_path))
     flow_cache.Cache(tmp_path, limit=12_000).get(key(99), lambda: entry(99))
     assert total(tmp_path) <= 12_000
+
+
+def test_a_folder_may_be_claimed_by_another_process_meanwhile(tmp_path, monkeypatch):
+    """It makes its mark and its first entry just after we saw an empty folder."""
+    iterdir = Path.iterdir
+
+    def meanwhile(folder):
+        (folder / ".arsr-flow").touch()
+        (folder / "ab").mkdir(exist_ok=True)
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", meanwhile)
+    assert flow_cache.Cache(tmp_path).folder == tmp_path
 
 
 def write_for_ever(folder):

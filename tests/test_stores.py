@@ -2,7 +2,8 @@
 
 import errno
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,18 @@ def test_a_folder_is_claimed_by_its_settings(tmp_path):
         stores.fill(tmp_path / "out", Settings(4), [source("a")], "")
     with pytest.raises(InputError, match="holds something else"):
         stores.fill(tmp_path, Settings(), [source("a")], "")
+
+
+def test_a_folder_may_be_begun_by_another_process_meanwhile(tmp_path, monkeypatch):
+    iterdir = Path.iterdir
+
+    def meanwhile(folder):
+        (folder / "settings.json").write_text(json.dumps(asdict(Settings())))
+        return iterdir(folder)
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(Path, "iterdir", meanwhile)
+    assert stores.fill(tmp_path / "out", Settings(), [source("a")], "").clips == 1
 
 
 def test_a_full_disk_is_no_clips_fault(tmp_path, monkeypatch):

@@ -181,7 +181,8 @@ def _claim(folder: Path, settings: dict) -> None:
     path, given = folder / "settings.json", json.loads(json.dumps(settings))
     if not path.exists():
         begun = (places.LOCK, ".settings.json.")
-        if folder.exists() and not (folder.is_dir() and all(p.name.startswith(begun) for p in folder.iterdir())):
+        other = folder.exists() and not (folder.is_dir() and all(p.name.startswith(begun) for p in folder.iterdir()))
+        if other and not path.exists():  # another process may have begun since
             raise InputError(f"{folder}: holds something else than prepared clips; give a new or empty folder")
         with places.alone(folder, wait=60):  # of two that begin at a time, the second finds the settings of the first
             if not path.exists():
