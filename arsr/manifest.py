@@ -73,8 +73,8 @@ def find(folder: str | Path, name: str) -> Path:
 
 
 def best(entries: Mapping[str, Entry], name: str) -> Entry | None:
-    """The entry of a method: the network at its published size, else small and trained on embedded or real clips."""
-    return next((entries[n] for n in (name, f"{name}-lite", f"{name}-video") if n in entries), None)
+    """The entry of a method: the network at its published size, else small and trained on real or embedded clips."""
+    return next((entries[n] for n in (name, f"{name}-video", f"{name}-lite") if n in entries), None)
 
 
 def keep_curve(folder: str | Path, name: str, curve: pandas.DataFrame) -> None:

@@ -73,9 +73,9 @@ def test_a_control_differs_from_its_row_in_one_term():
 
 def test_networks_at_hand(tmp_path, root):
     found = ablation.networks(root / "weights", "spatial")
-    assert [*found] == [name for name in ablation.ROWS["spatial"] if f"{name}-lite" in manifest.load(root / "weights")]
-    assert "vdsr" in found and found["vdsr"].name == "vdsr-lite.safetensors"
-    assert ablation.networks(root / "weights", "spatial", profile="video")["vdsr"].name == "vdsr-video.safetensors"
+    assert [*found] == [name for name in ablation.ROWS["spatial"] if f"{name}-video" in manifest.load(root / "weights")]
+    assert "vdsr" in found and found["vdsr"].name == "vdsr-video.safetensors"
+    assert ablation.networks(root / "weights", "spatial", profile="embedded")["vdsr"].name == "vdsr-lite.safetensors"
     assert ablation.networks(tmp_path, "temporal") == {}
 
 

@@ -117,7 +117,8 @@ class Reproduce:
         code = records.commit(self.root, "arsr", "arsr_core") if self.keep else None
         data, note = ", ".join(study.datasets), None
         if study.profile == "embedded":
-            data, note = "embedded test clips (synthetic)", "lite networks and recognisers, trained on embedded clips"
+            data = "embedded test clips (synthetic)"
+            note = "lite networks, trained on real video; lite recognisers, trained on embedded clips"
         elif study.profile == "small":
             note = "small networks"
         source = records.measured("arsr reproduce", typed(), data, code, profile=study.profile, note=note)

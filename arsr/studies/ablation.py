@@ -84,7 +84,7 @@ def networks(
     stream: str,
     seeds: Sequence[int] = (0,),
     rows: Sequence[str] | None = None,
-    profile: str = "embedded",
+    profile: str = "video",
 ) -> dict[str, Path]:
     """The rows of a table, or those named, whose networks of a profile are shipped, in its order: name -> file."""
     known = ROWS[stream] if rows is None else rows
