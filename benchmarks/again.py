@@ -13,6 +13,7 @@ import _common
 import pandas
 import retrain
 import study
+import turns
 
 from arsr import claims, names, records, scores
 from arsr.studies import ablation, frontier
@@ -63,6 +64,7 @@ MADE = {  # what follows from the scores in results/NAME.parquet, or in those th
     "retraining-embedded": (retrain.recorded,),
     "study-weizmann": (study.compared,),
     "study-ut_interaction": (study.compared,),
+    "turns-embedded": (turns.compared,),
 }
 
 
