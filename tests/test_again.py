@@ -8,7 +8,10 @@ import pytest
 from arsr import records, scores
 
 
-@pytest.mark.parametrize("name", ["ablation-weizmann", "ablation-ut_interaction", "frontier-embedded", "turns-embedded"])
+SAME = ("ablation-weizmann", "ablation-ut_interaction", "frontier-embedded", "turns-embedded")
+
+
+@pytest.mark.parametrize("name", SAME)
 def test_what_comes_out_as_it_stands_stays_as_it_is(name):
     old = records.load(again.RESULTS / f"{name}.json")
     assert {record.key: record for record in again.again(name, "0123456789ab")} == old
