@@ -7,7 +7,6 @@ import pytest
 
 from arsr import records, scores
 
-
 SAME = ("ablation-weizmann", "ablation-ut_interaction", "frontier-embedded", "turns-embedded")
 
 
