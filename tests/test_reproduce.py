@@ -604,6 +604,21 @@ def test_commands_are_started_by_as_many_processes_as_they_can_use():
 # What follows from the scores -------------------------------------------------------------------------------
 
 
+def test_of_embedded_clips_it_makes_table_4_alone(root, tmp_path):
+    """The rest has records of other studies, whose keys they would be."""
+    from arsr import scores
+
+    frame, header = scores.load(root / "results" / "scores" / "embedded-tsn.parquet")
+    for method in ("hr", "bicubic", "vdsr"):
+        path = tmp_path / "scores" / "embedded-tsn" / f"{method}.parquet"
+        scores.save(path, frame[frame["method"] == method], header)
+    asked = Study("embedded", out=tmp_path, clips=36, shipped=root / "weights")
+    _, made, _ = tables.tables(asked, holdings.look(asked), HERE.model_copy(update={"profile": "embedded"}))
+    keys = {r.key for r in made}
+    assert {key.rpartition(".benchmark.")[0] for key in keys} == {"embedded"}
+    assert "embedded.benchmark.embedded.tsn.vdsr.spatial" in keys
+
+
 @pytest.mark.slow
 def test_all_scores_fill_the_full_tier_of_the_ledger(tmp_path):
     """Random scores of every result of the graph, for a test clip a class: every claim on accuracies is measured."""

@@ -21,11 +21,12 @@ def tables(
 
     Keys: PROFILE.benchmark.DATASET.NETWORK.METHOD.STREAM, and PROFILE.benchmark.DATASET.NETWORK.STREAM.A.to_B, over
     clips and trainings where there are several; PROFILE.ablation.DATASET.NETWORK.STREAM.*, PROFILE.classes.DATASET.*,
-    PROFILE.retrained.DATASET.tsn.*, PROFILE.end-to-end.DATASET.NETWORK.spatial.*. Raises InputError where there are no
-    scores.
+    PROFILE.retrained.DATASET.tsn.*, PROFILE.end-to-end.DATASET.NETWORK.spatial.*. Of embedded clips the first two
+    alone: the rest has studies of its own. Raises InputError where there are no scores.
     """
     made, numbers, kept = [], {}, {}
     root, profile = study.out / "scores", provenance.profile
+    whole = study.profile != "embedded"
 
     def keep(found: list[records.Record]) -> None:  # several trainings come first, and stay
         for record in found:
@@ -39,7 +40,7 @@ def tables(
             rows = {stream: _rows(root, name, stream, clips) for stream in STREAMS}
             where, wanted = f"{network} on {dataset}", claims.comparisons(dataset, network)
             for stream, frames in rows.items():
-                if len(frames) > 1:
+                if len(frames) > 1 and whole:
                     joined = pd.concat(frames.values(), ignore_index=True)
                     keep(ablation.records(joined, f"{profile}.ablation.{dataset}.{network}.{stream}", provenance))
                 keep(_contrasts(frames, stream, wanted, key, where, provenance))
@@ -53,7 +54,7 @@ def tables(
                 kept[name] = frame, header
                 keep(scores.records(table, provenance, f"{profile}.benchmark"))
                 keep(scores.contrasts(frame, wanted, key, where, provenance))
-                if network == "tsn":
+                if network == "tsn" and whole:
                     keep(classes(frame, f"{profile}.classes.{dataset}", where, provenance))
         keep(_retrained(root / "figure-8" / dataset, clips, f"{profile}.retrained.{dataset}.tsn", provenance))
         keep(_end_to_end(root / "end-to-end", dataset, clips, f"{profile}.end-to-end.{dataset}", provenance))
