@@ -7,6 +7,7 @@ import tomllib
 import pytest
 import yaml
 
+from arsr import scores
 from arsr.book import build as book
 from arsr.book import keys, notebooks
 
@@ -75,6 +76,8 @@ def test_no_machine_paths_and_no_outputs_are_committed(root):
     for path in tracked(root, "*.py", "*.md", "*.toml", "*.yml", "*.yaml", "*.json", "*.txt", "Makefile"):
         if path.parts[-2] != "tests":
             assert not paths.search(path.read_text(encoding="utf-8")), path
+    for path in tracked(root, "*.parquet"):
+        assert not paths.search(scores.load(path)[1].model_dump_json()), path
 
 
 def test_committed_figures_come_from_the_chapters(root):

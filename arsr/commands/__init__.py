@@ -1,5 +1,6 @@
 """The commands, a dataclass each: its fields are the options, their comments the help; called, it does the work."""
 
+import re
 import shlex
 import sys
 from typing import Annotated
@@ -35,8 +36,9 @@ def assignments(pairs: tuple[str, ...]) -> dict[str, object]:
 
 
 def typed() -> str:
-    """The command as it was typed, for provenance."""
-    return printable(shlex.join(["arsr", *sys.argv[1:]]))
+    """The command as it was typed, for provenance; of absolute paths the name alone, for they are a machine's own."""
+    words = (re.sub(r"(^|=)/(?:[^/]*/)*(?=[^/])", r"\1", word) for word in sys.argv[1:])
+    return printable(shlex.join(["arsr", *words]))
 
 
 def hint(line: str) -> None:
