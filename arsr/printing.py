@@ -1,5 +1,7 @@
 """What reaches a terminal or a page: names that others gave, with what would move a cursor written out."""
 
+import re
+import shlex
 import sys
 
 
@@ -13,6 +15,15 @@ def printable(text: object) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else ascii(c)[1:-1] for c in text)
+
+
+def typed(*program: str) -> str:
+    """The command as it was typed, for provenance; of absolute paths the name alone, for they are a machine's own.
+
+    program: the words before the arguments, as `python`, `benchmarks/flow.py`.
+    """
+    words = (re.sub(r"(^|=)/(?:[^/]*/)*(?=[^/])", r"\1", word) for word in sys.argv[1:])
+    return printable(shlex.join([*program, *words]))
 
 
 def tell(text: object, **options: object) -> None:

@@ -6,12 +6,12 @@ Records are loaded when numbers are kept, so that what measures arsr_core alone 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arsr.printing import typed
 from arsr_core import sr
 from arsr_core.errors import InputError
 from arsr_core.files import sha256
@@ -64,8 +64,7 @@ def provenance(source: str, data: str, note: str | None = None, *, keep: bool = 
     from arsr import records
 
     script = Path(sys.argv[0]).resolve().relative_to(ROOT)
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]  # no machine's paths
-    command = shlex.join(["python", script.as_posix(), *words])
+    command = typed("python", script.as_posix())
     code = records.commit(ROOT, "arsr", "arsr_core", "benchmarks", "weights") if keep else None
     return records.measured(source, command, data, code, note=note)
 

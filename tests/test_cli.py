@@ -318,8 +318,8 @@ def test_half_a_word_is_no_command_and_a_closed_pipe_no_error(arsr):
 
 
 def test_a_command_in_a_record_has_no_machine_s_paths(monkeypatch):
-    from arsr.commands import typed
+    from arsr.printing import typed
 
     words = ["evaluate", "x", "/tmp/out/a b.parquet", "--weights", "vdsr=/work/v.pth", "--set", 'p=["a/*.avi"]', "/"]
     monkeypatch.setattr("sys.argv", ["arsr", *words])
-    assert typed() == "arsr evaluate x 'a b.parquet' --weights vdsr=v.pth --set 'p=[\"a/*.avi\"]' /"
+    assert typed("arsr") == "arsr evaluate x 'a b.parquet' --weights vdsr=v.pth --set 'p=[\"a/*.avi\"]' /"

@@ -1,12 +1,10 @@
 """The commands, a dataclass each: its fields are the options, their comments the help; called, it does the work."""
 
-import re
-import shlex
 import sys
 from typing import Annotated
 
 from arsr import reading
-from arsr.printing import printable, say, tell
+from arsr.printing import say, tell
 from arsr.settings import Many, spelled
 from arsr_core.errors import InputError
 
@@ -33,12 +31,6 @@ def assignments(pairs: tuple[str, ...]) -> dict[str, object]:
                 f"--set {pair[:100]!r}: expected NAME=VALUE in YAML, e.g. frames=16 or 'patterns=[\"*.avi\"]'"
             )
     return values
-
-
-def typed() -> str:
-    """The command as it was typed, for provenance; of absolute paths the name alone, for they are a machine's own."""
-    words = (re.sub(r"(^|=)/(?:[^/]*/)*(?=[^/])", r"\1", word) for word in sys.argv[1:])
-    return printable(shlex.join(["arsr", *words]))
 
 
 def hint(line: str) -> None:

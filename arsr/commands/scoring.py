@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes
 
-from arsr.commands import Set, assignments, hint, say, tell, typed
+from arsr.commands import Set, assignments, hint, say, tell
 from arsr.evaluation import Evaluation
+from arsr.printing import typed
 from arsr.reproduce.study import Study
 from arsr.settings import Flag, Many, spelled
 from arsr_core.errors import InputError
@@ -62,7 +63,7 @@ class Evaluate:
 
         if config.out.exists():
             scores.load(config.out)  # what is no file of scores is said before the work
-        frame, _ = scores.load(evaluate.evaluate(config, provenance=evaluate.provenance_of(config, typed())))
+        frame, _ = scores.load(evaluate.evaluate(config, provenance=evaluate.provenance_of(config, typed("arsr"))))
         if not processes.this().is_main_process:
             return
         pairs = [name for name in config.methods if "+" in name and {"spatial", "temporal"} <= set(frame["stream"])]
@@ -121,7 +122,7 @@ class Reproduce:
             note = "lite networks, trained on real video; lite recognisers, trained on embedded clips"
         elif study.profile == "small":
             note = "small networks"
-        source = records.measured("arsr reproduce", typed(), data, code, profile=study.profile, note=note)
+        source = records.measured("arsr reproduce", typed("arsr"), data, code, profile=study.profile, note=note)
         stage = "prepare" if self.dry_run else self.stage
         keep = self.root / "results" if self.keep else None
         if failed := conduct.conduct(study, source, stage, keep=keep, say=say, tell=tell):

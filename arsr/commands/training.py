@@ -9,7 +9,8 @@ from annotated_types import Ge, Le, Lt
 from tyro.conf import OmitArgPrefixes
 
 from arsr import records
-from arsr.commands import Set, assignments, hint, say, tell, typed
+from arsr.commands import Set, assignments, hint, say, tell
+from arsr.printing import typed
 from arsr.settings import Flag, Many, Positional, settings, spelled
 from arsr.training.recipes import RECIPES, RecogniserRecipe, Run
 from arsr_core.errors import InputError
@@ -70,7 +71,7 @@ class Train:
         last, waited = curve.iloc[-1], curve.waiting.iloc[-1]
         say(f"step {last.step:.0f}, loss {last.iloc[1]:.4g}; {waited:.1%} of the last steps spent waiting for data")
         if self.ship:
-            entry = runs.ship(run, path, curve, self.test, root=self.root, command=typed())
+            entry = runs.ship(run, path, curve, self.test, root=self.root, command=typed("arsr"))
             say(f"shipped: {entry.file}, {', '.join(f'{k} {v:.4g}' for k, v in entry.metrics.items())}")
         tell(path)
 
