@@ -33,6 +33,7 @@ ALPHA = 0.05
 SUPPORTED, CONTRADICTED, MIXED, NOT_A_TEST = "supported", "contradicted", "mixed", "not a test"
 OPEN = TOO_FEW, SMALLER, UNDECIDED = "too few clips", "smaller than the paper's", "undecided"
 UNMEASURED, NO_NUMBERS = "not yet measured", "no numbers"
+RIVAL = ("fused", "sosr+tosr", "esrgan+duf52")
 SIDES = {"above": 1, "below": -1, "against psnr": 1}
 
 How = Literal["all", "any"]
@@ -179,11 +180,21 @@ class Claim:
 
 
 @settings
+class Before:
+    """What the first edition said of a claim, by tier, and why that changed; claims.yaml explains the fields."""
+
+    embedded: str
+    small: str
+    why: str
+
+
+@settings
 class Plan:
     """Since when the rules stand; claims.yaml explains the fields."""
 
     fixed: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{7,40})?$")] = ""
     disclosed: str = ""
+    before: dict[str, Before] = field(default_factory=dict)
 
 
 @settings
@@ -200,14 +211,17 @@ TIERS, CLAIMS, PLAN = _RULES.tiers, _RULES.claims, _RULES.plan
 
 
 def comparisons(dataset: str, network: str) -> list[tuple[str, str, str]]:
-    """What a study of a data set has to compare for the ledger: (stream, method a, method b), a less b, each once.
+    """What a study of a data set has to compare: (stream, method a, method b), a less b, each once.
+
+    All that the ledger asks for, and the paper's pair with the fair rival, which no claim of the paper's speaks of.
 
     >>> comparisons("embedded", "tsn")[:2]
     [('spatial', 'hr', 'bicubic'), ('temporal', 'hr', 'bicubic')]
     """
     tiers = {name for name, tier in TIERS.items() if tier.profile and (dataset, network) in tier.settings}
     rows = [row for claim in CLAIMS.values() for row in claim.rows if tiers & {*row.tiers} and not row.records]
-    return list(dict.fromkeys((cell["stream"], cell["a"], cell["b"]) for row in rows for cell in row.cells()))
+    found = [(cell["stream"], cell["a"], cell["b"]) for row in rows for cell in row.cells()]
+    return list(dict.fromkeys([*found, RIVAL])) if found else []
 
 
 # What records say of it -------------------------------------------------------------------------------------

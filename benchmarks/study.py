@@ -242,7 +242,9 @@ def key_contrasts(config: evaluate.Evaluation, names: Sequence[str], seen: Seque
     """Networks that differ in one term -> (scores, their header, records)."""
 
     def files(stream: str) -> dict[str, Path]:
-        return ablation.networks(WEIGHTS, stream, SEEDS[stream], ablation.key_rows(stream), PROFILE)
+        found = ablation.networks(WEIGHTS, stream, SEEDS[stream], ablation.key_rows(stream), PROFILE)
+        ablation.require_pairs(found, stream)
+        return found
 
     frame, header = scored(replace(config, out=config.out / "ablation"), names, seen, files)
     return frame, header, contrasts(frame, source)

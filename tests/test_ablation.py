@@ -79,6 +79,15 @@ def test_networks_at_hand(tmp_path, root):
     assert ablation.networks(tmp_path, "temporal") == {}
 
 
+def test_a_training_without_its_counterpart_is_refused(root):
+    for stream in ablation.ROWS:
+        ablation.require_pairs(ablation.networks(root / "weights", stream, ablation.SEEDS), stream)
+    both = ["vdsr-mse", "vdsr-wmse", "vdsr-wmse-seed1"]
+    ablation.require_pairs(both[:2], "spatial")
+    with pytest.raises(InputError, match="vdsr-wmse-seed1 is there, but not vdsr-mse-seed1"):
+        ablation.require_pairs(both, "spatial")
+
+
 def test_records_of_rows_and_contrasts():
     right = {"vdsr-mse": 4, "vdsr-wmse": 6, "vdsr-mse-seed1": 5, "vdsr-wmse-seed1": 6, "hr": 8}
     right |= {"vdsr-mse-seed2": 4, "vdsr-wmse-seed2": 5}

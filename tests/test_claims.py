@@ -417,7 +417,7 @@ def test_words_name_methods_by_their_titles():
 def test_a_study_learns_what_to_compare():
     wanted = claims.comparisons("embedded", "tsn")
     assert len(wanted) == len(set(wanted)) and ("fused", "sosr+tosr", "hr") in wanted
-    assert ("spatial", "bicubic", "tosr") in wanted
+    assert ("spatial", "bicubic", "tosr") in wanted and ("fused", "sosr+tosr", "esrgan+duf52") in wanted
     assert ("spatial", "vdsr-wmse", "vdsr-mse") in claims.comparisons("hmdb51", "st-resnet")
     assert not claims.comparisons("hmdb51", "resnet")
 
@@ -506,6 +506,11 @@ def test_rules_that_changed_since_they_were_fixed_are_seen(tmp_path):
     path.write_text(yaml.safe_dump(rules))
     assert changed_since(tmp_path, commit) == "other claims than then"
     assert changed_since(tmp_path, "0123456789ab") == "not in the history"
+
+
+def test_what_was_said_before_names_claims_of_the_paper():
+    ours = {"c12", "c13", "c14"}
+    assert [*claims.PLAN.before] == [name for name in claims.CLAIMS if name not in ours]
 
 
 @pytest.mark.parametrize("fixed", ["main", "12345", "g" * 12])

@@ -217,6 +217,7 @@ CONTENTS = {
     "ledger": _ledger,
     "claim": _ledger,
     "verdicts": _ledger,
+    "before": _ledger,
     "status": lambda env: {"status": json.loads(Path(env.srcdir, "status.json").read_text(encoding="utf-8"))},
     "api": lambda env: {"modules": [(m.__name__, m.__doc__ or "", public(m)) for m in modules() if public(m)]},
 }

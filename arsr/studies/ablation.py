@@ -93,6 +93,15 @@ def networks(
     return {name: manifest.find(folder, file) for name, file in files.items() if file in shipped}
 
 
+def require_pairs(known: Collection[str], stream: str) -> None:
+    """Raises InputError for a training of one side of a contrast that the other lacks: no pair would have it."""
+    for c in CONTRASTS[stream]:
+        for a, b in [(named(c.a, seed), named(c.b, seed)) for seed in SEEDS if c.seeds]:
+            if (a in known) != (b in known):
+                there, lacking = (a, b) if a in known else (b, a)
+                raise InputError(f"{there} is there, but not {lacking}, the other side; train that, or remove the one")
+
+
 def method(name: str) -> str:
     """The network of a row, as sr.METHODS names it."""
     return RECIPES[name.partition("-seed")[0]]["paper"].method
