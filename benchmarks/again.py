@@ -10,6 +10,7 @@ import argparse
 import re
 
 import _common
+import joint
 import pandas
 import retrain
 import study
@@ -61,6 +62,7 @@ MADE = {  # what follows from the scores in results/NAME.parquet, or in those th
     "benchmark-embedded": (benchmark, "scores/embedded-tsn", "scores/embedded-st-resnet"),
     "embedded-04-sosr-analysis": (classes, "scores/embedded-tsn"),
     "frontier-embedded": (paths,),
+    "joint-embedded": (joint.again,),
     "retraining-embedded": (retrain.recorded,),
     "study-weizmann": (study.compared,),
     "study-ut_interaction": (study.compared,),

@@ -28,6 +28,7 @@ from arsr.studies import ablation, joint
 from arsr_core import degrade, sr, video
 from arsr_core.errors import InputError
 
+KEY = "embedded.joint.embedded.tsn"
 SHAPES = ("vdsr", "rcan", "srgan", "esrgan", "spmc", "duf16", "duf52")  # networks that differ in what they cost
 
 
@@ -51,6 +52,22 @@ def costs(clip: clips.Clip, source: records.Provenance) -> list[records.Record]:
     return _common.as_records(spent, "embedded.joint.embedded.cost", words, title, source)
 
 
+def with_others(own: pandas.DataFrame, header: scores.Header) -> pandas.DataFrame:
+    """Rows of the joint network and its controls, then those of the other methods on the same clips."""
+    weights, results, found = _common.ROOT / "weights", _common.ROOT / "results", [own]
+    for name in ("ablation-embedded.parquet", "scores/embedded-tsn.parquet"):
+        found.append(joint.beside(header, *scores.load(results / name), weights, PROFILE))
+    frame = pandas.concat(found)
+    # tosr's own rows come first
+    return frame[frame["clip"].isin(own["clip"])].drop_duplicates(["clip", "method", "stream"])
+
+
+def again(own: pandas.DataFrame, source: records.Provenance) -> list[records.Record]:
+    """What follows from the committed scores."""
+    _, header = scores.load(_common.ROOT / "results" / "joint-embedded.parquet")
+    return joint.recorded(with_others(own, header), KEY, source)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=_common.count, default=360)
@@ -58,7 +75,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write results/joint-embedded.*")
     given = parser.parse_args()
     source = _common.provenance("One network for both streams", "embedded test clips (synthetic)", keep=given.keep)
-    weights, results, frames, files = _common.ROOT / "weights", _common.ROOT / "results", [], {}
+    weights, frames, files = _common.ROOT / "weights", [], {}
     tests = clips.embedded(given.clips, "test")
     for stream, recogniser in STREAMS.items():
         files |= (mine := ablation.networks(weights, stream, joint.SEEDS, joint.NETWORKS, PROFILE))
@@ -68,16 +85,12 @@ def main() -> None:
     # of one seed, for all have one method; both streams' recognisers are in it
     one = [given.out / f"{stream}-tosr.parquet" for stream in STREAMS]
     _, header = scores.load(*one)
-    old = [results / name for name in ("ablation-embedded.parquet", "scores/embedded-tsn.parquet")]
-    known = pandas.concat([joint.beside(header, *scores.load(path), weights, PROFILE) for path in old])
-    known = known[known["clip"].isin(own["clip"])]
-    columns = ["clip", "method", "stream"]
-    frame = pandas.concat([own, known]).drop_duplicates(columns)  # tosr's own rows come first
+    frame = with_others(own, header)
     needed = (*joint.NETWORKS, "sosr+tosr")
     lacking = [m for m in needed if len(joint.trainings(frame, m, "fused")) < len(joint.SEEDS)]
     if given.keep and lacking:
         raise InputError(f"{', '.join(lacking)}: not all trainings are scored; run benchmarks/ablation.py --keep first")
-    found = joint.recorded(frame, "embedded.joint.embedded.tsn", source) + costs(tests[0], source)
+    found = joint.recorded(frame, KEY, source) + costs(tests[0], source)
     _common.show(found)
     if given.keep:
         _common.save(found, "joint-embedded")

@@ -121,17 +121,42 @@ def test_narrow_screens_do_not_scroll_sideways(html, visit, width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_violation(html, visit, theme):
+def serious(page, context: str | None = None) -> list[tuple[str, str]]:
+    """What axe finds serious or worse in the page, or in a part of it: (rule, HTML)."""
     from axe_playwright_python.sync_playwright import Axe
 
+    found = Axe().run(page, context=context).response["violations"]
+    return [(v["id"], n["html"][:120]) for v in found if v["impact"] in ("serious", "critical") for n in v["nodes"]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(html, visit, theme):
     for name in page_names(html):
         page, _ = visit(name, theme=theme)
-        found = Axe().run(page, context="main").response["violations"]
-        serious = [
-            (v["id"], n["html"][:120]) for v in found if v["impact"] in ("serious", "critical") for n in v["nodes"]
-        ]
-        assert serious == [], (name, theme)
+        assert serious(page, "main") == [], (name, theme)
+
+
+BESIDE = {  # pages of their own, in states that show their parts: what each waits for
+    "clips.html": "#list button",
+    "clips.html?#study=embedded-tsn&show=all&sort=name&matrix=1&clip=test-0-00000": "#answers td",
+    "clips.html?#study=weizmann-tsn&stream=fused&show=wrong&a=hr&b=sosr": "#stored:visible",
+    "clips.html?#study=ablation-embedded-tsn-spatial&show=all&sort=name": "#list small",
+    "lab.html": "#start",
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", BESIDE)
+def test_axe_finds_no_serious_violation_beside_the_chapters(html, visit, name, theme):
+    page, trouble = visit(name, theme=theme)
+    page.wait_for_selector(BESIDE[name], state="attached")
+    assert serious(page) == [] and trouble == []
+
+
+def test_every_page_is_under_five_megabytes(html):
+    sizes = {path.relative_to(html).as_posix(): path.stat().st_size for path in html.rglob("*.html")}
+    assert len(sizes) > len(page_names(html))
+    assert {name: size for name, size in sizes.items() if size >= 5_000_000} == {}
 
 
 @pytest.mark.parametrize(("words", "first"), [("WMSE", "SoSR method"), ("warp loss ToSR", "ToSR method")])

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,17 +17,19 @@ from arsr.records import Provenance, Record
 from arsr_core.errors import InputError
 
 CLASSES = ("bend", "jump", "run")
+STREAMS = ("spatial", "temporal")
 METHODS = ("hr", "bicubic", "sosr", "tosr")
 COUNT = 40
 MEASURED = Provenance(kind="measured", source="a study", command="arsr evaluate ...")
 
 
-def saved(path, dataset="embedded", network="tsn", methods=METHODS, count=COUNT, unreadable=()):
-    """A file of random scores of both streams."""
+def saved(path, dataset="embedded", networks=None, count=COUNT, unreadable=(), **header):
+    """A file of random scores of both streams, of `count` clips or of so many a stream. networks: name: methods."""
     draw, rows = np.random.default_rng(3), []
-    for method in methods:
-        for stream in ("spatial", "temporal"):
-            for i in range(count):
+    counts = count if isinstance(count, dict) else dict.fromkeys(STREAMS, count)
+    for network, method in ((network, m) for network, its in (networks or {"tsn": METHODS}).items() for m in its):
+        for stream in STREAMS:
+            for i in range(counts[stream]):
                 ok = i not in unreadable
                 common = dict(dataset=dataset, network=network, stream=stream, method=method, protocol="lite", fold="")
                 own = dict(clip=f"test-0-{i:05d}", group=str(i), label=i % 3, action=CLASSES[i % 3])
@@ -34,7 +37,7 @@ def saved(path, dataset="embedded", network="tsn", methods=METHODS, count=COUNT,
                 rows.append(common | own | state | dict(scores=draw.normal(size=3).astype(np.float32) if ok else []))
     path.parent.mkdir(parents=True, exist_ok=True)
     flow, weights = {"preset": "fast"}, {"sosr": "ab", "tosr": "cd"}
-    header = dict(classes=CLASSES, protocol={"name": "lite"}, flow=flow, precision="auto", weights=weights)
+    header = dict(classes=CLASSES, protocol={"name": "lite"}, flow=flow, precision="auto", weights=weights) | header
     return scores.save(path, rows, scores.Header(**header, runs=(MEASURED,)))
 
 
@@ -43,7 +46,27 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     saved(folder / "scores" / "embedded-tsn.parquet")
     saved(folder / "study-weizmann.parquet", "weizmann", unreadable=(5,))
-    saved(folder / "ablation-embedded.parquet", methods=("bicubic", "vdsr-wmse-seed1"), count=6)
+    saved(folder / "ablation-embedded.parquet", networks={"tsn": ("bicubic", "vdsr-wmse-seed1")}, count=6)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Results of what was trained in several ways, beside a benchmark of two real sets."""
+    folder = tmp_path_factory.mktemp("trained")
+    saved(folder / "scores" / "embedded-tsn.parquet", recognisers={"tsn/spatial/": "ef"})
+    saved(folder / "study-weizmann.parquet", "weizmann", {"tsn": ("hr", "bicubic", "vdsr")}, unreadable=(5,))
+    saved(folder / "study-tennis.parquet", "tennis", {"tsn": ("hr", "bicubic")}, count=6)
+    path = {"tsn": ("srgan-0", "srgan-0.5", "srgan-1")}
+    saved(folder / "frontier-embedded.parquet", networks=path, recognisers={"tsn/spatial/": "ef"})
+    judged = ("original-control-seed0", "original-both-seed0", "own-both-seed0", "unseen-control-seed0")
+    networks = dict.fromkeys(judged, ("srgan",)) | {"original-references": ("hr", "bicubic")}
+    both = dict.fromkeys(("tsn", "st-resnet"), ("hr", "vdsr-mse"))
+    saved(folder / "ablation-tennis.parquet", "tennis", both, count={"spatial": 6, "temporal": 4})
+    saved(folder / "turns-embedded.parquet", networks=networks, count=6)
+    judged = ("retrained-0", "retrained-4", "end-to-end-lite-control", "end-to-end-lite-control-seen")
+    networks = dict.fromkeys(judged, ("srgan",)) | {"end-to-end-lite-references": ("hr",)}
+    saved(folder / "retraining-embedded.parquet", networks=networks, count={"spatial": 6, "temporal": 4})
     return folder
 
 
@@ -66,6 +89,52 @@ def test_studies_are_what_the_results_hold(found, tmp_path):
     assert studies.found(tmp_path) == {}
 
 
+def test_what_was_trained_in_several_ways_is_shown_apart(trained):
+    found = studies.found(trained)
+    expected = {
+        "embedded-tsn": METHODS,
+        "tennis-tsn": ("hr", "bicubic"),
+        "weizmann-tsn": ("hr", "bicubic", "vdsr"),
+        "real-tsn": ("hr", "bicubic"),
+        "ablation-tennis-st-resnet-spatial": ("hr", "vdsr-mse"),
+        "ablation-tennis-st-resnet-temporal": ("hr", "vdsr-mse"),
+        "ablation-tennis-tsn-spatial": ("hr", "vdsr-mse"),
+        "ablation-tennis-tsn-temporal": ("hr", "vdsr-mse"),
+        "frontier-embedded-tsn": ("hr", "bicubic", "srgan-0", "srgan-0.5", "srgan-1"),
+        "turns-embedded-original": ("hr", "bicubic", "both-seed0", "control-seed0"),
+        "turns-embedded-own": ("both-seed0", "control-seed0"),  # the control's recogniser stays the original one
+        "turns-embedded-unseen": ("control-seed0",),
+        "retraining-embedded-lite-spatial": ("hr", "control"),
+        "retraining-embedded-lite-temporal": ("hr", "control"),
+        "retraining-embedded-retrained-spatial": ("srgan@0", "srgan@4"),
+        "retraining-embedded-retrained-temporal": ("srgan@0", "srgan@4"),
+    }
+    assert {name: study.methods for name, study in found.items()} == expected | {
+        "embedded-tsn": (*METHODS, "sosr+tosr")
+    }
+    assert len({study.title for study in found.values()}) == len(found)
+    # streams that saw other clips are not mixed: no clip counts as wrong that was never shown
+    assert found["retraining-embedded-retrained-temporal"].frame["clip"].nunique() == 4
+    assert found["frontier-embedded-tsn"].streams["srgan-0"] == [*scores.SCORES]
+    assert studies.in_laboratory(found["retraining-embedded-lite-spatial"], {}) == {"hr": "hr"}
+    weights = {"srgan-0.5": "12", "srgan-1": "34", "tosr": "56"}
+    frontier = found["frontier-embedded-tsn"]
+    frontier = replace(frontier, header=frontier.header.model_copy(update={"weights": weights}))
+    shown = {"hr": "hr", "bicubic": "bicubic", "srgan-1": "srgan"}
+    assert studies.in_laboratory(frontier, {"srgan": "34", "tosr": "56"}) == shown
+
+
+def test_real_sets_together_answer_as_each_alone(trained):
+    found = studies.found(trained)
+    real, sets = found["real-tsn"], [found["tennis-tsn"], found["weizmann-tsn"]]
+    assert real.header.classes == tuple(f"{place}: {c}" for place in ("tennis strokes", "Weizmann") for c in CLASSES)
+    for measure in (scores.correct, scores.log_probability):
+        for stream in scores.SCORES:
+            apart = [measure(scores.rows_of(study.frame, "hr", stream)) for study in sets]
+            together = measure(scores.rows_of(real.frame, "hr", stream))
+            np.testing.assert_allclose(together, np.concatenate(apart), rtol=1e-6)
+
+
 def test_packed_scores_are_those_of_the_file(found):
     study = found["weizmann-tsn"]
     data = studies.packed(study)
@@ -81,7 +150,9 @@ def test_packed_scores_are_those_of_the_file(found):
 
 
 def test_the_laboratory_shows_networks_that_the_study_had(found):
-    assert studies.in_laboratory(found["embedded-tsn"], {"sosr": "ab", "tosr": "other"}) == ["hr", "bicubic", "sosr"]
+    known = {"sosr": "ab", "tosr": "other"}
+    same = {"hr": "hr", "bicubic": "bicubic", "sosr": "sosr"}
+    assert studies.in_laboratory(found["embedded-tsn"], known) == same
 
 
 def test_links_name_what_is_there(found):
@@ -239,6 +310,8 @@ def test_a_clip_opens_by_keyboard_with_both_methods(visit):
     assert "right=hr" in opened.get_attribute("iframe", "src")
     opened.click("[name=after]")
     assert "test-0-00002" in opened.inner_text("#clip h2")
+    assert f"The frames of {COUNT - 3} of these {COUNT} clips are not stored" in opened.inner_text("#stored")
+    assert opened.locator("#list small").first.text_content() == "test-0-00003: no frames"
     opened.click("[name=after]")  # beyond the stored frames
     assert opened.locator("iframe").is_hidden() and "beyond them" in opened.inner_text("#about")
     opened.click("[name=close]")
@@ -246,6 +319,10 @@ def test_a_clip_opens_by_keyboard_with_both_methods(visit):
     opened.wait_for_function("document.activeElement.dataset.clip == 'test-0-00003'")
     real = visit(CHOSEN.format("weizmann-tsn", "spatial") + "&show=all&clip=test-0-00005")
     assert "no scores" in real.inner_text("#answers") and "not the book" in real.inner_text("#about")
+    assert "not the book" in real.inner_text("#stored")
+    without = visit("study=ablation-embedded-tsn&stream=spatial&a=bicubic&b=vdsr-wmse-seed1&show=hr")
+    assert without.locator("#shown [value=hr]").count() == 0 and without.locator("#shown [value=turned]").is_checked()
+    assert "VDSR with WMSE, training 2" in without.inner_text("#sentence")
 
 
 @pytest.mark.browser

@@ -13,6 +13,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from traitlets import TraitError
 
+from arsr.book import notebooks
+from arsr.book.build import Build
 from arsr.embedded import generated
 from arsr.viewer import Viewer, coding, viewer
 from arsr_core import degrade, metrics, video
@@ -78,7 +80,7 @@ def test_the_view_is_set_and_read(view):
 
 @pytest.mark.parametrize(
     "name, value",
-    [("frame", T), ("frame", -1), ("left", "SoSR"), ("layer", "depth"), ("mode", "blink")]
+    [("frame", T), ("frame", -1), ("left", "SoSR"), ("layer", "depth"), ("mode", "blink"), ("trace", "chance")]
     + [("scale", 0.0), ("picked", (W, 0)), ("line", (0, 0, 0, H))],
 )
 def test_a_view_that_cannot_be_is_refused(view, name, value):
@@ -213,8 +215,9 @@ def test_the_exact_flow_weighs_and_has_its_own_range(clips, flows, view):
 
 def test_traces_hold_a_value_a_frame(clips, flows):
     given = {"chance": {"half": [0.1] * T}}
-    found = payload(Viewer(clips, flows, traces=given).to_html())
+    found = payload(Viewer(clips, flows, traces=given, trace="chance").to_html())
     assert found["spec"]["traces"] == [viewer.PSNR, "chance"] and found["traces"]["chance"] == [None, None, [0.1] * T]
+    assert found["view"]["trace"] == "chance"
     reference, bicubic, half = found["traces"][viewer.PSNR]
     hr, other = (torch.from_numpy(viewer._checked_clips(clips)[label] / 255.0) for label in ("HR", "half"))
     expected = metrics.psnr(other.permute(0, 3, 1, 2)[None], hr.permute(0, 3, 1, 2)[None], crop=0, luma=False)
@@ -303,6 +306,23 @@ def test_long_clips_take_several_sheets(monkeypatch):
     monkeypatch.setattr(coding, "SHEET_SIDE", 3 * H)
     data = payload(Viewer({"HR": np.arange(T * H * W * 3, dtype=np.uint8).reshape(T, H, W, 3)}).to_html())
     assert data["spec"]["rows"] == 3 and [decoded(s).shape[0] for s in data["sheets"][0]] == [3 * H, 2 * H]
+
+
+# --- the book's clips ---
+
+FASTEST = 16  # px a frame, a tenth of the width: the fastest clip shown has 13.5; 46 were seen once
+
+
+def test_nothing_in_a_chapters_clip_moves_implausibly(root):
+    build = Build(root)
+    declared = {chapter: notebooks.declared_parameters(chapter) for chapter in build.chapters}
+    shown = {chapter.stem: its | build.chapter_parameters(chapter) for chapter, its in declared.items()}
+    shown = {chapter: its for chapter, its in shown.items() if "show_clip" in its}
+    assert len(shown) >= 10
+    for chapter, its in shown.items():
+        # fewer frames show the same motion faster
+        clip = generated.clip(its["show_clip"], split="test", seed=its["seed"], frames=its.get("frames", 24))
+        assert np.hypot(clip.flow[:, 0], clip.flow[:, 1]).max() < FASTEST, (chapter, clip.action)
 
 
 # --- outputs ---

@@ -139,7 +139,7 @@ class Explorer {
     const there = Object.keys(methods).filter((method) => methods[method].includes(state.stream));
     if (!there.includes(state.a)) state.a = there.includes('bicubic') ? 'bicubic' : there[0];
     if (!there.includes(state.b)) state.b = there.find((method) => !['hr', state.a].includes(method)) ?? there[0];
-    if (!(state.show in SHOWN)) state.show = STARTED.show;
+    if (!(state.show in SHOWN) || (state.show === 'hr' && !this.hasHr())) state.show = STARTED.show;
     if (!(state.sort in ORDERS)) state.sort = STARTED.sort;
     this.fill('stream', streams.map((stream) => [stream, STREAMS[stream]]));
     for (const side of ['a', 'b']) this.fill(side, there.map((method) => [method, this.title(method)]));
@@ -186,8 +186,7 @@ class Explorer {
   compare() {
     const { study, state } = this;
     const [a, b] = [state.a, state.b].map((method) => study.answers(method, state.stream));
-    const streams = this.index.studies[state.study].methods.hr ?? [];
-    const hr = streams.includes(state.stream) ? study.answers('hr', state.stream) : null;
+    const hr = this.hasHr() ? study.answers('hr', state.stream) : null;
     this.clips = study.clips.map((name, i) => {
       const [one, other] = [a[i], b[i]];
       const kind = one.right === other.right ? (one.right ? 'right' : 'wrong') : (other.right ? 'gained' : 'lost');
@@ -196,6 +195,8 @@ class Explorer {
       return { name, i, label: study.labels[i], a: one, b: other, among };
     });
   }
+
+  hasHr() { return Boolean(this.index.studies[this.state.study].methods.hr?.includes(this.state.stream)); }
 
   count(kind) { return this.clips.filter(({ among }) => among.has(kind)).length; }
 
@@ -218,7 +219,8 @@ class Explorer {
       part.style.setProperty('--share', this.count(kind));
       return part;
     }));
-    const chips = Object.entries(SHOWN).map(([value, text]) => {
+    const kinds = Object.entries(SHOWN).filter(([value]) => value !== 'hr' || this.hasHr());
+    const chips = kinds.map(([value, text]) => {
       const input = element('input', { type: 'radio', name: 'show', value, checked: value === state.show });
       return element('label', { className: 'chip' }, input, element('span', { textContent: `${text}: ${this.count(value)}` }));
     });
@@ -290,6 +292,11 @@ class Explorer {
     this.list = this.chosen();
     get('list').replaceChildren(...this.list.map((clip, i) => this.card(clip, i)));
     if (!this.list.length) get('list').append(element('li', { className: 'none', textContent: 'No such clip.' }));
+    const lacking = this.list.filter(({ name }) => !this.pictured.has(name)).length;
+    get('stored').hidden = !lacking;
+    get('stored').textContent = this.index.studies[state.study].dataset !== 'embedded'
+      ? 'Real clips have no pictures here: their frames are not the book\u2019s to publish.'
+      : `The frames of ${lacking} of these ${this.list.length} clips are not stored: the book has those of the first ${this.pictured.size}.`;
   }
 
   card(clip, place) {
@@ -298,7 +305,7 @@ class Explorer {
     made.dataset.clip = clip.name;
     if (clip.name === state.clip) made.setAttribute('aria-current', 'true');
     if (this.pictured.has(clip.name)) made.append(this.picture(clip.name));
-    else made.title = clip.name;
+    else made.append(element('small', { textContent: `${clip.name}: no frames` }));
     made.append(element('b', { textContent: words(study.classes[clip.label]) }));
     for (const side of ['a', 'b']) made.append(this.answer(this.title(state[side]), clip[side]));
     return element('li', {}, made);
@@ -411,8 +418,8 @@ class Explorer {
   showFrames(clip, frame) {
     const { state } = this;
     const { laboratory, dataset } = this.index.studies[state.study];
-    const seen = (method) => method.split('+')[state.stream === 'temporal' && method.includes('+') ? 1 : 0];
-    const able = (method) => method.split('+').every((one) => laboratory.includes(one));
+    const seen = (method) => laboratory[method.split('+')[state.stream === 'temporal' && method.includes('+') ? 1 : 0]];
+    const able = (method) => method.split('+').every((one) => one in laboratory);
     const shown = this.pictured.has(clip.name);
     const lacking = [...new Set([state.a, state.b])].filter((method) => !able(method)).map((m) => this.title(m));
     const [left, right] = [state.a, state.b].map((method) => (able(method) ? seen(method) : 'hr'));
@@ -428,7 +435,7 @@ class Explorer {
     const query = new URLSearchParams({ clip: clip.name, left, right, stream: state.stream, times: 4, noise: 0, jpeg: 100 });
     const link = element('a', { href: `lab.html#${query}&start=1`, textContent: 'Open it in the laboratory' });
     const said = lacking.length ? `The laboratory has no network of ${lacking.join(' and ')} as it was measured: HR stands there. ` : '';
-    about.replaceChildren(`${said}Below, your browser computes frames, flow and answers anew from the exact clip. `, link, '.');
+    about.replaceChildren(`${said}Below, your browser computes frames, flow and the lite TSN\u2019s answers anew from the exact clip. `, link, '.');
     const src = `lab.html#bare=1&${query}`;
     if (frame.getAttribute('src') !== src) frame.src = src;
   }

@@ -16,10 +16,9 @@ from PIL import Image
 
 from arsr import lab as laboratory
 from arsr.data import clips as sources
-from arsr.explorer import studies
+from arsr.explorer import studies, variants
 from arsr.explorer.studies import Study
 from arsr.lab.page import POSTER, Pictured, literal, scripts, stacked
-from arsr.names import title
 from arsr.viewer import coding, viewer
 from arsr_core import files
 from arsr_core.recognition.fusion import WEIGHTS
@@ -67,7 +66,7 @@ def write(
         "studies": {
             name: of | _linked(found[name], weights or {}, keys) for name, of in studies.index(found.values()).items()
         },
-        "titles": {method: title(method) for method in methods},
+        "titles": {method: variants.words(method) for method in methods},
         "pictured": [clip.name for clip in shown],
         "columns": COLUMNS,
         "small": POSTER,

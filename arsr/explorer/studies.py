@@ -1,8 +1,9 @@
 """Committed scores as the explorer shows them: a study is one recogniser on one data set, with all its methods."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -11,9 +12,12 @@ import pandas as pd
 
 from arsr import scores
 from arsr.evaluation import RIVALS, TABLE4
+from arsr.explorer import variants
 from arsr.names import METHODS, SCORES, STREAMS, pair, title
 
 PAGE = "clips.html"  # beside the book's first page
+POOLED = "real"  # of `names.POOLS`: all sets of real clips
+NEVER = np.float32(-1e4)  # a score whose probability is 0: of another set's class
 SHOWN = ("turned", "gained", "lost", "hr", "wrong", "right", "all")  # which clips the page can list
 
 
@@ -26,18 +30,26 @@ class Study:
     network: str
     frame: pd.DataFrame  # `scores.load`'s rows
     header: scores.Header
-    methods: tuple[str, ...]  # in the order of the tables; also pairs whose fused scores follow from their streams'
+    about: str = ""  # what differs, if not the methods of the benchmark
 
     @property
     def title(self) -> str:
         """What a page calls it, e.g. "embedded clips, TSN"."""
         plain = f"{title(self.dataset)}, {title(self.network)}"
-        return plain if self.name == f"{self.dataset}-{self.network}" else f"{plain}: losses and training"
+        return f"{plain}: {self.about}" if self.about else plain
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """In the order of the tables; also pairs whose fused scores follow from their streams'."""
+        there = set(self.frame["method"])
+        joined = {method for method in (*TABLE4, *RIVALS) if "+" in method and set(pair(method)) <= there}
+        order = [*METHODS]
+        return tuple(sorted(there | joined, key=lambda m: (order.index(m) if m in order else len(order), m)))
 
     @property
     def streams(self) -> dict[str, list[str]]:
         """By method the streams in which it has scores, stored or fused as `scores.rows_of` does."""
-        there = set(zip(self.frame["method"], self.frame["stream"], strict=True))
+        there = _cells(self.frame)
 
         def has(method: str, stream: str) -> bool:
             both = zip((method, method) if (method, "spatial") in there else pair(method), STREAMS, strict=True)
@@ -47,22 +59,62 @@ class Study:
 
 
 def found(results: Path) -> dict[str, Study]:
-    """The studies whose scores a folder of results holds, by name: the benchmark's, then those of other networks."""
-    studies = {}
-    benchmark = (*sorted(results.glob("scores/*.parquet")), *sorted(results.glob("study-*.parquet")))
-    for path in (*benchmark, *sorted(results.glob("ablation-*.parquet"))):
+    """The studies whose scores a folder of results holds, by name.
+
+    First the benchmark's, then its real sets taken together, then those of what was trained in several ways.
+    """
+    own = [*_benchmark(results.glob("scores/*.parquet"))]
+    real = [*_benchmark(results.glob("study-*.parquet"))]
+    networks = dict.fromkeys(study.network for study in real)
+    sets = [[study for study in real if study.network == network] for network in networks]
+    known = [*own, *real, *(pooled(of) for of in sets if len(of) > 1)]
+    for kind in dict.fromkeys(name.partition("-")[0] for name in variants.KINDS):
+        for path in sorted(results.glob(f"{kind}-*.parquet")):
+            rows, header = scores.load(path)
+            for end, network, about, frame in variants.parted(kind, rows):
+                study = Study(f"{path.stem}-{end}", frame["dataset"].iloc[0], network, frame, header, about)
+                known.append(_with_references(study, own))
+    return {study.name: study for study in known}
+
+
+def _benchmark(paths: Iterable[Path]) -> Iterator[Study]:
+    for path in sorted(paths):
         rows, header = scores.load(path)
         for (dataset, network), frame in rows.groupby(["dataset", "network"]):
-            name = f"{dataset}-{network}" if path in benchmark else f"{path.stem}-{network}"
-            studies[name] = Study(name, dataset, network, frame, header, _methods(frame))
-    return studies
+            yield Study(f"{dataset}-{network}", dataset, network, frame, header)
 
 
-def _methods(frame: pd.DataFrame) -> tuple[str, ...]:
-    there = set(frame["method"])
-    joined = {method for method in (*TABLE4, *RIVALS) if "+" in method and set(pair(method)) <= there}
-    order = [*METHODS]
-    return tuple(sorted(there | joined, key=lambda m: (order.index(m) if m in order else len(order), m)))
+def _cells(frame: pd.DataFrame) -> set[tuple[str, str]]:
+    """(method, stream) of what has scores."""
+    return {*frame[["method", "stream"]].drop_duplicates().itertuples(index=False, name=None)}
+
+
+def pooled(sets: Sequence[Study]) -> Study:
+    """The real sets of one recogniser as one study: clips and classes named with their set, methods that all have."""
+    classes = tuple(f"{title(study.dataset)}: {name}" for study in sets for name in study.header.classes)
+    there, frames, first = set.intersection(*(_cells(study.frame) for study in sets)), [], 0
+    for study in sets:
+        frame = study.frame[[cell in there for cell in zip(study.frame["method"], study.frame["stream"], strict=True)]]
+        around = first, len(classes) - first - len(study.header.classes)
+        wide = [np.pad(x, around, constant_values=NEVER) if len(x) else x for x in frame["scores"]]
+        changes = dict(clip=f"{study.dataset}/" + frame["clip"], label=frame["label"] + first, scores=wide)
+        frames.append(frame.assign(**changes))
+        first += len(study.header.classes)
+    network, header = sets[0].network, sets[0].header.model_copy(update={"classes": classes})
+    return Study(f"{POOLED}-{network}", POOLED, network, pd.concat(frames, ignore_index=True), header)
+
+
+def _with_references(study: Study, benchmark: Iterable[Study]) -> Study:
+    """With HR and bicubic of the benchmark, if it lacks them and the same recognisers saw the same clips."""
+
+    def seen(of: Study) -> list[object]:
+        return [of.dataset, of.header.recognisers, of.header.protocol, of.header.flow, {*of.frame["clip"].unique()}]
+
+    alike = [] if "hr" in study.methods else [of for of in benchmark if seen(of) == seen(study)]
+    if not alike:
+        return study
+    rows = alike[0].frame[alike[0].frame["method"].isin(["hr", "bicubic"])]
+    return replace(study, frame=pd.concat([study.frame, rows], ignore_index=True))
 
 
 def address(study: str, stream: str, a: str, b: str, **more: str) -> str:
@@ -111,8 +163,9 @@ def packed(study: Study) -> bytes:
     return np.uint32(len(text)).tobytes() + text + np.asarray(data, "<f4").tobytes()
 
 
-def in_laboratory(study: Study, known: dict[str, str]) -> list[str]:
-    """The methods whose networks the laboratory runs as the study did. known: method: sha256 of its weights there."""
-    weights = study.header.weights
-    same = {"hr", "bicubic", *(method for method in weights if weights[method] == known.get(method))}
-    return [method for method in study.methods if method in same]
+def in_laboratory(study: Study, known: Mapping[str, str]) -> dict[str, str]:
+    """By method the laboratory's network that made the study's frames. known: its networks' sha256 of weights."""
+    networks = {digest: name for name, digest in known.items()} | {"hr": "hr", "bicubic": "bicubic"}
+    plain = {method: method.partition("@")[0] for method in study.methods}  # behind @: of the recogniser
+    same = {method: networks.get(study.header.weights.get(name, name)) for method, name in plain.items()}
+    return {method: name for method, name in same.items() if name}

@@ -1708,7 +1708,7 @@ function defineElement() {
   });
 }
 
-const TRAITS = ['frame', 'left', 'right', 'layer', 'scale', 'mode', 'picked', 'line']; // that Python knows
+const TRAITS = ['frame', 'left', 'right', 'layer', 'scale', 'mode', 'trace', 'picked', 'line']; // that Python knows
 
 function renderWidget({ model, el }) {
   const host = element('div');

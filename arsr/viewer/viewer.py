@@ -70,7 +70,8 @@ class Viewer(anywidget.AnyWidget):
     alt: what the clip shows, in words. budget: bytes of the static HTML; 0: none.
 
     The view is set and read through traits: `frame`; `left` and `right`, labels; `layer`, one of `layers`; `scale` of
-    the layer's colours; `mode`, side or wipe; `picked`, a pixel x, y; `line` of the temporal profile, x0, y0, x1, y1.
+    the layer's colours; `mode`, side or wipe; `trace`, error or the title of another curve; `picked`, a pixel x, y;
+    `line` of the temporal profile, x0, y0, x1, y1.
     Raises InputError for clips or flows that do not fit together, are empty or hold NaN, and for unknown labels;
     TraitError for a view that cannot be.
 
@@ -126,6 +127,7 @@ class Viewer(anywidget.AnyWidget):
             "layer": traitlets.Enum(self.layers, "frame"),
             "scale": _Finite(1.0, min=1 / 1024, max=1024),
             "mode": traitlets.Enum(("side", "wipe"), "side"),
+            "trace": traitlets.Enum(("error", PSNR, *self._given), "error"),
             "picked": traitlets.Tuple(x, y, default_value=None, allow_none=True),
             "line": traitlets.Tuple(x, y, x, y, default_value=None, allow_none=True),
         }
