@@ -41,7 +41,7 @@ STREAMS = {  # what it sees, SR, training clips, steps, batch
 }
 WEIGHT = 0.1  # of the cross-entropy beside the pixel error
 STEPS, BATCH, SNIPPETS, RATE = 160, 8, 2, 5e-4  # of the end-to-end training
-METHOD, START = "srgan", "srresnet-lite"
+METHOD, START = "srgan", "srresnet-video"
 FRAMES = 36  # of which PSNR is the mean
 SEEN = 90  # training clips that the networks are tested on, too
 
@@ -72,7 +72,7 @@ def retrain(stream: str, tests: list[Clip], given: argparse.Namespace) -> dict[i
     for share in SHARES:
         folder = given.train / f"tsn-{kind}-{share}"
         files[share], _ = train_on(recipe, Mixed(*sides, share), shipped, folder)
-    sr_file = {method: manifest.find(given.weights, f"{method}-lite")}
+    sr_file = {method: manifest.find(given.weights, f"{method}-video")}
     methods = ("hr", "bicubic", method)
     return {s: score(f"{stream}-{s}", tests, file, methods, given.out, **sr_file) for s, file in files.items()}
 
