@@ -79,6 +79,15 @@ def test_networks_at_hand(tmp_path, root):
     assert ablation.networks(tmp_path, "temporal") == {}
 
 
+def test_both_sides_of_a_contrast_learnt_from_the_same_windows(root):
+    shipped = manifest.load(root / "weights")
+    for stream, contrasts in ablation.CONTRASTS.items():
+        known = ablation.networks(root / "weights", stream, ablation.SEEDS)
+        for pair in (pair for c in contrasts if c.seeds for pair in c.pairs(known)):
+            entries = [shipped[known[name].stem] for name in pair]
+            assert len({entry.data_hash for entry in entries}) == 1, pair
+
+
 def test_a_training_without_its_counterpart_is_refused(root):
     for stream in ablation.ROWS:
         ablation.require_pairs(ablation.networks(root / "weights", stream, ablation.SEEDS), stream)

@@ -175,12 +175,13 @@ def test_links_name_what_is_there(found):
 def test_records_and_cells_lead_to_their_clips(found):
     names = ["tsn.spatial.bicubic.to_sosr.accuracy", "tsn.hr.temporal", "tsn.sosr.fused.class-mean", "tsn.hr.psnr"]
     names += ["other.spatial.hr.to_sosr.accuracy", "tsn.spatial.hr.to_duf16.accuracy"]  # neither has scores
-    keys = [f"embedded.benchmark.embedded.{name}" for name in names]
+    keys = [f"embedded.benchmark.embedded.{name}" for name in names] + ["small.accuracy.embedded.tsn.hr.spatial"]
     env = SimpleNamespace(arsr_studies=studies.index(found.values()), arsr_records=dict.fromkeys(keys))
     assert pages.behind(env) == {
         keys[0]: "../clips.html#study=embedded-tsn&stream=spatial&a=bicubic&b=sosr",
         keys[1]: "../clips.html#study=embedded-tsn&stream=temporal&a=bicubic&b=hr",
         keys[2]: "../clips.html#study=embedded-tsn&stream=fused&a=bicubic&b=sosr",
+        keys[-1]: "../clips.html#study=embedded-tsn&stream=spatial&a=bicubic&b=hr",
     }
     source = Record(key="k", value=1, description="d", provenance=MEASURED)
     frame = scores.table(found["embedded-tsn"].frame, pairs=["sosr+tosr"])

@@ -37,7 +37,7 @@ from arsr_core.errors import InputError
 from arsr_core.files import sha256, write_atomically
 
 CONTRAST = re.compile(rf"\w+\.benchmark\.([^.]+)\.([^.]+)\.({'|'.join(SCORES)})\.([^.]+)\.to_([^.]+)\.[\w-]+")
-CELL = re.compile(rf"\w+\.benchmark\.([^.]+)\.([^.]+)\.([^.]+)\.({'|'.join(SCORES)})(?:\.class-mean)?")
+CELL = re.compile(rf"\w+\.(?:benchmark|accuracy)\.([^.]+)\.([^.]+)\.([^.]+)\.({'|'.join(SCORES)})(?:\.class-mean)?")
 HEADING = "## Where this chapter departs from the paper"
 
 
