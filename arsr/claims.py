@@ -183,8 +183,8 @@ class Claim:
 class Before:
     """What the first edition said of a claim, by tier, and why that changed; claims.yaml explains the fields."""
 
-    embedded: str
-    small: str
+    embedded: Literal["supported", "not supported", "undecided"]
+    small: Literal["supported", "not supported", "undecided", "not yet measured"]
     why: str
 
 

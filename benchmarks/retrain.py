@@ -48,7 +48,8 @@ SEEN = 90  # training clips that the networks are tested on, too
 
 def score(name: str, tests: list[Clip], recogniser: Path, methods: tuple[str, ...], out: Path, **weights: Path):
     """Scores of one recogniser -> a data frame. Flow that another recogniser saw is not computed again."""
-    options = dict(weights=weights, protocol=PROTOCOL, flow="fast", clips=len(tests), workers=1, cache=out / "flow")
+    options = dict(weights=weights, protocol=PROTOCOL, flow="fast", precision="float32", clips=len(tests), workers=1)
+    options |= dict(cache=out / "flow")
     path = out / f"{name}.parquet"
     evaluate(Evaluation("embedded", path, (str(recogniser),), methods, **options), tests, tuple(ACTIONS))
     return scores.load(path)[0]
@@ -179,7 +180,11 @@ def main() -> None:
     if given.keep:
         _, header = scores.load(given.out / "spatial-shipped.parquet")
         hashes = {file.parent.name: sha256(file) for file in given.train.glob("*/weights.safetensors")}
-        header = header.model_copy(update={"weights": {}, "recognisers": hashes, "runs": (source,)})
+        used = {name: digest for name, digest in hashes.items() if name.startswith("end-to-end")}
+        shown = (START, *(f"{method}-video" for _, method, *_ in STREAMS.values()))
+        used |= {name: sha256(manifest.find(given.weights, name)) for name in shown}
+        judges = {name: digest for name, digest in hashes.items() if name not in used}
+        header = header.model_copy(update={"weights": used, "recognisers": judges, "runs": (source,)})
         _common.save(found, "retraining-embedded")
         print(scores.save(ROOT / "results" / "retraining-embedded.parquet", frame, header))
 

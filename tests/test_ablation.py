@@ -4,7 +4,7 @@ import numpy as np
 import pandas
 import pytest
 
-from arsr import manifest, paired, paper, records
+from arsr import manifest, paired, paper, records, scores
 from arsr.data import clips
 from arsr.studies import ablation
 from arsr.training.recipes import RECIPES
@@ -79,13 +79,19 @@ def test_networks_at_hand(tmp_path, root):
     assert ablation.networks(tmp_path, "temporal") == {}
 
 
-def test_both_sides_of_a_contrast_learnt_from_the_same_windows(root):
+def test_both_sides_of_a_contrast_learnt_alike(root):
+    """The same windows, as many steps, the same precision; and they are the networks that were scored."""
     shipped = manifest.load(root / "weights")
     for stream, contrasts in ablation.CONTRASTS.items():
         known = ablation.networks(root / "weights", stream, ablation.SEEDS)
         for pair in (pair for c in contrasts if c.seeds for pair in c.pairs(known)):
             entries = [shipped[known[name].stem] for name in pair]
-            assert len({entry.data_hash for entry in entries}) == 1, pair
+            alike = [(e.data_hash, e.recipe["steps"], e.recipe["batch"], "bfloat16" in e.command) for e in entries]
+            assert len({*alike}) == 1, pair
+    _, header = scores.load(root / "results" / "ablation-embedded.parquet")
+    for name, digest in header.weights.items():
+        row, _, seed = name.partition("-seed")
+        assert digest == shipped[ablation.named(f"{row}-video", int(seed or 0))].sha256, name
 
 
 def test_a_training_without_its_counterpart_is_refused(root):

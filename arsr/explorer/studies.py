@@ -18,6 +18,7 @@ from arsr.names import METHODS, SCORES, STREAMS, pair, title
 PAGE = "clips.html"  # beside the book's first page
 POOLED = "real"  # of `names.POOLS`: all sets of real clips
 NEVER = np.float32(-1e4)  # a score whose probability is 0: of another set's class
+HOW = ("recognisers", "protocol", "flow", "precision")  # of a header: how its clips were scored
 SHOWN = ("turned", "gained", "lost", "hr", "wrong", "right", "all")  # which clips the page can list
 
 
@@ -100,7 +101,10 @@ def pooled(sets: Sequence[Study]) -> Study:
         changes = dict(clip=f"{study.dataset}/" + frame["clip"], label=frame["label"] + first, scores=wide)
         frames.append(frame.assign(**changes))
         first += len(study.header.classes)
-    network, header = sets[0].network, sets[0].header.model_copy(update={"classes": classes})
+    same = {study.header.weights == sets[0].header.weights for study in sets} == {True}
+    weights = sets[0].header.weights if same else {}
+    network = sets[0].network
+    header = sets[0].header.model_copy(update={"classes": classes, "weights": weights})
     return Study(f"{POOLED}-{network}", POOLED, network, pd.concat(frames, ignore_index=True), header)
 
 
@@ -108,7 +112,7 @@ def _with_references(study: Study, benchmark: Iterable[Study]) -> Study:
     """With HR and bicubic of the benchmark, if it lacks them and the same recognisers saw the same clips."""
 
     def seen(of: Study) -> list[object]:
-        return [of.dataset, of.header.recognisers, of.header.protocol, of.header.flow, {*of.frame["clip"].unique()}]
+        return [of.dataset, *(getattr(of.header, name) for name in HOW), {*of.frame["clip"].unique()}]
 
     alike = [] if "hr" in study.methods else [of for of in benchmark if seen(of) == seen(study)]
     if not alike:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from arsr.names import title
+from arsr_core.errors import InputError
 
 KINDS = {  # of files, in the page's order; with a part: of what is a study of its own
     "ablation": "losses and training",
@@ -87,7 +88,10 @@ def parted(kind: str, rows: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.Da
         stays = rows[(rows["part"] == "original") & ~rows["method"].isin(known)]
         rows = pd.concat([rows, stays.assign(part="own")])
     for part, of in rows[rows["part"] != ""].groupby("part"):
-        network, about = (part, KINDS[kind]) if kind in KINDS else ("tsn", KINDS[f"{kind}-{part}"])
+        name = kind if kind in KINDS else f"{kind}-{part}"
+        if name not in KINDS:
+            raise InputError(f"scores of {kind}: {part} given, which no study is named by; expected {', '.join(KINDS)}")
+        network, about = part if kind in KINDS else "tsn", KINDS[name]
         clips = of.groupby("stream")["clip"].agg(frozenset)
         if clips.nunique() == 1:
             yield part, network, about, of

@@ -94,9 +94,10 @@ def networks(
 
 
 def require_pairs(known: Collection[str], stream: str) -> None:
-    """Raises InputError for a training of one side of a contrast that the other lacks: no pair would have it."""
-    for c in CONTRASTS[stream]:
-        for a, b in [(named(c.a, seed), named(c.b, seed)) for seed in SEEDS if c.seeds]:
+    """Raises InputError for a training that one side of a contrast of several trainings has and the other lacks."""
+    for c in (c for c in CONTRASTS[stream] if c.seeds):
+        for seed in SEEDS:
+            a, b = named(c.a, seed), named(c.b, seed)
             if (a in known) != (b in known):
                 there, lacking = (a, b) if a in known else (b, a)
                 raise InputError(f"{there} is there, but not {lacking}, the other side; train that, or remove the one")

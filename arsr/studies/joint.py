@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas
 
 from arsr import manifest, names, scores
+from arsr.evaluation import TABLE4
 from arsr.records import Provenance, Record
 from arsr.studies.ablation import named
 from arsr.training.recipes import SUFFIXES
@@ -53,8 +54,8 @@ def recorded(frame: pandas.DataFrame, key: str, provenance: Provenance, *, group
     Against a method with a single training the first one of the joint network stands, over clips alone. frame: scores
     of one recogniser, the joint network's and others'. groups: as `scores.accuracy` has it.
     """
-    found = []
-    methods = [m for m in frame["method"].unique() if "-seed" not in m]
+    found, shown = [], {*TABLE4, *NETWORKS, "rrdb", "srresnet"}
+    methods = [m for m in frame["method"].unique() if m in shown]
     for stream in scores.SCORES:
         rows = {m: of for m in (*methods, *PAIRS) if (of := trainings(frame, m, stream))}
         for m, of in rows.items():
