@@ -40,7 +40,7 @@ class Frozen(nn.Module):
 
 def frames(network: nn.Module, clips: Sequence[Reference]) -> list[torch.Tensor]:
     """What a network makes of each clip, as 8-bit video: uint8 (T, 3, H, W)."""
-    made = (degrade.quantise(sr.upscale(network, clip.lr, progress=False))[0] for clip in clips)
+    made = (degrade.quantise(sr.upscale(network, clip.lr, precision="float32", progress=False))[0] for clip in clips)
     return [(255 * clip + 0.5).to(torch.uint8) for clip in made]
 
 
@@ -105,7 +105,10 @@ def neighbours(name: str, network: nn.Module, clips: Sequence[Reference], proven
     """check.NAME.neighbours: PSNR of a network with its true neighbours less that with copies of the middle frame."""
     gain = []
     for clip in clips:
-        made = (degrade.quantise(sr.upscale(n, clip.lr, progress=False)) for n in (network, Frozen(network)))
+        made = (
+            degrade.quantise(sr.upscale(n, clip.lr, precision="float32", progress=False))
+            for n in (network, Frozen(network))
+        )
         true, copied = (float(metrics.psnr(x, clip.hr)) for x in made)
         gain.append(true - copied)
     text = f"PSNR of {name} with its neighbouring frames less that with copies of the middle one"
