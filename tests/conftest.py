@@ -1,5 +1,6 @@
 """Two cores, pinned threads, and the optional real clips."""
 
+import multiprocessing
 import os
 import shutil
 import sys
@@ -49,3 +50,11 @@ def browser():
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def forking():
+    """A context whose processes are forked by one without threads: a fork of this one could inherit a closed lock."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["arsr.data.flow_cache", "arsr.data.snippets"])
+    return context

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import multiprocessing
 import os
 import re
 import resource
@@ -432,12 +431,11 @@ def fill(folder, protocol, ready, found):
         found.put(str(error))
 
 
-def test_two_stores_of_other_settings_in_one_folder(tmp_path):
-    context = multiprocessing.get_context("fork")
-    for number in range(5):
-        ready, found = context.Event(), context.Queue()
+def test_two_stores_of_other_settings_in_one_folder(tmp_path, forking):
+    for number in range(3):
+        ready, found = forking.Event(), forking.Queue()
         names = ("lite", "small") * 2
-        tasks = [context.Process(target=fill, args=(tmp_path / f"{number}", n, ready, found)) for n in names]
+        tasks = [forking.Process(target=fill, args=(tmp_path / f"{number}", n, ready, found)) for n in names]
         for process in tasks:
             process.start()
         ready.set()

@@ -1,6 +1,5 @@
 """The cache of encoded flow: keys, recency, damage, a full disk, and many processes at a time."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -205,9 +204,9 @@ def hammer(folder, number):
 
 
 @pytest.mark.filterwarnings("error")
-def test_processes_share_a_cache(tmp_path):
+def test_processes_share_a_cache(tmp_path, forking):
     """Four processes read, write and evict twenty entries of which nine fit: none is ever wrong or half-written."""
-    with multiprocessing.get_context("fork").Pool(4) as pool:
+    with forking.Pool(4) as pool:
         pool.starmap(hammer, [(tmp_path, number) for number in range(4)])
     assert all(name.endswith(".npz") for name in contents(tmp_path))
     flow_cache.Cache(tmp_path, limit=12_000).get(key(99), lambda: entry(99))
@@ -233,8 +232,8 @@ def write_for_ever(folder):
         cache.get(flow_cache.cache_key(seed.to_bytes(4)), lambda seed=seed: entry(seed, 300_000))
 
 
-def test_killed_writer_leaves_complete_entries(tmp_path):
-    writer = multiprocessing.get_context("fork").Process(target=write_for_ever, args=(tmp_path,))
+def test_killed_writer_leaves_complete_entries(tmp_path, forking):
+    writer = forking.Process(target=write_for_ever, args=(tmp_path,))
     writer.start()
     while len(contents(tmp_path)) < 5:
         time.sleep(0.001)
