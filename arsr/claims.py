@@ -33,7 +33,6 @@ ALPHA = 0.05
 SUPPORTED, CONTRADICTED, MIXED, NOT_A_TEST = "supported", "contradicted", "mixed", "not a test"
 OPEN = TOO_FEW, SMALLER, UNDECIDED = "too few clips", "smaller than the paper's", "undecided"
 UNMEASURED, NO_NUMBERS = "not yet measured", "no numbers"
-RIVAL = ("fused", "sosr+tosr", "esrgan+duf52")
 SIDES = {"above": 1, "below": -1, "against psnr": 1}
 
 How = Literal["all", "any"]
@@ -213,7 +212,7 @@ TIERS, CLAIMS, PLAN = _RULES.tiers, _RULES.claims, _RULES.plan
 def comparisons(dataset: str, network: str) -> list[tuple[str, str, str]]:
     """What a study of a data set has to compare: (stream, method a, method b), a less b, each once.
 
-    All that the ledger asks for, and the paper's pair with the fair rival, which no claim of the paper's speaks of.
+    All that the ledger asks for, and the paper's pair with its fair rivals, of which no claim speaks.
 
     >>> comparisons("embedded", "tsn")[:2]
     [('spatial', 'hr', 'bicubic'), ('temporal', 'hr', 'bicubic')]
@@ -221,7 +220,7 @@ def comparisons(dataset: str, network: str) -> list[tuple[str, str, str]]:
     tiers = {name for name, tier in TIERS.items() if tier.profile and (dataset, network) in tier.settings}
     rows = [row for claim in CLAIMS.values() for row in claim.rows if tiers & {*row.tiers} and not row.records]
     found = [(cell["stream"], cell["a"], cell["b"]) for row in rows for cell in row.cells()]
-    return list(dict.fromkeys([*found, RIVAL])) if found else []
+    return list(dict.fromkeys(found + [("fused", "sosr+tosr", rival) for rival in names.RIVALS if found]))
 
 
 # What records say of it -------------------------------------------------------------------------------------

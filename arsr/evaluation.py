@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from arsr.data.clips import Clip
 
 TABLE4 = ("hr", "bicubic", "vdsr", "rcan", "srgan", "esrgan", "sosr", "spmc", "duf16", "duf52", "tosr", "sosr+tosr")
-RIVALS = ("esrgan+duf52",)  # of its pair, which the paper does not show
 Preset = Literal["reference", "fast", "opencv2"]
 
 

@@ -6,6 +6,7 @@ import yaml
 
 STREAMS = ("spatial", "temporal")  # TSN's two; they see frames and flow
 SCORES = (*STREAMS, "fused")  # what a table has a column for
+RIVALS = ("esrgan+duf52",)  # of the paper's pair, sosr+tosr, which it does not show
 TABLES: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 NETWORKS, BACKBONES, DATASETS, POOLS, METHODS, PRINTED = TABLES.values()
 TITLES = METHODS | DATASETS | POOLS | NETWORKS | BACKBONES | {"fused": "fusion"}

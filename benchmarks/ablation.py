@@ -83,8 +83,8 @@ def tables(given: argparse.Namespace, source: records.Provenance) -> list[record
     weights, frames, files, found = _common.ROOT / "weights", [], {}, []
     for stream, recogniser in STREAMS.items():
         mine = ablation.networks(weights, stream, ablation.SEEDS, profile=PROFILE)
-        lacking = [row for row in ablation.ROWS[stream] if row not in mine]
         ablation.require_pairs(mine, stream)
+        lacking = [row for row in ablation.ROWS[stream] if row not in mine]
         print(f"{stream}: {len(mine)} networks" + (f"; not trained: {', '.join(lacking)}" if lacking else ""))
         tests = clips.embedded(getattr(given, stream), "test")
         config = ablation.lite(manifest.find(weights, recogniser), given.out)

@@ -21,7 +21,8 @@ from test_reproduce_whole import kill_all, layout
 
 from arsr import cli, manifest, places, records
 from arsr.data import folders
-from arsr.evaluation import RIVALS, TABLE4
+from arsr.evaluation import TABLE4
+from arsr.names import RIVALS
 from arsr.reproduce import conduct, costs, engine, graph, holdings, pages, tables
 from arsr.reproduce.costs import Hours, Rates, Work
 from arsr.reproduce.graph import Job

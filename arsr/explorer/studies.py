@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from arsr import scores
-from arsr.evaluation import RIVALS, TABLE4
+from arsr.evaluation import TABLE4
 from arsr.explorer import variants
-from arsr.names import METHODS, SCORES, STREAMS, pair, title
+from arsr.names import METHODS, RIVALS, SCORES, STREAMS, pair, title
 
 PAGE = "clips.html"  # beside the book's first page
 POOLED = "real"  # of `names.POOLS`: all sets of real clips
@@ -101,10 +101,9 @@ def pooled(sets: Sequence[Study]) -> Study:
         changes = dict(clip=f"{study.dataset}/" + frame["clip"], label=frame["label"] + first, scores=wide)
         frames.append(frame.assign(**changes))
         first += len(study.header.classes)
-    same = {study.header.weights == sets[0].header.weights for study in sets} == {True}
-    weights = sets[0].header.weights if same else {}
-    network = sets[0].network
-    header = sets[0].header.model_copy(update={"classes": classes, "weights": weights})
+    network, header = sets[0].network, sets[0].header
+    same = all(study.header.weights == header.weights for study in sets)
+    header = header.model_copy(update={"classes": classes, "weights": header.weights if same else {}})
     return Study(f"{POOLED}-{network}", POOLED, network, pd.concat(frames, ignore_index=True), header)
 
 

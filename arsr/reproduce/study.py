@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MinLen
 from pydantic import StringConstraints
 
-from arsr.evaluation import RIVALS, TABLE4, Method, Preset
+from arsr.evaluation import TABLE4, Method, Preset
+from arsr.names import RIVALS
 from arsr.settings import Flag, Many, Suppress, settings
 from arsr.training.recipes import RECIPES
 from arsr_core.errors import InputError

@@ -40,8 +40,12 @@ class Frozen(nn.Module):
 
 def frames(network: nn.Module, clips: Sequence[Reference]) -> list[torch.Tensor]:
     """What a network makes of each clip, as 8-bit video: uint8 (T, 3, H, W)."""
-    made = (degrade.quantise(sr.upscale(network, clip.lr, precision="float32", progress=False))[0] for clip in clips)
-    return [(255 * clip + 0.5).to(torch.uint8) for clip in made]
+    return [(255 * _made(network, clip)[0] + 0.5).to(torch.uint8) for clip in clips]
+
+
+def _made(network: nn.Module, clip: Reference) -> torch.Tensor:
+    """Of 8-bit levels, (1, T, 3, H, W); in bfloat16, which some processors have, rounding would set networks apart."""
+    return degrade.quantise(sr.upscale(network, clip.lr, precision="float32", progress=False))
 
 
 def distance(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> np.ndarray:
@@ -105,11 +109,7 @@ def neighbours(name: str, network: nn.Module, clips: Sequence[Reference], proven
     """check.NAME.neighbours: PSNR of a network with its true neighbours less that with copies of the middle frame."""
     gain = []
     for clip in clips:
-        made = (
-            degrade.quantise(sr.upscale(n, clip.lr, precision="float32", progress=False))
-            for n in (network, Frozen(network))
-        )
-        true, copied = (float(metrics.psnr(x, clip.hr)) for x in made)
+        true, copied = (float(metrics.psnr(_made(n, clip), clip.hr)) for n in (network, Frozen(network)))
         gain.append(true - copied)
     text = f"PSNR of {name} with its neighbouring frames less that with copies of the middle one"
     return [mean(f"check.{name}.neighbours", gain, "dB", text, provenance)]
