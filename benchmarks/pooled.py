@@ -57,6 +57,7 @@ def benchmark(frame: pandas.DataFrame, source: records.Provenance) -> list[recor
 KINDS: dict[str, Callable] = {
     "study": benchmark,
     "ablation": study.contrasts,
+    "published": study.side_by_side,
     "rivals": study.trained_on,
     "joint": study.one_or_two,
     "frontier": study.slopes,

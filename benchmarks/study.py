@@ -16,6 +16,7 @@ paired tests, and the accuracy that the aspect ratio of the clips alone allows.
 What else can be asked, in place of the methods of Table 4, is kept as results/KIND-DATASET.parquet and .json:
 
 ablation  the lite networks of the key contrasts of Tables 2 and 3
+published given networks side by side: --weights vdsr=FILE --weights realsr=FILE, as their authors trained them
 rivals    each stream trained anew, from the same start with the same steps, on clips enlarged by bicubic interpolation
           (lr) or super-resolved (sr: frames by SoSR, flow by ToSR) in place of HR, and tested on the like, that of LR
           on HR, too; needs --weights sosr=... --weights tosr=...
@@ -42,7 +43,7 @@ from arsr import claims, evaluate, manifest, records, scores
 from arsr.data import clips, folders, folds, stores
 from arsr.data import snippets as prepared
 from arsr.data.clips import Clip
-from arsr.names import SCORES, pair
+from arsr.names import SCORES, pair, title
 from arsr.reproduce import tables
 from arsr.studies import ablation, frontier, joint, turns
 from arsr.training import tasks
@@ -67,6 +68,7 @@ TAKES = {  # recipes that a kind of study has a use for; others: all
     "turns": ("tsn-rgb", "squeezenet-rgb"),
 }
 TURNS = dict(steps=60, batch=8)  # of each of the trainings in turns
+GIVEN = ("study", "published", "rivals")  # kinds whose networks --weights names
 WEIGHTS = _common.ROOT / "weights"
 BY_CLASS = ("tennis",)  # data sets with clips enough in a class
 
@@ -114,10 +116,13 @@ STUDIES = {
 }
 
 
-def enlarged(clip: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
-    """A clip as `evaluate` shows it: reduced by four and super-resolved, 8 bits each: (1, T, 3, H, W)."""
+def enlarged(clip: torch.Tensor, network: torch.nn.Module, frames: Sequence[int] | None = None) -> torch.Tensor:
+    """A clip, or some of its frames, as `evaluate` shows it: reduced by four and super-resolved, 8 bits each.
+
+    (1, T, 3, H, W) -> (1, T or frames, 3, H, W), cropped to multiples of four.
+    """
     lr = degrade.to_lr(degrade.modcrop(clip, 4), 4, eight_bit=True)
-    return degrade.quantise(sr.upscale(network, lr, progress=False))
+    return degrade.quantise(sr.upscale(network, lr, frames=frames, progress=False))
 
 
 def train(
@@ -283,6 +288,27 @@ def slopes(frame: pandas.DataFrame, source: records.Provenance) -> list[records.
     return frontier.trends(frame, f"small.frontier.{dataset}.tsn", source, groups="group")
 
 
+def published(config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Clip], source: records.Provenance):
+    """The command's weights, whatever their size and training -> (scores, their header, records)."""
+    files = {method: Path(file) for method, file in config.weights.items()}
+    frame, header = scored(replace(config, out=config.out / "published"), names, seen, lambda _: files, of=str)
+    return frame, header, side_by_side(frame, source)
+
+
+def side_by_side(frame: pandas.DataFrame, source: records.Provenance) -> list[records.Record]:
+    """small.published.DATASET.NETWORK.STREAM.METHOD, its accuracy, and .METHOD.to_bicubic, what it gains."""
+    found = []
+    for (dataset, network, stream), part in frame.groupby(["dataset", "network", "stream"], observed=True):
+        key, where = f"small.published.{dataset}.{network}.{stream}", f"{stream} stream of {network} on {dataset}"
+        for method, rows in part.groupby("method", observed=True):
+            text, its = f"{where}, {title(method)}", f"{key}.{method}"
+            found.append(scores.accuracy(rows, groups="group").record(its, f"accuracy, {text}", source))
+            if method != "bicubic":
+                plain = scores.select(part, method="bicubic")
+                found += scores.compare(rows, plain, f"{its}.to_bicubic", f"{text} less bicubic", source)
+    return found
+
+
 def rivals(
     config: evaluate.Evaluation, names: Sequence[str], seen: Sequence[Clip], source: records.Provenance, study: Study
 ):
@@ -386,6 +412,7 @@ def turned(frame: pandas.DataFrame, source: records.Provenance) -> list[records.
 KINDS = {
     "study": table4,
     "ablation": key_contrasts,
+    "published": published,
     "rivals": rivals,
     "joint": one_network,
     "frontier": paths,
@@ -419,7 +446,7 @@ def main() -> None:
     weights = _common.weights(options.weights)
     if "squeezenet" in options.networks and not options.imagenet:
         raise InputError("squeezenet needs its ImageNet weights, --imagenet FILE")
-    if weights and options.kind not in ("study", "rivals"):
+    if weights and options.kind not in GIVEN:
         raise InputError(f"{options.kind} takes the lite networks of weights/; leave out --weights")
     names = [name for network in options.networks for name in NETWORKS[network]]
     names = [name for name in names if name in (options.recipes or [name])]
@@ -429,6 +456,8 @@ def main() -> None:
         raise InputError(
             f"{options.kind} takes the recipes {', '.join(taken)}; {', '.join(asked)} given has none of them"
         )
+    if options.kind == "published" and not weights:
+        raise InputError("published compares given weights: --weights vdsr=FILE --weights realsr=FILE")
     if options.kind == "turns" and len(names) < 2:
         raise InputError("turns has two judges: give --networks tsn squeezenet --imagenet FILE")
     needed = {SHOWN[stream]["sr"] for name in names for stream in streams(name)}
@@ -436,7 +465,7 @@ def main() -> None:
         raise InputError(f"rivals shows clips by {lacking[0]}: give its weights, --weights {lacking[0]}=FILE")
     data = f"{dataset.title}, {len(seen)} clips, sha256 {stores.digest(options.data)[:12]}"
     used = ", ".join(f"{method}: {Path(file).stem}" for method, file in weights.items())
-    used = used if options.kind in ("study", "rivals") else f"lite networks, profile {PROFILE}"
+    used = used if options.kind in GIVEN else f"lite networks, profile {PROFILE}"
     note = f"{study.note}; TV-L1 preset {PRESET}; recipes {', '.join(names)}, profile small; {used}"
     source = _common.provenance("Real clips", data, note, keep=options.keep)
     for name in names:

@@ -84,6 +84,11 @@ def test_a_study_of_two_networks_and_its_rivals(tiny, capsys, tmp_path):
     for stream in ("spatial", "temporal"):
         for part in ("lr ", "sr ", "lr.to_sr.accuracy", "lr.to_hr-on-sr.accuracy", "sr.to_hr-on-sr.log-probability"):
             assert f"small.retrained.yoga.tsn.{stream}.{part}" in shown
+    with pytest.raises(InputError, match="published compares given weights: --weights vdsr=FILE"):
+        run("published")
+    run("published", "--recipes", "tsn-rgb", "--weights", files[0])
+    shown = capsys.readouterr().out
+    assert "small.published.yoga.tsn.spatial.sosr.to_bicubic.accuracy" in shown and "temporal" not in shown
     headers = [scores.load(path)[1] for path in (out / "rivals").glob("*.parquet")]
     assert {method for header in headers for method in header.weights} == {"sosr", "tosr"}
     hashes = {digest for header in headers for digest in header.recognisers.values()}
@@ -112,3 +117,23 @@ def test_one_network_the_paths_and_turns_on_a_tiny_set(tiny, capsys, tmp_path, m
         assert f"small.turns.yoga.both.{judge}.to_control.accuracy" in shown
         assert f"small.turns.yoga.control.on.{judge}" in shown
     assert len([*(out / "turns").rglob("own.parquet")]) == 4  # two folds, two seeds
+
+
+def test_psnr_of_the_middle_frames_of_a_set_and_of_all_sets(tiny, tmp_path, monkeypatch, capsys):
+    import fidelity
+
+    monkeypatch.setattr(fidelity, "METHODS", ["bicubic", "vdsr", "spmc"])
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", [fidelity.__file__, *words])
+        fidelity.main()
+
+    run(f"yoga={tmp_path / 'yoga'}")
+    found = {words[0]: float(words[1]) for line in capsys.readouterr().out.splitlines() if (words := line.split())}
+    assert len(found) == 6 and found["small.fidelity.yoga.spmc.psnr"] == found["small.fidelity.real.spmc.psnr"]
+    shown, middle = fidelity.window(folders.items("yoga", tmp_path / "yoga")[0])
+    assert shown.shape == (1, 7, 3, 24, 32) and middle == 3  # of eight frames the fifth
+    assert 10 < found["small.fidelity.real.bicubic.psnr"] < 40
+    for words, message in ((["kitchen=x"], "unknown name 'kitchen'"), (["yoga=x"], "expected yoga=FOLDER")):
+        with pytest.raises(InputError, match=message):
+            run(*words)

@@ -21,6 +21,7 @@ KINDS = {  # of files, in the page's order; with a part: of what is a study of i
     "retraining-retrained": "recognisers that learnt from LR",
     "retraining-lite": "trained end to end, by the lite recogniser",
     "retraining-efficientnet": "trained end to end, by EfficientNet",
+    "published": "networks with their authors' weights",
     "rivals": "recognisers that learnt from LR or SR",
 }
 NAMES = {  # beside `names.METHODS`
