@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from arsr import scores
 from arsr.book import offline, pages, tables
 from arsr.book.build import Build, pictured
-from arsr.explorer import page, studies
+from arsr.explorer import behind, page, studies
 from arsr.records import Provenance, Record
 from arsr_core.errors import InputError
 
@@ -192,6 +192,31 @@ def test_records_and_cells_lead_to_their_clips(found):
     assert "../clips.html#study=embedded-tsn&stream=fused&a=bicubic&b=sosr%2Btosr" in tables.benchmark(
         frame, "c", source, clips=True
     ).replace("&amp;", "&")
+
+
+@pytest.mark.parametrize(
+    "key, study, a, b",
+    [
+        ("embedded.ablation.spatial.sosr.to_esrgan.accuracy", "ablation-embedded-tsn-spatial", "sosr", "esrgan"),
+        ("small.ablation.real.tsn.spatial.sosr.to_esrgan.log-probability", "ablation-real-tsn", "sosr", "esrgan"),
+        ("small.published.yoga.tsn.spatial.realsr.to_bicubic.accuracy", "published-yoga-tsn", "realsr", "bicubic"),
+        ("small.joint.real.tsn.spatial.joint.to_tosr.accuracy", "joint-real-tsn", "joint", "tosr"),
+        ("small.frontier.real.tsn.spatial.srgan.slope.accuracy", "frontier-real-tsn", "srgan-0", "srgan-1"),
+        ("small.turns.real.both.own.to_control.accuracy", "turns-real-own", "both-seed0", "control-seed0"),
+        (
+            "embedded.retrained.embedded.tsn.spatial.lr.4.to_1.accuracy",
+            "retraining-embedded-retrained-spatial",
+            "bicubic@4",
+            "bicubic@1",
+        ),
+        ("small.retrained.real.tsn.spatial.hr.4.to_0.accuracy", "rivals-real-tsn", "hr@lr", "hr"),
+        ("embedded.end-to-end.embedded.lite.own.to_control.accuracy", "retraining-embedded-lite", "lite", "control"),
+    ],
+)
+def test_contrasts_of_trainings_lead_to_the_clips_of_the_first(key, study, a, b):
+    known = {study: {"methods": {a: ["spatial"], b: ["spatial"]}}}
+    assert behind.address(key, known) == studies.address(study, "spatial", a, b)
+    assert behind.address(key, {}) == behind.address(key, {study: {"methods": {a: ["spatial"]}}}) == ""
 
 
 def test_frames_are_made_once(found, tmp_path):

@@ -31,13 +31,12 @@ import arsr_core
 from arsr import claims, records
 from arsr.book import filling, keys, offline, printed, search
 from arsr.explorer import studies as explorer
+from arsr.explorer.behind import address as clips_behind
 from arsr.lab import page as lab
 from arsr.names import SCORES
 from arsr_core.errors import InputError
 from arsr_core.files import sha256, write_atomically
 
-CONTRAST = re.compile(rf"\w+\.benchmark\.([^.]+)\.([^.]+)\.({'|'.join(SCORES)})\.([^.]+)\.to_([^.]+)\.[\w-]+")
-CELL = re.compile(rf"\w+\.(?:benchmark|accuracy)\.([^.]+)\.([^.]+)\.([^.]+)\.({'|'.join(SCORES)})(?:\.class-mean)?")
 HEADING = "## Where this chapter departs from the paper"
 
 
@@ -175,20 +174,9 @@ def _ledger(env: Any, *names: str) -> dict[str, object]:
 
 
 def behind(env: Any) -> dict[str, str]:
-    """By the key of a record of the benchmark, a contrast or a cell: where its clips are, from a page of the book."""
-    found = {}
-    for key in env.arsr_records:
-        if match := CONTRAST.fullmatch(key):
-            data, network, stream, a, b = match.groups()
-        elif match := CELL.fullmatch(key):
-            data, network, b, stream = match.groups()
-            a = explorer.rival(b)
-        else:
-            continue
-        methods = env.arsr_studies.get(f"{data}-{network}", {"methods": {}})["methods"]
-        if all(stream in methods.get(method, ()) for method in (a, b)):
-            found[key] = "../" + explorer.address(f"{data}-{network}", stream, a, b)
-    return found
+    """By the key of a record of accuracies: where its clips are, from a page of the book."""
+    found = {key: clips_behind(key, env.arsr_studies) for key in env.arsr_records}
+    return {key: f"../{address}" for key, address in found.items() if address}
 
 
 def modules() -> list[ModuleType]:

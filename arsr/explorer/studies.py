@@ -65,17 +65,25 @@ def found(results: Path) -> dict[str, Study]:
     First the benchmark's, then its real sets taken together, then those of what was trained in several ways.
     """
     own = [*_benchmark(results.glob("scores/*.parquet"))]
-    real = [*_benchmark(results.glob("study-*.parquet"))]
-    networks = dict.fromkeys(study.network for study in real)
-    sets = [[study for study in real if study.network == network] for network in networks]
-    known = [*own, *real, *(pooled(of) for of in sets if len(of) > 1)]
+    known = [*own, *_with_pooled([*_benchmark(results.glob("study-*.parquet"))])]
     for kind in dict.fromkeys(name.partition("-")[0] for name in variants.KINDS):
+        trained = []
         for path in sorted(results.glob(f"{kind}-*.parquet")):
             rows, header = scores.load(path)
             for end, network, about, frame in variants.parted(kind, rows):
                 study = Study(f"{path.stem}-{end}", frame["dataset"].iloc[0], network, frame, header, about)
-                known.append(_with_references(study, own))
+                trained.append(_with_references(study, own))
+        known += _with_pooled(trained)
     return {study.name: study for study in known}
+
+
+def _with_pooled(known: list[Study]) -> list[Study]:
+    """Then the real sets together, of each recogniser or part that several of them have."""
+    alike: dict[str, list[Study]] = {}
+    for study in known:
+        if study.dataset != "embedded":
+            alike.setdefault(study.name.replace(study.dataset, POOLED, 1), []).append(study)
+    return known + [pooled(name, sets) for name, sets in alike.items() if len(sets) > 1]
 
 
 def _benchmark(paths: Iterable[Path]) -> Iterator[Study]:
@@ -90,7 +98,7 @@ def _cells(frame: pd.DataFrame) -> set[tuple[str, str]]:
     return {*frame[["method", "stream"]].drop_duplicates().itertuples(index=False, name=None)}
 
 
-def pooled(sets: Sequence[Study]) -> Study:
+def pooled(name: str, sets: Sequence[Study]) -> Study:
     """The real sets of one recogniser as one study: clips and classes named with their set, methods that all have."""
     classes = tuple(f"{title(study.dataset)}: {name}" for study in sets for name in study.header.classes)
     there, frames, first = set.intersection(*(_cells(study.frame) for study in sets)), [], 0
@@ -101,10 +109,11 @@ def pooled(sets: Sequence[Study]) -> Study:
         changes = dict(clip=f"{study.dataset}/" + frame["clip"], label=frame["label"] + first, scores=wide)
         frames.append(frame.assign(**changes))
         first += len(study.header.classes)
-    network, header = sets[0].network, sets[0].header
+    header = sets[0].header
     same = all(study.header.weights == header.weights for study in sets)
     header = header.model_copy(update={"classes": classes, "weights": header.weights if same else {}})
-    return Study(f"{POOLED}-{network}", POOLED, network, pd.concat(frames, ignore_index=True), header)
+    frame = pd.concat(frames, ignore_index=True)
+    return replace(sets[0], name=name, dataset=POOLED, frame=frame, header=header)
 
 
 def _with_references(study: Study, benchmark: Iterable[Study]) -> Study:
