@@ -177,6 +177,24 @@ def test_search_finds_the_chapter_and_quotes_it(html, visit, words, first):
     assert trouble == []
 
 
+@pytest.mark.parametrize(
+    ("clicks", "answer"),
+    [
+        pytest.param(["a:has-text('chapter 14')"], "arsr reproduce --data DATA", id="run it on my UCF101"),
+        pytest.param(["a:has-text('WMSE')", "a:has-text('The loss')"], "def wmse", id="WMSE's code"),
+        pytest.param([], "surveillance or other footage", id="which method for surveillance video"),
+        pytest.param([], "the warp loss", id="what did ToSR gain"),
+        pytest.param(["main a[href*='record-embedded']"], "python benchmarks/", id="how was this number made"),
+    ],
+)
+def test_common_questions_are_answered_within_two_clicks(visit, clicks, answer):
+    page, trouble = visit("book/00-introduction.html")
+    for click in clicks:
+        page.locator(f"main {click}" if click.startswith("a:") else click).locator("visible=true").first.click()
+        page.wait_for_timeout(500)
+    assert answer in page.inner_text("main") and trouble == []
+
+
 def test_records_are_filtered_and_say_their_command(html, visit):
     page, trouble = visit("book/records.html")
     page.locator(".records-filter input").fill("embedded SRGAN bicubic temporal accuracy")

@@ -89,8 +89,8 @@ OPTIONS = {  # what a user may type; a name that goes, or changes, breaks somebo
     "train --list": "",
     "evaluate": "DATASET OUT --recogniser -r --method -m --weights --data --splits --split --groups --folds "
     "--present-only --clips --seed --protocol --preset --network --precision --cache --device --workers --batch",
-    "adapt": "KIND OUT --hr --lr --start --share --recipe --profile --recogniser --method --weight --steps --batch "
-    "--seed --precision --workers",
+    "adapt": "KIND OUT --hr --lr --start --share --recipe --profile --recogniser --method --weight --still "
+    "--steps --batch --seed --precision --workers",
     "reproduce": "--profile --data --videos --out --stage --dry-run --dataset --method -m --only --skip-training "
     "--seeds --budget --set -p --protocol --preset --split --splits --present-only --clips --device --processes "
     "--precision --rates --engine --machine --keep --root",
@@ -221,6 +221,8 @@ adapt retrained out --hr . --start in.mkv --share 5
 adapt retrained out --hr . --start in.mkv
 adapt end-to-end out --hr . --start in.mkv
 adapt retrained out --hr . --lr . --start in.mkv --recipe st-resnet
+adapt turns out --hr . --start in.mkv
+adapt end-to-end out --hr . --start in.mkv --recogniser in.mkv --still
 data pairs
 data pairs out
 data pairs out --embedded 3 --patch 15

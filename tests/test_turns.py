@@ -2,6 +2,7 @@
 
 import math
 from itertools import product
+from pathlib import Path
 
 import pandas
 import pytest
@@ -13,8 +14,10 @@ from test_adaptation import Offset, store  # noqa: F401, the fixture of prepared
 from torch import nn
 
 from arsr import manifest
+from arsr.commands.training import Adapt
 from arsr.data import snippets as prepared
 from arsr.studies import turns
+from arsr_core.errors import InputError
 
 GREY = 102
 
@@ -93,6 +96,24 @@ def test_training_in_turns_moves_what_it_should(store, tmp_path, root, weight, l
         not torch.equal(x, y) for x, y in zip(load_file(start).values(), load_file(network).values(), strict=True)
     )
     assert {"pixel", "features"} <= {*curve} and ("entropy mix" in curve) == learns
+
+
+def test_adapt_trains_in_turns_as_a_user_types_it(store, tmp_path, root, capsys):  # noqa: F811
+    start, judge, flow = (root / f"weights/{name}-lite.safetensors" for name in ("srresnet", "tsn-rgb", "tsn-flow"))
+    words = dict(hr=Path(store), start=start, recogniser=judge, steps=1, batch=2)
+    Adapt("turns", tmp_path / "both", **words)()
+    Adapt("turns", tmp_path / "still", still=True, **words)()
+    shown = capsys.readouterr().out.split()
+    assert shown == [str(tmp_path / arm / file) for arm in ("both", "still")
+                     for file in ("weights.safetensors", "recogniser.safetensors")]  # fmt: skip
+    seen = {arm: load_file(tmp_path / arm / "recogniser.safetensors") for arm in ("both", "still")}
+    before = load_file(judge)
+    assert any(not torch.equal(x, before[name]) for name, x in seen["both"].items())
+    assert all(torch.equal(x, before[name]) for name, x in seen["still"].items())
+    with pytest.raises(InputError, match="expected the spatial stream of a TSN"):
+        Adapt("turns", tmp_path / "flow", **words | {"recogniser": flow})()
+    with pytest.raises(InputError, match="--still is for turns"):
+        Adapt("end-to-end", tmp_path / "no", still=True, **words)()
 
 
 def test_gains_are_over_the_control_of_the_same_seed_and_own_is_what_the_recogniser_became():

@@ -78,16 +78,18 @@ class Train:
 
 @settings
 class Adapt:
-    """Fit recogniser and video to each other: retrain TSN on a mix of LR and HR, or train SR through a recogniser.
+    """Fit recogniser and video to each other: retrain TSN on LR and HR, train SR through it, or both in turns.
 
     The same command goes on where it was interrupted. hr, lr: folders of 'arsr data clips'.
 
     Examples:
       arsr adapt retrained out --hr clips --lr clips-lr --start tsn-rgb.safetensors --share 2
       arsr adapt end-to-end out --hr clips --recogniser tsn-rgb.safetensors --start srresnet.safetensors
+      arsr adapt turns out --hr clips --recogniser tsn-rgb.safetensors --start srresnet.safetensors --steps 400
     """
 
-    kind: Annotated[Positional[Literal["retrained", "end-to-end"]], spelled(metavar="KIND")]  # of Figure 8, or of C10
+    # retrained (Figure 8), end-to-end (C10) or turns (C14)
+    kind: Annotated[Positional[Literal["retrained", "end-to-end", "turns"]], spelled(metavar="KIND")]
     out: Annotated[Positional[Path], spelled(metavar="OUT")]  # folder of checkpoint and weights
     hr: Path  # prepared clips
     start: Path  # weights that are trained on: the recogniser's, or the network's
@@ -97,7 +99,9 @@ class Adapt:
     profile: str = "paper"  # of the recipe
     recogniser: Path | None = None  # through which super-resolution is trained
     method: str = "srgan"  # of super-resolution
-    weight: Annotated[float, Ge(0)] = 0.1  # of the cross-entropy; 0: the control
+    # of the recogniser in the network's loss; default: end-to-end 0.1, turns 1; 0: the control
+    weight: Annotated[float, Ge(0)] | None = None
+    still: Flag[bool] = False  # in turns, the recogniser does not learn
     steps: Annotated[int, Ge(1)] = 600
     batch: Annotated[int, Ge(1)] = 8
     seed: Annotated[int, Ge(0), Lt(2**23)] = 0
@@ -109,12 +113,14 @@ class Adapt:
         if not needed:
             option = "--lr FOLDER" if self.kind == "retrained" else "--recogniser FILE"
             raise InputError(f"adapt {self.kind}: give {option}; 'arsr adapt --help' has an example")
+        if self.still and self.kind != "turns":
+            raise InputError(f"adapt {self.kind}: --still is for turns; leave it out")
         recipe = Run(self.recipe, self.profile).settled
         if not isinstance(recipe, RecogniserRecipe) or recipe.stream == "both":
             raise InputError(f"adapt: {self.recipe} is no stream of TSN; expected tsn-rgb or tsn-flow")
         from arsr import places, processes
         from arsr.data.snippets import Snippets
-        from arsr.studies import adaptation
+        from arsr.studies import adaptation, turns
 
         stream = recipe.stream if self.kind == "retrained" else "rgb"
         stores = [
@@ -129,8 +135,14 @@ class Adapt:
                     changed, adaptation.Mixed(*stores, self.share), self.start, self.out, **options
                 )
             else:
-                how = dict(weight=self.weight, steps=self.steps, batch=self.batch)
+                how = dict(steps=self.steps, batch=self.batch) | options
+                how |= {} if self.weight is None else {"weight": self.weight}
                 given = (self.method, self.start, self.recogniser, stores[0], self.out)
-                path, _ = adaptation.fit_end_to_end(*given, **how, **options)
+                if self.kind == "turns":
+                    path, judge, _ = turns.fit_in_turns(*given, recogniser_learns=not self.still, **how)
+                else:
+                    path, _ = adaptation.fit_end_to_end(*given, **how)
         if state.is_main_process:
             tell(path)
+            if self.kind == "turns":
+                tell(judge)

@@ -111,13 +111,13 @@ def fit_end_to_end(
     data: Snippets,
     folder: str | Path,
     *,
-    weight: float,
+    weight: float = 0.1,
     rate: float = 2e-4,
     **options: Any,
 ) -> tuple[Path, pandas.DataFrame]:
     """Train the network of a method on through a recogniser (`end_to_end`) -> (file of weights, loss curves).
 
-    options: steps and batch, and others of `loop.fit`.
+    weight: of the cross-entropy. options: steps and batch, and others of `loop.fit`.
     """
     seen = evaluate.recogniser(judge, data.classes).to(processes.this().device).eval().requires_grad_(False)
     network = sr.load(method, start).requires_grad_(True)

@@ -22,6 +22,7 @@ from arsr.studies.adaptation import windows
 from arsr.training.loop import fit
 from arsr.training.tasks import Batch, Logged, Networks, save_sr
 from arsr_core import recognition, sr
+from arsr_core.errors import InputError
 from arsr_core.files import sha256
 
 PATCHES = 4  # in a row, and rows, of a mix
@@ -90,11 +91,16 @@ def fit_in_turns(
     """Train the network of a method and a spatial TSN on, in turns -> (files of both, loss curves).
 
     weight: of the features. recogniser_learns: False leaves the recogniser as it is; what its own training froze stays
-    so in any case. options: steps and batch, and others of `loop.fit`, in one process.
+    so in any case. options: steps and batch, and others of `loop.fit`. Raises InputError for several processes, and for
+    a recogniser that sees no frames.
     """
-    device, crop = processes.this().device, data.protocol.crop
+    state, crop = processes.this(), data.protocol.crop
+    if state.num_processes > 1:
+        raise InputError(f"{state.num_processes} processes given; turns are trained in one: start it without launcher")
     network = sr.load(method, start).requires_grad_(True)
-    judge = recognition.load(recogniser, device, classes=data.classes)
+    judge = recognition.load(recogniser, state.device, classes=data.classes)
+    if getattr(judge, "stream", "") != "spatial":
+        raise InputError(f"{recogniser}: expected the spatial stream of a TSN, which sees the frames")
     recipe = {"method": method, "weight": weight, "learns": recogniser_learns, "rates": [rate, recogniser_rate]}
     recipe |= {"start": sha256(start), "judge": sha256(recogniser)}
     nets = {"network": network}
