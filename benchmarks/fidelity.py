@@ -42,7 +42,7 @@ def window(clip: Clip) -> tuple[torch.Tensor, int]:
 
 def measured(models: dict[str, torch.nn.Module], clips: list[Clip], what: str) -> Iterator[dict[str, float]]:
     """dB by method, clip by clip."""
-    for clip in tqdm(clips, what, delay=2):
+    for clip in tqdm(clips, what, delay=2, disable=None):
         frames, middle = window(clip)
         hr = modcrop(frames, 4)[:, middle]
         shown = {method: enlarged(frames, model, frames=[middle])[:, 0] for method, model in models.items()}
