@@ -86,7 +86,14 @@ def test_studies_are_what_the_results_hold(found, tmp_path):
         for method, streams in study.streams.items():
             stored = [s for s in scores.SCORES if scores.rows_of(study.frame, method, s) is not None]
             assert streams == stored, (study.name, method)
+            assert streams, (study.name, method)  # a pair of a recogniser of frames alone is no choice
     assert studies.found(tmp_path) == {}
+
+
+def test_a_recogniser_of_frames_alone_has_no_pairs(found):
+    study = found["embedded-tsn"]
+    frames = replace(study, frame=study.frame[study.frame["stream"] == "spatial"])
+    assert "sosr+tosr" in study.methods and not any("+" in method for method in frames.methods)
 
 
 def test_what_was_trained_in_several_ways_is_shown_apart(trained):

@@ -42,8 +42,9 @@ class Study:
     @cached_property
     def methods(self) -> tuple[str, ...]:
         """In the order of the tables; also pairs whose fused scores follow from their streams'."""
-        there = set(self.frame["method"])
-        joined = {method for method in (*TABLE4, *RIVALS) if "+" in method and set(pair(method)) <= there}
+        there, cells = set(self.frame["method"]), _cells(self.frame)
+        pairs = [method for method in (*TABLE4, *RIVALS) if "+" in method]
+        joined = {method for method in pairs if cells.issuperset(zip(pair(method), STREAMS, strict=True))}
         order = [*METHODS]
         return tuple(sorted(there | joined, key=lambda m: (order.index(m) if m in order else len(order), m)))
 
