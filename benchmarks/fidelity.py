@@ -56,7 +56,7 @@ def main() -> None:
     given = parser.parse_args()
     roots = dict(word.partition("=")[::2] for word in given.sets)
     _common.require_known(roots, STUDIES)
-    if lacking := [name for name, root in roots.items() if not Path(root).is_dir()]:
+    if lacking := [name for name, root in roots.items() if not (root and Path(root).is_dir())]:
         raise InputError(f"{lacking[0]}: expected {lacking[0]}=FOLDER, a folder that exists")
     models, values = networks(), {}
     for name, root in roots.items():

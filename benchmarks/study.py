@@ -444,6 +444,7 @@ def main() -> None:
     items = folders.items(options.dataset, options.data, folds=study.folds)
     seen = [study.clips(item) for item in items]
     weights = _common.weights(options.weights)
+    _ = [sr.load(method, file) for method, file in weights.items()]  # what is no such network is said before a training
     if "squeezenet" in options.networks and not options.imagenet:
         raise InputError("squeezenet needs its ImageNet weights, --imagenet FILE")
     if weights and options.kind not in GIVEN:

@@ -66,6 +66,13 @@ def tiny(tmp_path, monkeypatch):
     return run, tmp_path / "out" / "yoga"
 
 
+def test_weights_of_another_network_are_refused_before_a_training(tiny):
+    run, out = tiny
+    with pytest.raises(InputError, match="sosr-lite.safetensors"):
+        run("published", "--weights", f"vdsr={study._common.ROOT}/weights/sosr-lite.safetensors")
+    assert not out.exists()
+
+
 @pytest.mark.slow
 def test_a_study_of_two_networks_and_its_rivals(tiny, capsys, tmp_path):
     run, out = tiny
@@ -134,6 +141,10 @@ def test_psnr_of_the_middle_frames_of_a_set_and_of_all_sets(tiny, tmp_path, monk
     shown, middle = fidelity.window(folders.items("yoga", tmp_path / "yoga")[0])
     assert shown.shape == (1, 7, 3, 24, 32) and middle == 3  # of eight frames the fifth
     assert 10 < found["small.fidelity.real.bicubic.psnr"] < 40
-    for words, message in ((["kitchen=x"], "unknown name 'kitchen'"), (["yoga=x"], "expected yoga=FOLDER")):
+    for words, message in (
+        (["kitchen=x"], "unknown name 'kitchen'"),
+        (["yoga=x"], "expected yoga=FOLDER"),
+        (["yoga"], "expected yoga=FOLDER"),
+    ):
         with pytest.raises(InputError, match=message):
             run(*words)
