@@ -29,6 +29,7 @@ METHODS = [method for method in evaluation.TABLE4 if method != "hr" and "+" not 
 
 
 def networks() -> dict[str, torch.nn.Module]:
+    """Bicubic enlargement and the shipped networks of Table 4, by method."""
     files = {method: manifest.find(_common.ROOT / "weights", f"{method}-{PROFILE}") for method in METHODS[1:]}
     return {"bicubic": sr.load("bicubic")} | {method: sr.load(method, file) for method, file in files.items()}
 
